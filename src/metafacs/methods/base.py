@@ -1,0 +1,96 @@
+"""What a method is: a class that takes training steps of its own and predicts AUs; and the table of methods."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from metafacs.models.network import Network
+from metafacs.registry import Registry
+
+Stream = Literal["primary", "auxiliary", "meta"]
+OptimiserFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
+
+
+@dataclass
+class Batch:
+    """Images of one stream in one step."""
+
+    images: Tensor
+    """(B, 3, H, W), float in [0, 1]."""
+    labels: Tensor
+    """(B, A) AU labels, NaN not labelled, for `primary` and `meta`; (B,) expression index for `auxiliary`."""
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+class Method(ABC):
+    """A way to train a network on AU images, alone or with help.
+
+    A method names the `streams` it needs, does its own updates in `training_step`, and owns its optimisers. A
+    subclass provides `streams` and `training_step`; one that learns sample weights also `raw_sample_weights`.
+    Everything in `modules` and `optimisers` is saved and restored; the loop scales the learning rate of
+    `optimisers["base"]` by the schedule. Arguments after `autocast` are the method's own options: their types
+    and descriptions become flags and YAML keys.
+
+    Args:
+        network: the base network; trained in place.
+        optimiser: makes the base optimiser from parameters.
+        class_weights: (A,) weights of present and (A,) of absent AUs in the reserved set (`class_balance`).
+        autocast: makes the context in which forward passes run (mixed precision).
+    """
+
+    streams: ClassVar[tuple[Stream, ...]]
+
+    def __init__(
+        self,
+        network: Network,
+        optimiser: OptimiserFactory,
+        class_weights: tuple[Tensor, Tensor] | None = None,
+        autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
+        self.network = network
+        self.autocast = autocast
+        self.modules: dict[str, nn.Module] = {"network": network}
+        self.optimisers: dict[str, Optimizer] = {"base": optimiser(network.parameters())}
+
+    @abstractmethod
+    def training_step(self, batch: Mapping[Stream, Batch]) -> dict[str, Tensor]:
+        """One training iteration, updates included.
+
+        Args:
+            batch: one `Batch` for each of `streams`; with several processes this process's equal share.
+
+        Returns:
+            Detached scalars by name, such as `loss_primary`, `loss_auxiliary`, `weight_primary`.
+        """
+
+    @torch.no_grad()
+    def predict(self, images: Tensor) -> Tensor:
+        """(N, A) probabilities of the AUs in `images`, (N, 3, H, W) in [0, 1]."""
+        self.network.eval()
+        with self.autocast():
+            return torch.sigmoid(self.network(images).au_logits)
+
+    def raw_sample_weights(self, images: Tensor) -> Tensor | None:
+        """(N,) unnormalised weight that the method gives each image, or None if it learns none."""
+        return None
+
+    def review(self, means: Mapping[str, float]) -> str | None:
+        """A warning for the user, if `means` (of what `training_step` returned since the last look) calls for one."""
+        return None
+
+    def update_base(self, gradient: Mapping[str, Tensor]) -> None:
+        """Steps the base optimiser along `gradient` (by parameter name; absent = untouched)."""
+        for name, parameter in self.network.named_parameters():
+            parameter.grad = gradient.get(name)
+        self.optimisers["base"].step()
+
+
+METHODS: Registry[Method] = Registry("method")

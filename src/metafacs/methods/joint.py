@@ -1,0 +1,95 @@
+"""Both streams through one network: the forward pass that multi-task methods share."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from metafacs.methods.base import Batch
+from metafacs.methods.lookahead import LossesAt, Parameters, RandomState, isolated
+from metafacs.methods.losses import AUReduction, au_losses, expression_losses
+from metafacs.models.network import Network, Output
+
+StatisticsMode = Literal["joint", "separate"]
+Forward = Callable[[Tensor], Output]
+
+
+class JointForward:
+    """Features and per-sample losses of an AU batch and an expression batch.
+
+    Args:
+        network: the base network.
+        au_reduction: over the labelled AUs of an image.
+        statistics: "joint" sends both streams through one forward, so that BatchNorm normalises by the statistics
+            of the mixture; "separate" sends them one after the other, each normalised by its own, and only the
+            AU images enter the running statistics, which are what test images are normalised by.
+        autocast: mixed precision.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        au_reduction: AUReduction,
+        statistics: StatisticsMode,
+        autocast: Callable[[], AbstractContextManager[object]],
+    ) -> None:
+        self.network = network
+        self.au_reduction: AUReduction = au_reduction
+        self.statistics: StatisticsMode = statistics
+        self.autocast = autocast
+
+    def __call__(self, primary: Batch, auxiliary: Batch) -> tuple[Tensor, Tensor]:
+        """Features (B1 + B2, F) and losses (B1 + B2,), AU images first.
+
+        This is the one pass of a step that counts for BatchNorm's running statistics.
+        """
+        aside: Forward = self.network
+        if self.statistics == "separate":
+            passes, parameters = isolated(self.network), dict(self.network.named_parameters())
+            aside = lambda images: Output(*passes(parameters, images))  # noqa: E731
+        return self._losses(self.network, aside, primary, auxiliary)
+
+    def replay(self, primary: Batch, auxiliary: Batch) -> LossesAt:
+        """The losses that the next `__call__` would give, as a function of the parameters, side effects left out.
+
+        Call it before `__call__`: random layers will draw the same masks that `__call__` is about to draw.
+        """
+        passes, random = isolated(self.network), RandomState(primary.images)
+
+        def losses_at(parameters: Parameters) -> Tensor:
+            def forward(images: Tensor) -> Output:
+                return Output(*passes(parameters, images))
+
+            with random.replayed():
+                return self._losses(forward, forward, primary, auxiliary)[1]
+
+        return losses_at
+
+    def _losses(self, network: Forward, aside: Forward, primary: Batch, auxiliary: Batch) -> tuple[Tensor, Tensor]:
+        n = len(primary)
+        with self.autocast():
+            if self.statistics == "joint":
+                both = network(torch.cat([primary.images, auxiliary.images]))
+                feature, au_logits, expression_logits = (
+                    both.feature,
+                    both.au_logits[:n],
+                    both.expression_logits[n:],
+                )
+            else:
+                first, second = network(primary.images), aside(auxiliary.images)
+                feature = torch.cat([first.feature, second.feature])
+                au_logits, expression_logits = first.au_logits, second.expression_logits
+        au = au_losses(au_logits, primary.labels, self.au_reduction)
+        return feature, torch.cat([au, expression_losses(expression_logits, auxiliary.labels)])
+
+
+def over_batches(weights: Tensor, primary: int) -> Tensor:
+    """Per-sample weights (B1 + B2,), each divided by the size of its own stream's batch.
+
+    Args:
+        weights: the AU images' first.
+        primary: B1.
+    """
+    return torch.cat([weights[:primary] / primary, weights[primary:] / (len(weights) - primary)])

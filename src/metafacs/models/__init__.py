@@ -1,0 +1,1 @@
+"""Networks: any timm backbone with an AU head and an expression head."""

@@ -1,0 +1,144 @@
+"""The base network: a timm backbone, one feature vector an image, an AU head and an expression head."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import timm
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from metafacs.errors import InputError
+
+SCRATCH = "scratch"
+PRETRAINED = "pretrained"
+
+
+class Output(NamedTuple):
+    """What the base network says of N images."""
+
+    feature: Tensor
+    """(N, F): the backbone's pooled feature."""
+    au_logits: Tensor
+    """(N, A): one logit an AU, in the order of the network's `aus`."""
+    expression_logits: Tensor
+    """(N, E): one logit an expression."""
+
+
+class Network(nn.Module):
+    """Backbone + AU head + expression head; images go in as RGB in [0, 1] and are normalised inside.
+
+    Args:
+        backbone: a module from (N, 3, H, W) to (N, feature_size).
+        feature_size: length of the backbone's feature.
+        aus: number of AUs.
+        expressions: number of expressions.
+        mean: per-channel mean that the backbone expects to be subtracted.
+        std: per-channel standard deviation that it expects to be divided by.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        feature_size: int,
+        aus: int,
+        expressions: int,
+        mean: tuple[float, ...] = (0.485, 0.456, 0.406),
+        std: tuple[float, ...] = (0.229, 0.224, 0.225),
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.feature_size = feature_size
+        self.au_head = nn.Linear(feature_size, aus)
+        self.expression_head = nn.Linear(feature_size, expressions)
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Output:
+        """Feature and logits of `images`, (N, 3, H, W) in [0, 1]; all three in float32 or the input's wider type."""
+        feature = self.backbone((images - self.mean) / self.std)
+        wide = torch.promote_types(feature.dtype, torch.float32)
+        feature = feature.to(wide)
+        with torch.autocast(feature.device.type, enabled=False):
+            return Output(feature, self.au_head(feature), self.expression_head(feature))
+
+
+def build_network(
+    backbone: str,
+    aus: int,
+    expressions: int,
+    weights: str = PRETRAINED,
+    options: Mapping[str, Any] | None = None,
+) -> Network:
+    """A network around the timm model named `backbone`.
+
+    Args:
+        backbone: any name in `timm.list_models()`.
+        aus: number of AUs.
+        expressions: number of expressions.
+        weights: "pretrained" (timm's, from its cache or the network), "scratch" (random), or the path of a
+            safetensors file with the backbone's weights or with a metafacs checkpoint.
+        options: further arguments of `timm.create_model`, such as `drop_path_rate`.
+
+    Raises:
+        InputError: unknown backbone or option, weights that cannot be had or do not fit.
+    """
+    if not timm.is_model(backbone):
+        near = timm.list_models(f"*{backbone[:6]}*")[:8] or ["resnet18", "resnet34", "resnet50"]
+        raise InputError(f"unknown backbone '{backbone}': timm has no such model; near it: {', '.join(near)}")
+    try:
+        model = timm.create_model(backbone, pretrained=False, num_classes=0, **dict(options or {}))
+    except TypeError as error:
+        raise InputError(f"backbone '{backbone}' does not take these options {dict(options or {})}: {error}") from error
+    if weights == PRETRAINED:
+        _load_pretrained(model, backbone)
+    elif weights != SCRATCH:
+        _load_weights(model, Path(weights))
+    normalisation = {key: tuple(model.pretrained_cfg.get(key, ())) for key in ("mean", "std")}
+    given = {key: value for key, value in normalisation.items() if len(value) == 3}
+    return Network(model, model.num_features, aus, expressions, **given)
+
+
+def _load_pretrained(model: nn.Module, name: str) -> None:
+    """timm's published weights into `model`, or an error that says how to do without."""
+    try:
+        state = timm.create_model(name, pretrained=True, num_classes=0).state_dict()
+    except Exception as error:  # timm, the hub client and the sockets below raise a dozen unrelated types
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(
+            f"pretrained weights of '{name}' could not be had ({reason}). Give a safetensors file with "
+            f"--network.weights FILE, or start from random weights with --network.weights {SCRATCH}"
+        ) from error
+    _load_state(model, state, f"timm's pretrained '{name}'")
+
+
+def _load_weights(model: nn.Module, path: Path) -> None:
+    if not path.is_file():
+        raise InputError(f"weights file {path} does not exist; give a safetensors file, '{PRETRAINED}' or '{SCRATCH}'")
+    try:
+        state = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise InputError(
+            f"{path} is not a safetensors file ({error}). Pickled weights (.pt, .pth) are not read, because "
+            "they can run code: convert them once with safetensors.torch.save_file"
+        ) from error
+    prefix = "network.backbone."
+    own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    _load_state(model, own or state, str(path))
+
+
+def _load_state(model: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
+    wanted = model.state_dict()
+    fitting = {k: v for k, v in state.items() if k in wanted and v.shape == wanted[k].shape}
+    missing = sorted(set(wanted) - set(fitting))
+    if missing:
+        raise InputError(
+            f"weights of {source} do not fit the backbone: {len(missing)} of {len(wanted)} tensors are missing "
+            f"or of another shape, the first is '{missing[0]}'"
+        )
+    model.load_state_dict(fitting)

@@ -1,0 +1,72 @@
+"""Small networks and batches for the tests of methods."""
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from metafacs.methods import Batch
+from metafacs.models.network import Network
+
+AUS, EXPRESSIONS = 5, 7
+
+
+class TinyBackbone(nn.Module):
+    """Two convolutions with BatchNorm, and dropout if asked."""
+
+    def __init__(self, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, 8, 3, 2, 1),
+            nn.BatchNorm2d(8),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Conv2d(8, 16, 3, 2, 1),
+            nn.BatchNorm2d(16),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.layers(images).mean((2, 3))
+
+
+def tiny_network(dropout: float = 0.0, seed: int = 0, dtype: torch.dtype = torch.float64) -> Network:
+    torch.manual_seed(seed)
+    return Network(TinyBackbone(dropout), 16, AUS, EXPRESSIONS).to(dtype)
+
+
+def timm_network(name: str, seed: int = 0, dtype: torch.dtype = torch.float64, **options: object) -> Network:
+    torch.manual_seed(seed)
+    backbone = timm.create_model(name, num_classes=0, **options)
+    return Network(backbone, backbone.num_features, AUS, EXPRESSIONS).to(dtype)
+
+
+def batches(
+    primary: int = 6,
+    auxiliary: int = 6,
+    meta: int = 10,
+    side: int = 16,
+    masked: float = 0.0,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float64,
+) -> dict[str, Batch]:
+    """Random images and labels; a share `masked` of the AU labels is NaN."""
+    g = torch.Generator().manual_seed(seed)
+
+    def images(n: int) -> Tensor:
+        return torch.rand(n, 3, side, side, generator=g, dtype=dtype)
+
+    def aus(n: int) -> Tensor:
+        labels = (torch.rand(n, AUS, generator=g) < 0.4).to(dtype)
+        hidden = torch.rand(n, AUS, generator=g) < masked
+        return labels.masked_fill(hidden, float("nan"))
+
+    return {
+        "primary": Batch(images(primary), aus(primary)),
+        "auxiliary": Batch(images(auxiliary), torch.randint(0, EXPRESSIONS, (auxiliary,), generator=g)),
+        "meta": Batch(images(meta), aus(meta)),
+    }
+
+
+def sgd(parameters) -> torch.optim.Optimizer:
+    return torch.optim.SGD(parameters, lr=0.05)
