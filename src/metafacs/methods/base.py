@@ -34,7 +34,8 @@ class Method(ABC):
     """A way to train a network on AU images, alone or with help.
 
     A method names the `streams` it needs, does its own updates in `training_step`, and owns its optimisers. A
-    subclass provides `streams` and `training_step`; one that learns sample weights also `raw_sample_weights`.
+    subclass provides `streams` and `training_step`; one that learns sample weights says so and provides
+    `raw_sample_weights`.
     Everything in `modules` and `optimisers` is saved and restored; the loop scales the learning rate of
     `optimisers["base"]` by the schedule. Arguments after `autocast` are the method's own options: their types
     and descriptions become flags and YAML keys.
@@ -47,6 +48,7 @@ class Method(ABC):
     """
 
     streams: ClassVar[tuple[Stream, ...]]
+    learns_sample_weights: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -78,9 +80,9 @@ class Method(ABC):
         with self.autocast():
             return torch.sigmoid(self.network(images).au_logits)
 
-    def raw_sample_weights(self, images: Tensor) -> Tensor | None:
-        """(N,) unnormalised weight that the method gives each image, or None if it learns none."""
-        return None
+    def raw_sample_weights(self, images: Tensor) -> Tensor:
+        """(N,) unnormalised weight that the method gives each of `images`, (N, 3, H, W) in [0, 1]."""
+        raise NotImplementedError(f"{type(self).__name__} learns no sample weights")
 
     def review(self, means: Mapping[str, float]) -> str | None:
         """A warning for the user, if `means` (of what `training_step` returned since the last look) calls for one."""

@@ -89,6 +89,7 @@ class MAL(Method):
     """
 
     streams: ClassVar[tuple[Stream, ...]] = ("primary", "auxiliary", "meta")
+    learns_sample_weights: ClassVar[bool] = True
 
     def __init__(
         self,

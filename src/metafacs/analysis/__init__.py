@@ -1,0 +1,1 @@
+"""Figures, drawn from the tables that runs leave behind and never from a model."""

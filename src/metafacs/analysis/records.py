@@ -1,0 +1,117 @@
+"""Reads what a run writes down while it trains: its metrics, its sample weights, and which run it is."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from metafacs.errors import InputError
+from metafacs.evaluation.predictions import PREDICTIONS_FILE, read_predictions
+from metafacs.training.run import CONFIG, METRICS, SAMPLE_WEIGHTS, read_config
+
+SAMPLE_WEIGHT_COLUMNS = ("stream", "row", "consistency", "cause", "weight", "step")
+
+
+@dataclass(frozen=True)
+class RunName:
+    """Which run a folder holds: `method` (or the label of its variant), and `fold` and `seed` where they are known."""
+
+    method: str
+    fold: str | None
+    seed: int | None
+
+
+def read_run_name(run: Path) -> RunName:
+    """Says which method, fold and seed a run folder holds, from its predictions or, before those, its config.
+
+    Raises:
+        InputError: the folder is no run folder, or neither file says the method.
+    """
+    if (run / PREDICTIONS_FILE).exists():
+        info = read_predictions(run).info
+        return RunName(str(info.get("label") or info["method"]), str(info["fold"]), int(info["seed"]))
+    config = read_config(run)
+    method, data = config.get("method"), config.get("data")
+    if not isinstance(method, str):
+        raise InputError(f"{run / CONFIG} does not name the method of the run")
+    fold = data.get("test_fold") if isinstance(data, dict) else None
+    seed = config.get("seed")
+    return RunName(method, None if fold is None else str(fold), seed if isinstance(seed, int) else None)
+
+
+def read_metrics(run: Path) -> pd.DataFrame:
+    """Reads the training record of a run.
+
+    A run that was killed may leave half a line at the end, which is passed over; a broken line anywhere else is an
+    error. A run that was resumed from a checkpoint repeats some steps: the last line of a step counts.
+
+    Args:
+        run: the run folder, or its `metrics.jsonl`.
+
+    Returns:
+        One row per line, ordered by step: `event` ("train" or "validation"), `step` (int) and the values of the line,
+        NaN where a line has none.
+
+    Raises:
+        InputError: there is no such file, it holds no line, or a line is broken.
+    """
+    path = run / METRICS if run.is_dir() else run
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist: the run has written no metrics") from error
+    records = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        record = _record(line)
+        if record is not None:
+            records.append(record)
+        elif number < len(lines):
+            raise InputError(f"{path}, line {number} is no record of a step: {line[:80]!r}; delete that line")
+    if not records:
+        raise InputError(f"{path} holds no complete line: the run has not logged yet")
+    table = pd.DataFrame(records).drop_duplicates(["event", "step"], keep="last")
+    return table.sort_values(["step", "event"], kind="stable").reset_index(drop=True)
+
+
+def read_sample_weights(run: Path) -> pd.DataFrame:
+    """Reads the weight that a run's meta network gave to each training image, the latest one of each.
+
+    Args:
+        run: the run folder, or its `sample_weights.parquet`.
+
+    Returns:
+        One row per image of a stream, with at least `SAMPLE_WEIGHT_COLUMNS`.
+
+    Raises:
+        InputError: the file is missing (the method learns no weights), is not whole, or lacks a column.
+    """
+    path = run / SAMPLE_WEIGHTS if run.is_dir() else run
+    try:
+        table: pd.DataFrame = pq.read_table(path).to_pandas()
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{path} does not exist: the run's method learns no weights, or it has not finished"
+        ) from error
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise InputError(f"{path} is not a whole Parquet file ({error})") from error
+    missing = [name for name in SAMPLE_WEIGHT_COLUMNS if name not in table.columns]
+    if missing:
+        raise InputError(f"{path} has no column {', '.join(missing)}")
+    latest = table.sort_values("step", kind="stable").drop_duplicates(["stream", "row"], keep="last")
+    return latest.sort_values(["stream", "row"]).reset_index(drop=True)
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(record, dict) or not isinstance(record.get("event"), str):
+        return None
+    return record if isinstance(record.get("step"), int) else None

@@ -1,0 +1,85 @@
+"""The command line: finds the subcommand, reads its flags, and turns what users can cause into plain messages."""
+
+import errno
+import importlib
+import logging
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from metafacs import __version__
+from metafacs.errors import InputError
+
+COMMANDS = {
+    "demo": "from nothing to a table of STL, MTL and MAL on rendered faces",
+    "synth": "render AU or expression datasets with known truth",
+    "inspect": "look at a prepared dataset: counts, base rates, a picture, every problem by row",
+    "train": "train a detector by a method of your choice",
+    "evaluate": "score a trained detector on its test fold",
+    "compare": "put runs side by side in a table like the paper's",
+    "figures": "draw the paper's curves from run folders",
+}
+USAGE, INTERRUPTED = 2, 130
+_MESSAGES = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "not permitted",
+    errno.EROFS: "the disk is read-only",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit status: 0, 2 for what the user can mend, 130 when interrupted."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    if not given or given[0] in ("-h", "--help"):
+        Console(highlight=False).print(overview(), markup=False)
+        return 0 if given else USAGE
+    if given[0] == "--version":
+        Console(highlight=False).print(f"metafacs {__version__}")
+        return 0
+    if given[0] not in COMMANDS:
+        console.print(f"metafacs: unknown command '{given[0]}'; known: {', '.join(COMMANDS)}", markup=False)
+        return USAGE
+    return _run(given[0], given[1:], console)
+
+
+def overview() -> str:
+    """What `metafacs --help` prints."""
+    lines = "\n".join(f"  {name:<10}{text}" for name, text in COMMANDS.items())
+    return (
+        "metafacs: train facial Action Unit detectors from few AU labels and many expression labels.\n\n"
+        f"usage: metafacs COMMAND [flags]\n\n{lines}\n\n"
+        "`metafacs COMMAND --help` explains a command and all of its flags; every flag can also stand in a YAML file\n"
+        "given with --config. Start with `metafacs demo`."
+    )
+
+
+def _run(command: str, arguments: list[str], console: Console) -> int:
+    from rich.logging import RichHandler
+
+    logging.basicConfig(
+        level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=console, show_path=False)]
+    )
+    try:
+        importlib.import_module(f"metafacs.commands.{command}").main(f"metafacs {command}", arguments)
+    except InputError as error:
+        console.print(f"metafacs {command}: {error}", markup=False)
+        return USAGE
+    except OSError as error:
+        if error.errno not in _MESSAGES:
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        what = _MESSAGES[error.errno]
+        console.print(f"metafacs {command}: {what}{where}; what was finished before is untouched", markup=False)
+        return USAGE
+    except KeyboardInterrupt:
+        console.print(f"metafacs {command}: stopped; the same command goes on from what was saved", markup=False)
+        return INTERRUPTED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""`metafacs evaluate`: run folder in, predictions on its test fold and their scores out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from metafacs import __version__
+from metafacs.commands.parsing import parse, parser
+from metafacs.commands.progress import progress_bar
+from metafacs.data.prepared import PreparedDataset
+from metafacs.data.streams import Faces
+from metafacs.errors import InputError
+from metafacs.evaluation.comparison import compare
+from metafacs.evaluation.predicting import over_faces
+from metafacs.evaluation.predictions import PREDICTIONS_FILE, prediction_rows, write_predictions
+from metafacs.evaluation.tables import tables, to_text
+from metafacs.training.checkpoint import DetectorCard, load_detector
+from metafacs.training.run import DETECTOR, read_config
+
+DESCRIPTION = """Scores trained detectors on the fold they never saw. The predictions are made once and written into
+the run folder as predictions.parquet; every later look, comparison and figure reads that file and no model, so the
+test fold is touched once. Prints F1 and AUC per AU beside the floor that saying "present" of every image reaches."""
+
+
+def main(prog: str, arguments: Sequence[str]) -> None:
+    """Runs the command."""
+    made = parser(prog, DESCRIPTION)
+    made.add_argument("runs", nargs="+", type=Path, help="run folders of `metafacs train`.")
+    made.add_argument("--batch", type=int, default=256, help="images at a time.")
+    settings = parse(made, arguments)
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    for run in settings.runs:
+        predict_run(run, settings.batch, console)
+        Console(soft_wrap=True, highlight=False).print(to_text(tables(compare([run]))), markup=False)
+
+
+def predict_run(run: Path, batch: int = 256, console: Console | None = None) -> Path:
+    """Writes the run's predictions on its test fold, unless they are there; returns their path.
+
+    Raises:
+        InputError: the run is not finished, or its dataset is gone, of another kind, or shares no AU.
+    """
+    path = run / PREDICTIONS_FILE
+    if path.exists():
+        return path
+    config = read_config(run)
+    network, card = load_detector(run / DETECTOR)
+    dataset = PreparedDataset.open(Path(config["data"]["primary"]))
+    if dataset.card.name != card.dataset:
+        raise InputError(f"{run} was trained on '{card.dataset}', but {dataset.folder} is '{dataset.card.name}'")
+    labels = dataset.au_labels(card.aus)
+    rows = _test_rows(dataset, labels, card)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network = network.to(device)
+    with progress_bar(f"predicting {run.name}", console) as (update, _), torch.no_grad():
+        probabilities = over_faces(
+            lambda images: torch.sigmoid(network(images).au_logits),
+            Faces(dataset, rows, card.resize),
+            card.side,
+            device,
+            batch,
+            update,
+        )
+    info = {
+        "method": card.method,
+        "backbone": card.backbone,
+        "dataset": card.dataset,
+        "fold": card.test_fold,
+        "seed": card.seed,
+        "threshold": card.thresholds[0] if len(set(card.thresholds)) == 1 else card.thresholds,
+        "aus": card.aus,
+        "run": run.name,
+        "tool_version": __version__,
+    }
+    table = prediction_rows(dataset.to_pandas().iloc[rows], labels[rows], probabilities, card.aus)
+    write_predictions(path, table, info)
+    return path
+
+
+def _test_rows(dataset: PreparedDataset, labels: np.ndarray, card: DetectorCard) -> np.ndarray:
+    """Labelled rows of the test fold, whose subjects must be the ones that were kept out of training."""
+    fold, subject = dataset.column("fold"), dataset.column("subject")
+    rows = np.flatnonzero((fold == card.test_fold) & ~np.isnan(labels).all(axis=1))
+    strangers = sorted(set(subject[rows]) - set(card.test_subjects))
+    if strangers or not len(rows):
+        what = f"it has subjects who may have trained ({', '.join(strangers[:3])})" if strangers else "it is empty"
+        raise InputError(f"fold '{card.test_fold}' of {dataset.folder} is not the one this run kept out: {what}")
+    return rows

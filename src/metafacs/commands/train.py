@@ -1,0 +1,400 @@
+"""`metafacs train`: prepared datasets in, run folder out."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from accelerate import Accelerator
+from jsonargparse import ArgumentParser, Namespace
+from rich.console import Console
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.utils.tensorboard import SummaryWriter
+
+from metafacs import processes
+from metafacs.commands.parsing import parse, parser, plain
+from metafacs.commands.progress import Update, progress_bar
+from metafacs.config import TrainConfig
+from metafacs.data.prepared import PreparedDataset
+from metafacs.data.splits import Split, auxiliary_rows, split_by_fold
+from metafacs.data.streams import Faces, Order, Stream, mixed_seed, training_batches
+from metafacs.errors import InputError
+from metafacs.evaluation.metrics import au_scores, average_scores
+from metafacs.evaluation.predicting import over_faces
+from metafacs.facs import parse_aus
+from metafacs.files import atomic_file
+from metafacs.methods import METHODS, Method
+from metafacs.methods.losses import class_balance
+from metafacs.models.network import build_network
+from metafacs.training import loop
+from metafacs.training.checkpoint import DetectorCard, load_state, save_detector, save_state
+from metafacs.training.run import DETECTOR, SAMPLE_WEIGHTS, TENSORBOARD, RunFolder
+
+DESCRIPTION = """Trains a detector of facial Action Units on a prepared AU dataset, with the help of a prepared
+expression dataset where the method uses one, and writes a run folder: configuration, logs, checkpoints and, for
+methods that learn them, sample weights. The test fold is not touched: `metafacs evaluate` scores it. A run that was
+killed goes on with --resume and, on the CPU, ends with the very same parameters."""
+
+_CONTRACT = {"network", "optimiser", "class_weights", "autocast"}
+logger = logging.getLogger(__name__)
+
+
+def train_parser(prog: str) -> ArgumentParser:
+    """Flags of the command; every registered method's options stand under its name."""
+    made = parser(prog, DESCRIPTION, config_file=True)
+    made.add_class_arguments(TrainConfig, None)
+    made.add_argument("--resume", action="store_true", help="go on with the unfinished run in `out`, if there is one.")
+    for name in METHODS:
+        made.add_class_arguments(METHODS[name], name, skip=_CONTRACT, instantiate=False)
+    return made
+
+
+def main(prog: str, arguments: Sequence[str]) -> None:
+    """Runs the command."""
+    settings = parse(train_parser(prog), arguments)
+    run(settings, settings.resume)
+
+
+def run(settings: Namespace, resume: bool = False) -> Path:
+    """Trains as `settings` (of `train_parser`) say; returns the run folder."""
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    method_class = METHODS[settings.method]
+    options = plain(settings[settings.method]) if settings.method in settings else {}
+    config = {**plain(settings), settings.method: options}
+    config = {k: v for k, v in config.items() if k not in METHODS or k == settings.method}
+    config = {k: v for k, v in config.items() if k not in ("config", "resume", "out")}
+    if settings.loop.threads:
+        torch.set_num_threads(settings.loop.threads)
+    accelerator = _accelerator(settings.loop.device, settings.loop.precision)
+    data = open_data(settings.data, "auxiliary" in method_class.streams, settings.seed, console)
+    torch.manual_seed(settings.seed)
+    network = build_network(
+        settings.network.backbone,
+        len(data.aus),
+        len(data.expressions),
+        settings.network.weights,
+        plain(settings.network.options),
+    ).to(accelerator.device)
+    method = method_class(
+        network,
+        _optimiser_factory(**plain(settings.optimiser)),
+        class_weights=data.class_weights(accelerator.device),
+        autocast=accelerator.autocast,
+        **options,
+    )
+    out = Path(settings.out)
+    folder = RunFolder(out, config, resume) if accelerator.is_main_process else None
+    accelerator.wait_for_everyone()
+    _Session(settings, method, data, accelerator, out, folder, console).run()
+    return out
+
+
+def _accelerator(device: str, precision: str) -> Accelerator:
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("--loop.device cuda was asked for, but torch sees no GPU; use auto or cpu")
+    return Accelerator(cpu=device == "cpu", mixed_precision=precision)
+
+
+def _optimiser_factory(
+    name: str, learning_rate: float, momentum: float, weight_decay: float, **schedule: Any
+) -> Callable[[Iterable[nn.Parameter]], Optimizer]:
+    if learning_rate <= 0 or weight_decay < 0:
+        raise InputError(f"learning_rate {learning_rate} must be positive, weight_decay {weight_decay} not negative")
+
+    def make(parameters: Iterable[nn.Parameter]) -> Optimizer:
+        if name == "sgd":
+            return torch.optim.SGD(parameters, lr=learning_rate, momentum=momentum, weight_decay=weight_decay)
+        return torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=weight_decay)
+
+    return make
+
+
+@dataclass
+class TrainingData:
+    """Everything a run sees, apart from the test fold, of which it only knows who is in it."""
+
+    primary: PreparedDataset
+    split: Split
+    aus: list[str]
+    expressions: list[str]
+    streams: dict[str, Stream]
+    reserve: Faces
+    reserve_labels: np.ndarray
+    rows: dict[str, tuple[PreparedDataset, Faces]]
+    size: int
+
+    def class_weights(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Weights of present and absent AUs in the reserved set."""
+        present, absent = class_balance(torch.from_numpy(self.reserve_labels))
+        return present.to(device), absent.to(device)
+
+
+def open_data(settings: Namespace, auxiliary: bool, seed: int, console: Console) -> TrainingData:
+    """Opens, splits and, where it fits, decodes the data of a run.
+
+    Raises:
+        InputError: a dataset that cannot be used for this run.
+    """
+    _check_sizes(settings)
+    primary = PreparedDataset.open(settings.primary)
+    aus = _common_aus(primary, settings.aus)
+    labels = primary.au_labels(aus)
+    split = split_by_fold(
+        primary.column("fold").tolist(),
+        primary.column("subject").tolist(),
+        ~np.isnan(labels).all(axis=1),
+        settings.test_fold,
+        settings.reserve_fraction,
+        settings.reserve_minimum,
+        seed,
+    )
+    _warn_of_rare(aus, labels[split.reserve], console)
+    faces = {"primary": Faces(primary, split.train, settings.resize)}
+    reserve = Faces(primary, split.reserve, settings.resize)
+    targets = {
+        "primary": torch.from_numpy(labels[split.train]),
+        "meta": torch.from_numpy(labels[split.reserve]),
+    }
+    rows = {"primary": (primary, faces["primary"])}
+    expressions = list(primary.card.expressions)
+    if auxiliary:
+        if settings.auxiliary is None:
+            raise InputError("this method learns from an expression dataset too; give one with --data.auxiliary DIR")
+        second = PreparedDataset.open(settings.auxiliary)
+        chosen = _auxiliary_rows(second, primary, split)
+        expressions = list(second.card.expressions)
+        faces["auxiliary"] = Faces(second, chosen, settings.resize)
+        targets["auxiliary"] = torch.from_numpy(second.expression_labels()[chosen])
+        rows["auxiliary"] = (second, faces["auxiliary"])
+    _cache([*faces.values(), reserve], settings.cache_gib, console)
+    batches = {"primary": settings.batch_primary, "auxiliary": settings.batch_auxiliary, "meta": settings.batch_meta}
+    streams = {
+        name: Stream(pictures, targets[name], Order(len(pictures), batches[name], seed, name))
+        for name, pictures in {**faces, "meta": reserve}.items()
+    }
+    return TrainingData(
+        primary, split, aus, expressions, streams, reserve, labels[split.reserve], rows, settings.resize
+    )
+
+
+def _check_sizes(settings: Namespace) -> None:
+    if not 16 <= settings.side <= settings.resize:
+        raise InputError(
+            f"the crop (--data.side {settings.side}) must be at least 16 and at most --data.resize {settings.resize}"
+        )
+    for name in ("batch_primary", "batch_auxiliary", "batch_meta"):
+        size = settings[name]
+        if size < 2 or size % processes.count():
+            raise InputError(f"--data.{name} is {size}; it must be at least 2 and divisible by the number of processes")
+
+
+def _common_aus(primary: PreparedDataset, wanted: str) -> list[str]:
+    """The AUs to train: those wanted that the dataset has."""
+    if not primary.aus:
+        raise InputError(f"{primary.folder} has no AU columns, so no AU detector can be trained on it")
+    if wanted == "all":
+        return primary.aus
+    asked = parse_aus(wanted)
+    common = [column for column in asked if column in primary.aus]
+    if not common:
+        raise InputError(
+            f"{primary.folder} has none of the AUs asked for ({', '.join(asked)}); it has {', '.join(primary.aus)}"
+        )
+    missing = [column for column in asked if column not in common]
+    if missing:
+        logger.warning("%s has no labels for %s: trained without", primary.folder, ", ".join(missing))
+    return common
+
+
+def _auxiliary_rows(second: PreparedDataset, primary: PreparedDataset, split: Split) -> np.ndarray:
+    def identities(dataset: PreparedDataset) -> list[tuple[str, str]]:
+        return list(zip(dataset.column("dataset").tolist(), dataset.column("subject").tolist(), strict=True))
+
+    own = identities(primary)
+    test = {own[row] for row in split.test}
+    expressions = second.column("expression").tolist()
+    return auxiliary_rows(second.column("fold").tolist(), expressions, identities(second), test)
+
+
+def _warn_of_rare(aus: list[str], labels: np.ndarray, console: Console) -> None:
+    present = np.nansum(labels, axis=0)
+    rare = [au for au, n in zip(aus, present, strict=True) if n == 0]
+    if rare:
+        logger.warning(
+            "no reserved image shows %s: the meta loss cannot balance it; raise --data.reserve_minimum", ", ".join(rare)
+        )
+
+
+def _cache(faces: Sequence[Faces], gib: float, console: Console) -> None:
+    if sum(f.bytes_decoded for f in faces) > gib * 2**30:
+        return
+    total, before = sum(len(f) for f in faces), 0
+    with progress_bar("decoding images", console) as (update, _):
+        for part in faces:
+            part.decode_all(progress=partial(_shifted, update, before, total))
+            before += len(part)
+
+
+def _shifted(update: Update, before: int, total: int, done: int, part: int) -> None:
+    update(before + done, total)
+
+
+class _Session:
+    """One run: a method, its data and its folder, wired to the loop."""
+
+    def __init__(
+        self,
+        settings: Namespace,
+        method: Method,
+        data: TrainingData,
+        accelerator: Accelerator,
+        out: Path,
+        folder: RunFolder | None,
+        console: Console,
+    ) -> None:
+        self.settings, self.method, self.data = settings, method, data
+        self.device, self.folder, self.console = accelerator.device, folder, console
+        self.state = out / "state.safetensors"
+        self.out = out
+        self.warned = False
+        images = len(data.streams["primary"].faces)
+        self.per_epoch = images / data.streams["primary"].order.batch
+        self.steps = settings.loop.steps or max(1, round(settings.loop.epochs * self.per_epoch))
+
+    def run(self) -> None:
+        """Trains from where the folder stands to the end."""
+        start = 0
+        if self.state.exists():
+            start = load_state(self.state, self.method.modules, self.method.optimisers)
+            self.console.print(f"going on after step {start} of {self.steps}")
+        if self.folder:
+            self.folder.start_metrics(start)
+        board = SummaryWriter(self.out / TENSORBOARD, purge_step=start + 1) if self.folder else None
+        self.board = board
+        try:
+            self._loop(range(start, self.steps))
+            self._finish()
+        finally:
+            if board:
+                board.close()
+            if self.folder:
+                self.folder.close()
+
+    def _loop(self, steps: range) -> None:
+        own = self.settings.loop
+        tenth = max(1, self.steps // 10)
+        streams = {str(name): self.data.streams[name] for name in self.method.streams}
+        batches = training_batches(
+            streams,
+            steps,
+            self.settings.data.side,
+            mixed_seed(self.settings.seed, 1),
+            self.device,
+            0 if all(s.faces.decoded for s in streams.values()) else self.settings.data.workers,
+        )
+        with progress_bar(f"training {self.settings.method}", self.console) as (update, note):
+            self.note = note
+            update(steps.start, self.steps)
+            hooks = loop.Hooks(self._log, self._validate, self._save, lambda taken: update(taken, self.steps))
+            loop.train(
+                self.method,
+                batches,
+                steps,
+                self.steps,
+                self.settings.optimiser.schedule,
+                self.settings.optimiser.warmup,
+                mixed_seed(self.settings.seed, 2) % 2**32,
+                hooks,
+                own.log_every,
+                own.validate_every or tenth,
+                own.save_every or tenth,
+            )
+
+    def _log(self, step: int, means: Mapping[str, float]) -> None:
+        warning = self.method.review(means)
+        if warning and not self.warned:
+            self.warned = True
+            logger.warning(warning)
+        if not self.folder:
+            return
+        self.folder.log("train", step, {"epoch": step / self.per_epoch, **means})
+        self._to_board("train", step, means)
+        names = {"loss_primary": "AU loss", "loss_auxiliary": "FE loss", "weight_primary": "AU weight"}
+        names |= {"weight_auxiliary": "FE weight"}
+        shown = [f"{text} {means[name]:.3f}" for name, text in names.items() if name in means]
+        self.note(", ".join([*shown, f"{means['images_per_second']:.0f} images/s"]))
+
+    def _validate(self, step: int) -> None:
+        if not self.folder:
+            return
+        probabilities = over_faces(self.method.predict, self.data.reserve, self.settings.data.side, self.device)
+        labels = self.data.reserve_labels
+        scores = average_scores(au_scores(labels, probabilities, self.data.aus))
+        clipped = probabilities.clip(1e-7, 1 - 1e-7)
+        cross_entropy = -np.where(labels == 1, np.log(clipped), np.log(1 - clipped))[~np.isnan(labels)]
+        values = {
+            "average_f1": float(scores["f1"]),
+            "average_auc": float(scores["auc"]),
+            "loss": float(cross_entropy.mean()),
+        }
+        self.folder.log("validation", step, values)
+        self._to_board("validation", step, values)
+
+    def _save(self, step: int) -> None:
+        if self.folder:
+            save_state(self.state, step, self.method.modules, self.method.optimisers)
+
+    def _to_board(self, event: str, step: int, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            if self.board:
+                self.board.add_scalar(f"{event}/{name}", value, step)
+
+    def _finish(self) -> None:
+        if not self.folder:
+            return
+        if self.method.learns_sample_weights:
+            self._write_sample_weights()
+        card = self.data.primary.card
+        save_detector(
+            self.out / DETECTOR,
+            self.method.network,
+            DetectorCard(
+                aus=self.data.aus,
+                thresholds=[0.5] * len(self.data.aus),
+                expressions=self.data.expressions,
+                backbone=self.settings.network.backbone,
+                backbone_options=plain(self.settings.network.options),
+                side=self.settings.data.side,
+                resize=self.data.size,
+                crop=card.crop,
+                dataset=card.name,
+                test_fold=self.settings.data.test_fold,
+                test_subjects=list(self.data.split.test_subjects),
+                method=self.settings.method,
+                seed=self.settings.seed,
+                steps=self.steps,
+            ),
+        )
+        self.folder.finish({"steps": self.steps})
+
+    def _write_sample_weights(self) -> None:
+        """The weight of every training image at the end of training."""
+        tables = []
+        for name, (dataset, faces) in self.data.rows.items():
+            raw = over_faces(self.method.raw_sample_weights, faces, self.settings.data.side, self.device)
+            table = dataset.to_pandas().iloc[faces.rows]
+            kept = [c for c in ("dataset", "subject", "sequence", "frame", "expression", "cause") if c in table]
+            table = table[kept].assign(stream=name, row=faces.rows, raw_weight=raw, step=self.steps)
+            table["consistency"] = dataset.consistency()[faces.rows]
+            tables.append(table)
+        weights = pd.concat(tables, ignore_index=True)
+        means = weights.groupby("stream")["raw_weight"].mean()
+        weights["weight"] = weights["raw_weight"] / means.sum()
+        with atomic_file(self.out / SAMPLE_WEIGHTS) as partial:
+            weights.to_parquet(partial)

@@ -1,0 +1,124 @@
+"""Typed settings of the commands: one source for YAML keys, flags and their help."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass
+class DataConfig:
+    """What to train on.
+
+    Attributes:
+        primary: prepared AU dataset (folder).
+        auxiliary: prepared expression dataset (folder), for methods that use one.
+        test_fold: fold that is kept for the test and never seen in training.
+        aus: AUs to train: a set ("bp4d", "disfa", "gft"), a list such as "1,2,4,12", or all of the dataset's.
+        reserve_fraction: share of every training subject's AU images kept for the meta loss and for validation.
+        reserve_minimum: images wanted in that reserve on small data.
+        resize: side the faces are resized to, pixels.
+        side: side of the random crop that the network sees, pixels.
+        batch_primary: AU images a step.
+        batch_auxiliary: expression images a step.
+        batch_meta: reserved AU images a step.
+        workers: processes that decode images where they do not fit into the cache.
+        cache_gib: decoded images are kept in memory if they fit into this, GiB.
+    """
+
+    primary: Path
+    auxiliary: Path | None = None
+    test_fold: str = "P1"
+    aus: str = "all"
+    reserve_fraction: float = 0.02
+    reserve_minimum: int = 128
+    resize: int = 248
+    side: int = 224
+    batch_primary: int = 64
+    batch_auxiliary: int = 64
+    batch_meta: int = 256
+    workers: int = 2
+    cache_gib: float = 2.0
+
+
+@dataclass
+class NetworkConfig:
+    """The base network.
+
+    Attributes:
+        backbone: any timm model name.
+        weights: "pretrained" (timm's), "scratch" (random), or a safetensors file.
+        options: further arguments of the timm model, such as {drop_path_rate: 0.1}.
+    """
+
+    backbone: str = "resnet34"
+    weights: str = "pretrained"
+    options: dict[str, float | int | str | bool] = field(default_factory=dict)
+
+
+@dataclass
+class OptimiserConfig:
+    """How the base network is updated.
+
+    Attributes:
+        name: "adamw" or "sgd".
+        learning_rate: highest learning rate (gamma).
+        momentum: of SGD.
+        weight_decay: of both.
+        schedule: of the learning rate over the run.
+        warmup: share of the run in which "constant" and "cosine" rise.
+    """
+
+    name: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: float = 3e-4
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    schedule: Literal["constant", "cosine", "one-cycle"] = "cosine"
+    warmup: float = 0.05
+
+
+@dataclass
+class LoopConfig:
+    """How long, how often, on what.
+
+    Attributes:
+        epochs: passes over the AU training images.
+        steps: training steps; takes the place of `epochs` where given.
+        log_every: steps between lines in metrics.jsonl.
+        validate_every: steps between validations on the reserved images; 0 for ten in the run.
+        save_every: steps between saves of the resumable state; 0 for ten in the run.
+        precision: "no" (float32) or "bf16".
+        device: "auto" takes the GPU where there is one.
+        threads: CPU threads; 0 leaves the choice to torch.
+    """
+
+    epochs: float = 30.0
+    steps: int | None = None
+    log_every: int = 10
+    validate_every: int = 0
+    save_every: int = 0
+    precision: Literal["no", "bf16"] = "no"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int = 0
+
+
+@dataclass
+class TrainConfig:
+    """A training run.
+
+    Attributes:
+        out: run folder to make.
+        data: what to train on.
+        method: name of the method; its own options follow under its name.
+        network: the base network.
+        optimiser: how it is updated.
+        loop: how long, how often, on what.
+        seed: of everything random.
+    """
+
+    out: Path
+    data: DataConfig
+    method: str = "mal"
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    seed: int = 0

@@ -1,0 +1,170 @@
+"""What a prepared dataset is: the columns of `faces.arrow` and the card, `dataset.json`, that describes it."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from metafacs import __version__
+from metafacs.errors import InputError
+from metafacs.facs import ACTION_UNITS, EXPRESSIONS, au_column, intensity_column
+from metafacs.files import write_text
+
+FACES_FILE = "faces.arrow"
+CARD_FILE = "dataset.json"
+PARTS_FOLDER = ".parts"
+FORMAT = 1
+"""Version of the schema and the card; a reader refuses versions it does not know."""
+
+LANDMARKS = 68
+"""Points of one face, in the order of the 68-point iBUG markup."""
+
+_IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+_POINTS = pa.list_(pa.list_(pa.float32(), 2))
+_FEATURES = {
+    "image": {"_type": "Image"},
+    "votes": {"_type": "List", "feature": {"_type": "Value", "dtype": "int16"}},
+    "landmarks": {
+        "_type": "List",
+        "feature": {"_type": "List", "feature": {"_type": "Value", "dtype": "float32"}, "length": 2},
+    },
+}
+
+
+def true_column(column: str) -> str:
+    """The column that holds the intensity (0-5) a face was rendered with, never read by training.
+
+    Example:
+        >>> true_column("AU01")
+        'true_AU01'
+    """
+    return f"true_{column}"
+
+
+def schema(aus: Sequence[str], true_aus: Sequence[str] = ()) -> pa.Schema:
+    """The columns of a prepared dataset; every one of them may hold nulls.
+
+    `image` is a JPEG of the aligned face; `AU01` is 0, 1 or null (not labelled); `AU01_intensity` is 0-5 or null
+    (not known); `votes` counts annotators per expression; `landmarks` is 68x2 (x, y) in pixels of the image. With
+    `true_aus` (rendered expression data) come `cause`, why an expression is ambiguous, and `true_AU01`..., 0-5.
+
+    Args:
+        aus: AU columns, in order.
+        true_aus: AU columns whose rendered intensity is known.
+
+    Returns:
+        The schema, with metadata that lets Hugging Face `datasets` decode the images.
+
+    Raises:
+        InputError: a name is no AU column such as "AU01", or comes twice.
+    """
+    _check_aus(list(aus))
+    _check_aus(list(true_aus))
+    named = [("image", _IMAGE), ("dataset", pa.string()), ("subject", pa.string()), ("sequence", pa.string())]
+    named += [("frame", pa.int32()), ("fold", pa.string())]
+    named += [(column, pa.int8()) for column in aus]
+    named += [(intensity_column(column), pa.int8()) for column in aus]
+    named += [("expression", pa.string()), ("votes", pa.list_(pa.int16())), ("landmarks", _POINTS)]
+    if true_aus:
+        named += [("cause", pa.string()), *((true_column(column), pa.int8()) for column in true_aus)]
+    features = {name: _FEATURES.get(name, {"_type": "Value", "dtype": str(kind)}) for name, kind in named}
+    return pa.schema(named, metadata={"huggingface": json.dumps({"info": {"features": features}})})
+
+
+@dataclass
+class DatasetCard:
+    """The card of a prepared dataset.
+
+    Attributes:
+        name: short name, also the default of the `dataset` column.
+        source: where the faces come from.
+        licence: what may be done with them.
+        aus: AU columns, in order; may be empty.
+        expressions: expression names, in the order of `votes`.
+        crop: how faces were cut out; "size" (pixels of the square image) is checked where given.
+        settings: what made the dataset; JSON values. Equal settings mean the dataset can be reused.
+        true_aus: AU columns whose rendered intensity is stored besides (rendered expression data).
+        rows: number of faces; filled in by the writer, like everything below.
+        counts: subjects, rows per fold, rows per expression, labelled rows per AU.
+        faces_bytes: size of `faces.arrow`.
+        faces_sha256: SHA-256 of `faces.arrow`, hexadecimal.
+        tool_version: the metafacs version that wrote it.
+        format: version of schema and card.
+    """
+
+    name: str
+    source: str
+    licence: str
+    aus: list[str]
+    expressions: list[str] = field(default_factory=lambda: list(EXPRESSIONS))
+    crop: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    true_aus: list[str] = field(default_factory=list)
+    rows: int = 0
+    counts: dict[str, Any] = field(default_factory=dict)
+    faces_bytes: int = 0
+    faces_sha256: str = ""
+    tool_version: str = __version__
+    format: int = FORMAT
+
+    def schema(self) -> pa.Schema:
+        """The columns of the dataset this card describes."""
+        return schema(self.aus, self.true_aus)
+
+    def write(self, folder: Path) -> None:
+        """Writes the card into `folder`, atomically."""
+        write_text(folder / CARD_FILE, json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n")
+
+    @classmethod
+    def read(cls, folder: Path) -> "DatasetCard":
+        """Reads the card in `folder`.
+
+        Raises:
+            InputError: there is no card (nothing prepared, or half-written), or it cannot be used.
+        """
+        path = folder / CARD_FILE
+        if not path.is_file():
+            raise InputError(_without_card(folder))
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except (ValueError, OSError) as error:
+            raise InputError(f"{path} cannot be read ({error}); prepare the dataset again") from error
+        return cls._checked(found, path)
+
+    @classmethod
+    def _checked(cls, found: Any, path: Path) -> "DatasetCard":
+        if not isinstance(found, dict) or not isinstance(found.get("format"), int):
+            raise InputError(f"{path} is not the card of a prepared dataset; prepare the dataset again")
+        if found["format"] != FORMAT:
+            raise InputError(
+                f"{path} has format {found['format']}, this metafacs ({__version__}) reads format {FORMAT}; "
+                f"use the version that wrote it ({found.get('tool_version', 'unknown')}) or prepare it again"
+            )
+        defaults = asdict(cls("", "", "", []))
+        wrong = [name for name, value in defaults.items() if not isinstance(found.get(name), type(value))]
+        strange = set(found) - {entry.name for entry in fields(cls)}
+        if wrong or strange:
+            names = ", ".join([*wrong, *sorted(strange)])
+            raise InputError(f"{path} has missing, unknown or mistyped entries: {names}; prepare it again")
+        return cls(**found)
+
+
+def _check_aus(columns: list[str]) -> None:
+    known = {au_column(code) for code in ACTION_UNITS}
+    wrong = [column for column in columns if column not in known or columns.count(column) > 1]
+    if wrong:
+        raise InputError(f"not AU columns, or named twice: {wrong}; name each once, as in 'AU01', 'AU12'")
+
+
+def _without_card(folder: Path) -> str:
+    if not folder.is_dir():
+        return f"there is no folder {folder}; give the folder of a prepared dataset"
+    if (folder / FACES_FILE).exists() or (folder / PARTS_FOLDER).exists():
+        return (
+            f"{folder} is half-written: it has no {CARD_FILE}, which is written last; "
+            "run the command that was preparing it again, it goes on where it stopped"
+        )
+    return f"{folder} is no prepared dataset: it has no {CARD_FILE}; prepare one with `metafacs prepare`"

@@ -1,0 +1,120 @@
+"""Which rows train, which are reserved for the meta loss and for validation, which are the test."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metafacs.errors import InputError
+
+Rows = NDArray[np.int64]
+MOST_RESERVED = 0.2
+"""No subject gives more than this share of its images to the reserve, however small the data."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Row numbers of one prepared AU dataset; no subject of `test` is in the other two."""
+
+    train: Rows
+    reserve: Rows
+    test: Rows
+    test_subjects: tuple[str, ...]
+
+
+def split_by_fold(
+    folds: Sequence[str | None],
+    subjects: Sequence[str],
+    labelled: NDArray[np.bool_],
+    test_fold: str,
+    reserve_fraction: float = 0.02,
+    reserve_minimum: int = 128,
+    seed: int = 0,
+) -> Split:
+    """The subject-exclusive split that tests on `test_fold`.
+
+    Args:
+        folds: fold of every row; rows without one are left out.
+        subjects: subject of every row.
+        labelled: (N,) whether the row has a label of any AU in use; the others are left out.
+        test_fold: name of the test part.
+        reserve_fraction: share of every training subject's images kept for the meta loss and for validation.
+        reserve_minimum: images wanted in the reserve all the same where the fraction gives fewer.
+        seed: of the choice of reserved images.
+
+    Raises:
+        InputError: no such fold, nothing to train on or to test on, a subject on both sides.
+    """
+    fold, subject = np.array([str(f or "") for f in folds]), np.array([str(s) for s in subjects])
+    known = sorted(set(fold) - {""})
+    if test_fold not in known:
+        raise InputError(f"there is no fold '{test_fold}'; the dataset has {', '.join(known) or 'no folds at all'}")
+    test = np.flatnonzero((fold == test_fold) & labelled)
+    others = np.flatnonzero((fold != test_fold) & (fold != "") & labelled)
+    if not len(test) or not len(others):
+        raise InputError(
+            f"with test fold '{test_fold}' there are {len(others)} labelled images to train on "
+            f"and {len(test)} to test on"
+        )
+    test_subjects = set(subject[fold == test_fold])
+    shared = sorted(test_subjects & set(subject[others]))
+    if shared:
+        raise InputError(f"subjects of test fold '{test_fold}' are in other folds too: {', '.join(shared[:5])}")
+    reserve = reserve_rows(others, subject, reserve_fraction, reserve_minimum, seed)
+    train = np.setdiff1d(others, reserve)
+    return Split(train, reserve, test, tuple(sorted(test_subjects)))
+
+
+def reserve_rows(rows: Rows, subjects: NDArray[np.str_], fraction: float, minimum: int, seed: int) -> Rows:
+    """Rows drawn uniformly from every subject: `fraction` of them, more if that gives fewer than `minimum`.
+
+    Args:
+        rows: the rows to draw from.
+        subjects: subject of every row of the dataset.
+        fraction: share of each subject's rows, in (0, 1).
+        minimum: wanted in total; a subject gives at most 20 % of its rows, so small data may stay below.
+        seed: of the draw.
+
+    Raises:
+        InputError: a fraction outside (0, 0.5].
+    """
+    if not 0 < fraction <= 0.5:
+        raise InputError(f"the reserved fraction is {fraction}; it must lie in (0, 0.5], 0.02 is the paper's")
+    rng = np.random.default_rng([seed, 7])
+    names = sorted(set(subjects[rows]))
+    share = math.ceil(minimum / len(names))
+    chosen = []
+    for name in names:
+        own = rows[subjects[rows] == name]
+        wanted = math.ceil(fraction * len(own))
+        most = max(1, int(MOST_RESERVED * len(own)))
+        chosen.append(rng.choice(own, max(wanted, min(share, most)), replace=False))
+    return np.sort(np.concatenate(chosen))
+
+
+def auxiliary_rows(
+    folds: Sequence[str | None],
+    expressions: Sequence[str | None],
+    identities: Sequence[tuple[str, str]],
+    test_identities: set[tuple[str, str]],
+) -> Rows:
+    """Rows of an expression dataset that may train: with an expression, outside its own test part, no test subject.
+
+    Args:
+        folds: fold of every row; "test" is left out.
+        expressions: expression of every row, None where there is none.
+        identities: (dataset, subject) of every row.
+        test_identities: (dataset, subject) pairs of the AU test fold.
+
+    Raises:
+        InputError: nothing is left.
+    """
+    keep = [
+        fold != "test" and expression is not None and identity not in test_identities
+        for fold, expression, identity in zip(folds, expressions, identities, strict=True)
+    ]
+    if not any(keep):
+        raise InputError("the expression dataset has no row with an expression outside its test part")
+    return np.flatnonzero(keep)

@@ -1,0 +1,59 @@
+"""Augmentation of a whole batch at once, on the device the batch is on."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Crops(NamedTuple):
+    """Where to cut every image of a batch, drawn on the CPU so that a batch does not depend on the device."""
+
+    top: Tensor
+    """(B,) int64, first row of the crop."""
+    left: Tensor
+    """(B,) int64, first column."""
+    flipped: Tensor
+    """(B,) bool, mirrored or not."""
+
+    def part(self, share: slice) -> "Crops":
+        """The crops of a part of the batch."""
+        return Crops(*(values[share] for values in self))
+
+
+def random_crops(count: int, slack: int, generator: torch.Generator) -> Crops:
+    """Crops at uniform places, mirrored half of the time.
+
+    Args:
+        count: B.
+        slack: side of the images less side of the crop, pixels.
+        generator: a CPU generator.
+    """
+    top, left = torch.randint(0, slack + 1, (2, count), generator=generator)
+    return Crops(top, left, torch.rand(count, generator=generator) < 0.5)
+
+
+def centre_crops(count: int, slack: int) -> Crops:
+    """The middle of every image, not mirrored."""
+    middle = torch.full((count,), slack // 2)
+    return Crops(middle, middle, torch.zeros(count, dtype=torch.bool))
+
+
+def crop(images: Tensor, crops: Crops, side: int) -> Tensor:
+    """Cuts squares out of a batch.
+
+    Args:
+        images: (B, 3, S, S), uint8, S >= side.
+        crops: one place an image.
+        side: of the squares, pixels.
+
+    Returns:
+        (B, 3, side, side), float in [0, 1].
+    """
+    line = torch.arange(side)
+    y = crops.top[:, None] + line
+    x = crops.left[:, None] + torch.where(crops.flipped[:, None], line.flip(0), line)
+    batch = torch.arange(len(images))[:, None, None]
+    index = (batch, y[:, :, None], x[:, None, :])
+    picked = images.permute(0, 2, 3, 1)[tuple(part.to(images.device) for part in index)]
+    return picked.permute(0, 3, 1, 2).contiguous().float().div_(255)

@@ -1,0 +1,1 @@
+"""Scores, comparisons and tables, all of them made from saved predictions and never from a model."""

@@ -1,0 +1,1 @@
+"""Training: the loop, its schedule, its run folder and its checkpoints."""

@@ -1,0 +1,127 @@
+"""The training loop: batches in, steps of a method, logs, validation, checkpoints. It names no method."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from metafacs.errors import InputError
+from metafacs.methods.base import Batch, Method
+from metafacs.training.checkpoint import all_finite
+from metafacs.training.schedule import Schedule, learning_rate_factor
+
+Values = dict[str, float]
+
+
+@dataclass
+class Hooks:
+    """What the loop calls; each is a function of the number of steps taken."""
+
+    log: Callable[[int, Values], None]
+    """Means of the training values since the last call."""
+    validate: Callable[[int], None]
+    save: Callable[[int], None]
+    step: Callable[[int], None] = field(default=lambda taken: None)
+    """After every step, for progress bars."""
+
+
+def train(
+    method: Method,
+    batches: Iterable[Mapping[str, tuple[Tensor, Tensor]]],
+    steps: range,
+    total_steps: int,
+    schedule: Schedule,
+    warmup: float,
+    seed: int,
+    hooks: Hooks,
+    log_every: int = 20,
+    validate_every: int = 500,
+    save_every: int = 500,
+) -> None:
+    """Takes the training steps `steps` of `total_steps`.
+
+    Args:
+        method: is stepped; owns its updates.
+        batches: images and labels of every stream for every step of `steps`.
+        steps: which steps to take; starts above 0 when a run is resumed.
+        total_steps: of the whole run, for the schedule.
+        schedule: of the learning rate.
+        warmup: share of the run in which it rises.
+        seed: of everything random in a step; the random state is set before each one from seed and step.
+        hooks: logging, validation, saving.
+        log_every: steps between logs.
+        validate_every: steps between validations; there is always one at the end.
+        save_every: steps between saves of the resumable state.
+
+    Raises:
+        InputError: a loss or a parameter is no longer a finite number. What was saved before is untouched.
+    """
+    sums = _Means()
+    base = method.optimisers["base"]
+    full_rates = [group.setdefault("full_lr", group["lr"]) for group in base.param_groups]
+    for step, batch in zip(steps, batches, strict=True):
+        factor = learning_rate_factor(step, total_steps, schedule, warmup)
+        for group, rate in zip(base.param_groups, full_rates, strict=True):
+            group["lr"] = rate * factor
+        torch.manual_seed(seed * 1_000_003 + step)
+        images = sum(len(data[0]) for data in batch.values())
+        values = method.training_step({name: Batch(*data) for name, data in batch.items()})  # type: ignore[misc]
+        sums.add(values, images)
+        taken, last = step + 1, step == steps[-1]
+        if taken % log_every == 0 or last:
+            means = sums.take()
+            _check_finite(means, taken)
+            hooks.log(taken, {**means, "learning_rate": full_rates[0] * factor})
+        validate, save = taken % validate_every == 0 or last, taken % save_every == 0 or last
+        if (validate or save) and not all_finite(method.modules):
+            raise InputError(_diverged("a parameter is not a finite number", taken))
+        with sums.paused():
+            if validate:
+                hooks.validate(taken)
+            if save:
+                hooks.save(taken)
+        hooks.step(taken)
+
+
+class _Means:
+    """Running sums of what a method returns, on its device: nothing waits for the GPU between logs."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._steps = self._images = 0
+        self._since = time.perf_counter()
+
+    def add(self, values: Mapping[str, Tensor], images: int) -> None:
+        for name, value in values.items():
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
+        self._steps += 1
+        self._images += images
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Time spent within does not count for images per second."""
+        start = time.perf_counter()
+        yield
+        self._since += time.perf_counter() - start
+
+    def take(self) -> Values:
+        means = {name: value.item() / self._steps for name, value in self._sums.items()}
+        means["images_per_second"] = self._images / max(time.perf_counter() - self._since, 1e-9)
+        self.__init__()  # type: ignore[misc]
+        return means
+
+
+def _check_finite(means: Values, step: int) -> None:
+    wrong = [name for name, value in means.items() if value != value or abs(value) == float("inf")]
+    if wrong:
+        raise InputError(_diverged(f"{wrong[0]} is {means[wrong[0]]}", step))
+
+
+def _diverged(what: str, step: int) -> str:
+    return (
+        f"training diverged before step {step}: {what}. The last saved state is from before and intact; lower the "
+        "learning rate (--optimiser.learning_rate), or look for damaged images and labels with `metafacs inspect`"
+    )

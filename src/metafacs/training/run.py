@@ -1,0 +1,152 @@
+"""The run folder: what ran, where, how it went, and whether it is done."""
+
+import fcntl
+import json
+import platform
+import sys
+import time
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+import yaml
+
+from metafacs import __version__
+from metafacs.errors import InputError
+from metafacs.files import write_text
+
+CONFIG, ENVIRONMENT, METRICS, DONE = "config.yaml", "environment.json", "metrics.jsonl", "done"
+DETECTOR, STATE = "detector.safetensors", "state.safetensors"
+PREDICTIONS, SAMPLE_WEIGHTS, TENSORBOARD = "predictions.parquet", "sample_weights.parquet", "tensorboard"
+_PACKAGES = ("torch", "torchvision", "timm", "accelerate", "numpy", "pyarrow", "safetensors")
+
+
+class RunFolder:
+    """One training run on disk; only one process writes it at a time.
+
+    Args:
+        path: the folder; made if it does not exist.
+        config: what is to run, JSON values.
+        resume: go on with an unfinished run of the same configuration, if there is one.
+
+    Raises:
+        InputError: the run is done, is unfinished and `resume` is off, has another configuration, is being written
+            by another process, or the folder holds something else.
+    """
+
+    def __init__(self, path: Path, config: Mapping[str, Any], resume: bool = False) -> None:
+        self.path = path
+        if path.exists() and not path.is_dir():
+            raise InputError(f"{path} is not a folder; choose another --out")
+        self._check(config, resume)
+        path.mkdir(parents=True, exist_ok=True)
+        self._lock = self._locked()
+        if not (path / CONFIG).exists():
+            write_text(path / CONFIG, yaml.safe_dump(dict(config), sort_keys=False))
+        write_text(path / ENVIRONMENT, json.dumps(environment(), indent=2) + "\n")
+        self._metrics: IO[str] | None = None
+
+    @property
+    def state(self) -> Path:
+        """The resumable state."""
+        return self.path / STATE
+
+    def start_metrics(self, step: int) -> None:
+        """Opens `metrics.jsonl` for appending; lines from after `step` (written, then lost in a kill) are dropped."""
+        path = self.path / METRICS
+        kept = [line for line in _lines(path) if json.loads(line)["step"] <= step]
+        write_text(path, "".join(f"{line}\n" for line in kept))
+        self._metrics = path.open("a", encoding="utf-8")
+
+    def log(self, event: str, step: int, values: Mapping[str, float]) -> None:
+        """Appends one line to `metrics.jsonl`; numbers that are not finite become null."""
+        assert self._metrics is not None, "start_metrics first"
+        clean = {k: v if isinstance(v, str) or (v == v and abs(v) != float("inf")) else None for k, v in values.items()}
+        self._metrics.write(json.dumps({"event": event, "step": step, **clean}) + "\n")
+        self._metrics.flush()
+
+    def finish(self, summary: Mapping[str, Any]) -> None:
+        """Marks the run as done; the resumable state is no longer needed and goes."""
+        write_text(self.path / DONE, json.dumps({"finished": time.strftime("%Y-%m-%dT%H:%M:%S"), **summary}) + "\n")
+        self.state.unlink(missing_ok=True)
+        self.close()
+
+    def close(self) -> None:
+        """Closes the log and gives the folder free."""
+        if self._metrics:
+            self._metrics.close()
+        self._lock.close()
+
+    def _check(self, config: Mapping[str, Any], resume: bool) -> None:
+        path = self.path
+        if (path / DONE).exists():
+            raise InputError(f"the run in {path} is done; choose another --out, or remove the folder to run it again")
+        if not (path / CONFIG).exists():
+            if path.exists() and any(p for p in path.iterdir() if not p.name.startswith(".")):
+                raise InputError(f"{path} is not empty and holds no run; choose another --out")
+            return
+        if not resume:
+            raise InputError(f"{path} holds an unfinished run; add --resume to go on with it, or choose another --out")
+        before = read_config(path)
+        different = [key for key in {*before, *config} if before.get(key) != config.get(key)]
+        if different:
+            shown = "; ".join(f"{k}: {before.get(k)} there, {config.get(k)} now" for k in sorted(different)[:3])
+            raise InputError(f"{path} holds a run with other settings ({shown}); use those, or choose another --out")
+
+    def _locked(self) -> IO[str]:
+        lock = (self.path / ".lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.close()
+            raise InputError(
+                f"another process is training in {self.path}; wait for it or choose another --out"
+            ) from error
+        return lock
+
+
+def read_config(run: Path) -> dict[str, Any]:
+    """The configuration of the run in folder `run`.
+
+    Raises:
+        InputError: there is none, or it is no YAML mapping.
+    """
+    path = run / CONFIG
+    if not path.is_file():
+        raise InputError(f"{run} is not a run folder: it has no {CONFIG}")
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read ({error})") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{path} is not a configuration: a mapping was expected, found {type(found).__name__}")
+    return found
+
+
+def environment() -> dict[str, Any]:
+    """Versions and hardware that a run depends on; nothing that names a person or a machine."""
+
+    def of(package: str) -> str | None:
+        try:
+            return version(package)
+        except PackageNotFoundError:
+            return None
+
+    return {
+        "metafacs": __version__,
+        "python": sys.version.split()[0],
+        "platform": f"{platform.system()} {platform.machine()}",
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        **{package: of(package) for package in _PACKAGES},
+    }
+
+
+def _lines(path: Path) -> list[str]:
+    """Whole lines of a log that may end in the middle of one."""
+    if not path.exists():
+        return []
+    text = path.read_text(encoding="utf-8")
+    return text.split("\n")[:-1]
