@@ -36,7 +36,7 @@ def training_run(folder: Path, method: str, seed: int = 0, lines: int = 40) -> P
     random = np.random.default_rng([seed, len(method)])
     run = folder / f"{method}-{seed}"
     run.mkdir(parents=True)
-    (run / "config.yaml").write_text(f"method: {method}\nfold: P1\nseed: {seed}\n")
+    (run / "config.yaml").write_text(f"method: {method}\ndata: {{test_fold: P1}}\nseed: {seed}\n")
     with (run / "metrics.jsonl").open("w") as file:
         for k in range(1, lines + 1):
             record = {"event": "train", "step": 50 * k, "loss_primary": 1 / k + 0.05 * random.random()}

@@ -382,6 +382,19 @@ def test_a_dataset_without_faces_is_refused(tmp_path: Path) -> None:
 # Damaged folders
 
 
+def test_a_damaged_part_is_refused(tmp_path: Path) -> None:
+    writer = PreparedWriter(tmp_path / "a", make_card(), SETTINGS)
+    for part in range(2):
+        writer.write_part(part, make_rows(part))
+    [path] = (tmp_path / "a").glob(".parts/*/part-000001.arrow")
+    os.truncate(path, path.stat().st_size // 2)
+    with pytest.raises(InputError, match=r"part-000001.arrow is damaged .*; remove it and run"):
+        writer.finish(2)
+    path.unlink()
+    writer.write_part(1, make_rows(1))
+    assert len(writer.finish(2)) == 6
+
+
 @pytest.mark.parametrize("keep", [0.0, 0.1, 0.5, 0.99])
 def test_a_truncated_file_is_refused(tmp_path: Path, keep: float) -> None:
     path = write(tmp_path / "a").folder / "faces.arrow"
@@ -402,7 +415,7 @@ def test_a_file_cut_and_filled_up_is_refused(tmp_path: Path, keep: float) -> Non
     except InputError as error:
         assert re.search("faces.arrow (is damaged|has .* they do not belong together)", str(error))
     else:
-        assert [problem.row for problem in problems] == [None]
+        assert (problems[0].row, problems[0].column) == (None, "")
         assert "is not the file its card describes" in problems[0].message
 
 

@@ -23,9 +23,12 @@ def parse(made: ArgumentParser, arguments: Sequence[str]) -> Namespace:
 
 
 def plain(namespace: Any) -> Any:
-    """Namespaces and paths as dictionaries and strings, fit for YAML."""
+    """Namespaces, paths and restricted numbers as dictionaries, strings and plain numbers, fit for YAML."""
     if isinstance(namespace, Namespace):
         return {key: plain(value) for key, value in vars(namespace).items()}
     if isinstance(namespace, dict):
         return {key: plain(value) for key, value in namespace.items()}
+    for kind in (str, int, float):  # restricted numbers are types of their own
+        if isinstance(namespace, kind) and not isinstance(namespace, bool):
+            return kind(namespace)
     return str(namespace) if isinstance(namespace, Path) else namespace

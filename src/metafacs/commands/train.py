@@ -31,10 +31,10 @@ from metafacs.facs import parse_aus
 from metafacs.files import atomic_file
 from metafacs.methods import METHODS, Method
 from metafacs.methods.losses import class_balance
-from metafacs.models.network import build_network
+from metafacs.models.network import build_network, check_side
 from metafacs.training import loop
 from metafacs.training.checkpoint import DetectorCard, load_state, save_detector, save_state
-from metafacs.training.run import DETECTOR, SAMPLE_WEIGHTS, TENSORBOARD, RunFolder
+from metafacs.training.run import DETECTOR, SAMPLE_WEIGHTS, STATE, TENSORBOARD, RunFolder, check_run
 
 DESCRIPTION = """Trains a detector of facial Action Units on a prepared AU dataset, with the help of a prepared
 expression dataset where the method uses one, and writes a run folder: configuration, logs, checkpoints and, for
@@ -63,15 +63,18 @@ def main(prog: str, arguments: Sequence[str]) -> None:
 
 def run(settings: Namespace, resume: bool = False) -> Path:
     """Trains as `settings` (of `train_parser`) say; returns the run folder."""
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
     method_class = METHODS[settings.method]
     options = plain(settings[settings.method]) if settings.method in settings else {}
     config = {**plain(settings), settings.method: options}
     config = {k: v for k, v in config.items() if k not in METHODS or k == settings.method}
     config = {k: v for k, v in config.items() if k not in ("config", "resume", "out")}
+    out = Path(settings.out)
     if settings.loop.threads:
         torch.set_num_threads(settings.loop.threads)
     accelerator = _accelerator(settings.loop.device, settings.loop.precision)
+    console = Console(stderr=True, soft_wrap=True, highlight=False, quiet=not accelerator.is_main_process)
+    if accelerator.is_main_process:
+        check_run(out, config, resume)  # again when the folder is made, but now nothing has been waited for
     data = open_data(settings.data, "auxiliary" in method_class.streams, settings.seed, console)
     torch.manual_seed(settings.seed)
     network = build_network(
@@ -80,15 +83,15 @@ def run(settings: Namespace, resume: bool = False) -> Path:
         len(data.expressions),
         settings.network.weights,
         plain(settings.network.options),
-    ).to(accelerator.device)
+    )
+    check_side(network, settings.data.side)
     method = method_class(
-        network,
+        network.to(accelerator.device),
         _optimiser_factory(**plain(settings.optimiser)),
         class_weights=data.class_weights(accelerator.device),
         autocast=accelerator.autocast,
         **options,
     )
-    out = Path(settings.out)
     folder = RunFolder(out, config, resume) if accelerator.is_main_process else None
     accelerator.wait_for_everyone()
     _Session(settings, method, data, accelerator, out, folder, console).run()
@@ -104,9 +107,6 @@ def _accelerator(device: str, precision: str) -> Accelerator:
 def _optimiser_factory(
     name: str, learning_rate: float, momentum: float, weight_decay: float, **schedule: Any
 ) -> Callable[[Iterable[nn.Parameter]], Optimizer]:
-    if learning_rate <= 0 or weight_decay < 0:
-        raise InputError(f"learning_rate {learning_rate} must be positive, weight_decay {weight_decay} not negative")
-
     def make(parameters: Iterable[nn.Parameter]) -> Optimizer:
         if name == "sgd":
             return torch.optim.SGD(parameters, lr=learning_rate, momentum=momentum, weight_decay=weight_decay)
@@ -216,8 +216,7 @@ def _auxiliary_rows(second: PreparedDataset, primary: PreparedDataset, split: Sp
     def identities(dataset: PreparedDataset) -> list[tuple[str, str]]:
         return list(zip(dataset.column("dataset").tolist(), dataset.column("subject").tolist(), strict=True))
 
-    own = identities(primary)
-    test = {own[row] for row in split.test}
+    test = {identity for identity in identities(primary) if str(identity[1]) in split.test_subjects}
     expressions = second.column("expression").tolist()
     return auxiliary_rows(second.column("fold").tolist(), expressions, identities(second), test)
 
@@ -260,7 +259,7 @@ class _Session:
     ) -> None:
         self.settings, self.method, self.data = settings, method, data
         self.device, self.folder, self.console = accelerator.device, folder, console
-        self.state = out / "state.safetensors"
+        self.state = out / STATE
         self.out = out
         self.warned = False
         images = len(data.streams["primary"].faces)

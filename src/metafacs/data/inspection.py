@@ -29,8 +29,8 @@ class Inspection:
         card: the dataset's card.
         subjects: per subject: fold(s), faces, sequences.
         folds: per fold: faces, subjects, sequences, faces with AU labels, faces with an expression.
-        aus: per AU: labelled (0 or 1), present, subjects (who show it), and present_percent (of the labelled faces), also per
-            fold.
+        aus: per AU: labelled (0 or 1), present, subjects (who show it), and present_percent (of the labelled
+            faces), also per fold.
         intensities: faces per intensity 0-5, per AU with known intensities (also the rendered `true_AU01`...).
         expressions: per expression: faces, percent, consistency (mean share of annotators who chose it, 0-1).
         causes: the same per cause (rendered data only).

@@ -20,8 +20,8 @@ FACE = 168
 GAP = 14
 LINE = 17
 FONT_SIZE = 13
-CHARACTERS = 25
-LEGEND = "below each face: expression, AUs present (AU12:3 = AU12 at intensity 3 of 5), its row"
+CHARACTERS = 24
+LEGEND = "expression (share of its annotators), AUs present (AU12:3 = AU12 at intensity 3 of 5), row"
 BLACK, BLUE, GREY = (0, 0, 0), (20, 70, 160), (110, 110, 110)
 
 
@@ -60,7 +60,7 @@ def montage(
     height = FACE + LINE * max(len(tile.lines) for tile in tiles) + 2 * GAP
     down = -(-len(tiles) // columns)
     top = 3 * LINE + GAP
-    sheet = Image.new("RGB", (GAP + columns * (FACE + GAP), top + down * height), "white")
+    sheet = Image.new("RGB", (GAP + max(columns, 3) * (FACE + GAP), top + down * height), "white")
     pen = ImageDraw.Draw(sheet)
     title = f"{dataset.card.name}: {len(tiles)} of {len(dataset)} faces"
     pen.text((GAP, GAP - 4), title, BLACK, ImageFont.load_default(FONT_SIZE + 5))
@@ -137,4 +137,4 @@ def _active(aus: list[tuple[str, Any]]) -> str:
 def _share(votes: np.ndarray | None, expression: str, names: list[str]) -> str:
     if votes is None or len(votes) != len(names) or expression not in names or not votes.sum():
         return ""
-    return f", {100 * votes[names.index(expression)] / votes.sum():.0f} % of {votes.sum()} votes"
+    return f" {100 * votes[names.index(expression)] / votes.sum():.0f} % of {votes.sum()}"

@@ -45,7 +45,7 @@ def split_by_fold(
         seed: of the choice of reserved images.
 
     Raises:
-        InputError: no such fold, nothing to train on or to test on, a subject on both sides.
+        InputError: no such fold, too little to train on or to test on, a subject on both sides.
     """
     fold, subject = np.array([str(f or "") for f in folds]), np.array([str(s) for s in subjects])
     known = sorted(set(fold) - {""})
@@ -64,6 +64,11 @@ def split_by_fold(
         raise InputError(f"subjects of test fold '{test_fold}' are in other folds too: {', '.join(shared[:5])}")
     reserve = reserve_rows(others, subject, reserve_fraction, reserve_minimum, seed)
     train = np.setdiff1d(others, reserve)
+    if len(train) < 2 or len(reserve) < 2:
+        raise InputError(
+            f"of {len(others)} labelled images outside test fold '{test_fold}', {len(reserve)} are reserved and "
+            f"{len(train)} left to train on; two of each are needed"
+        )
     return Split(train, reserve, test, tuple(sorted(test_subjects)))
 
 

@@ -52,7 +52,7 @@ def validate(
         *_check_landmarks(dataset),
     ]
     if images:
-        problems += [*_check_file(dataset), *_check_images(dataset, progress)]
+        problems = [*_check_file(dataset), *problems, *_check_images(dataset, progress)]
     return sorted(problems, key=lambda problem: -1 if problem.row is None else problem.row)
 
 

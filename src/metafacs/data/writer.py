@@ -174,15 +174,24 @@ def _even_batches(parts: Iterable[Path]) -> Iterator[pa.RecordBatch]:
     waiting: list[pa.RecordBatch] = []
     rows = size = 0
     for part in parts:
-        with pa.memory_map(str(part)) as source, pa.ipc.open_stream(source) as stream:
-            for batch in stream:
-                waiting.append(batch)
-                rows, size = rows + batch.num_rows, size + batch.nbytes
-                if rows >= BATCH_ROWS or size >= BATCH_BYTES:
-                    yield from pa.Table.from_batches(waiting).combine_chunks().to_batches()
-                    waiting, rows, size = [], 0, 0
+        for batch in _read_part(part):
+            waiting.append(batch)
+            rows, size = rows + batch.num_rows, size + batch.nbytes
+            if rows >= BATCH_ROWS or size >= BATCH_BYTES:
+                yield from pa.Table.from_batches(waiting).combine_chunks().to_batches()
+                waiting, rows, size = [], 0, 0
     if waiting:
         yield from pa.Table.from_batches(waiting).combine_chunks().to_batches()
+
+
+def _read_part(part: Path) -> list[pa.RecordBatch]:
+    """The batches of a part, memory-mapped."""
+    try:
+        table = pa.ipc.open_stream(pa.memory_map(str(part))).read_all()
+        table.validate(full=True)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise InputError(f"{part} is damaged ({error}); remove it and run the same command again") from error
+    return table.to_batches()
 
 
 def _to_table(rows: Sequence[Mapping[str, Any]], card: DatasetCard, where: str) -> pa.Table:

@@ -1,0 +1,40 @@
+# Everything runs in .venv, which the first target that needs it makes.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: install demo test test-all format lint types bench clean
+
+.venv/.installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("metafacs needs Python 3.11 or later, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	@echo "Installing metafacs and PyTorch into .venv (several GB, about two minutes) ..."
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade -e ".[synth,dev]"
+	@touch $@
+
+install: .venv/.installed
+
+demo: install  ## render faces, train STL, MTL and MAL, print the table
+	$(BIN)/metafacs demo --out demo
+
+test: install  ## everything that is not marked slow
+	$(BIN)/python -m pytest -m "not slow and not gpu"
+
+test-all: install  ## the slow tests too
+	$(BIN)/python -m pytest
+
+format: install
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install
+	$(BIN)/mypy
+
+bench: install  ## step time and memory of MTL, MAL and the usual implementations
+	$(BIN)/python benchmarks/step_cost.py
+
+clean:
+	rm -rf .venv build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache
