@@ -9,10 +9,11 @@ from metafacs.commands.parsing import parse, parser, plain
 from metafacs.commands.progress import progress_bar
 from metafacs.data.prepared import PreparedDataset
 from metafacs.errors import InputError
+from metafacs.facs import au_code, parse_aus
 
-DESCRIPTION = """Renders faces with known truth from a 3D head model. `metafacs synth au` makes an AU dataset (few people,
-many frames each, three subject-exclusive folds), `metafacs synth fe` an expression dataset (many people, one image
-each, named by forty simulated annotators). Nothing is downloaded. Interrupted work goes on where it stopped."""
+DESCRIPTION = """Renders faces with known truth from a 3D head model. `metafacs synth au` makes an AU dataset (few
+people, many frames each, three subject-exclusive folds), `metafacs synth fe` an expression dataset (many people, one
+image each, named by forty simulated annotators). Nothing is downloaded. Interrupted work goes on where it stopped."""
 KINDS = ("au", "fe")
 
 
@@ -31,9 +32,13 @@ def _main(prog: str, kind: str, arguments: Sequence[str]) -> None:
 
     made = parser(f"{prog} {kind}", DESCRIPTION, config_file=True)
     function = render_au_dataset if kind == "au" else render_fe_dataset
-    made.add_function_arguments(function, skip={"progress", "announce"})
+    made.add_function_arguments(function, skip={"progress", "announce", "aus"})
+    if kind == "au":
+        made.add_argument("--aus", default="bp4d", help='AUs to label: a set ("bp4d", "disfa", "gft") or a list (1,2,4).')
     settings = plain(parse(made, arguments))
     settings.pop("config", None)
+    if "aus" in settings:
+        settings["aus"] = [au_code(column) for column in parse_aus(settings["aus"])]
     console = Console(soft_wrap=True, highlight=False)
     dataset = render(kind, **settings)
     console.print(f"{dataset.folder}: {len(dataset)} faces; look at them with `metafacs inspect {dataset.folder}`")
