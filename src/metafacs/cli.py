@@ -21,12 +21,17 @@ COMMANDS = {
     "figures": "draw the paper's curves from run folders",
 }
 USAGE, INTERRUPTED = 2, 130
+_GO_ON = {"train": "the same command with --resume goes on from what was saved"}
 _MESSAGES = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "a file grew larger than is allowed here",
+    errno.EIO: "the disk fails",
     errno.EACCES: "permission denied",
     errno.EPERM: "not permitted",
     errno.EROFS: "the disk is read-only",
+    errno.ENOTDIR: "a part of the path is a file, not a folder",
+    errno.ENAMETOOLONG: "the name is too long",
 }
 
 
@@ -73,10 +78,12 @@ def _run(command: str, arguments: list[str], console: Console) -> int:
             raise
         where = f" ({error.filename})" if error.filename else ""
         what = _MESSAGES[error.errno]
-        console.print(f"metafacs {command}: {what}{where}; what was finished before is untouched", markup=False)
+        untouched = "what was finished before is untouched; mend that, or choose another place, and try again"
+        console.print(f"metafacs {command}: {what}{where}; {untouched}", markup=False)
         return USAGE
     except KeyboardInterrupt:
-        console.print(f"metafacs {command}: stopped; the same command goes on from what was saved", markup=False)
+        go_on = _GO_ON.get(command, "the same command goes on from what was saved")
+        console.print(f"metafacs {command}: stopped; {go_on}", markup=False)
         return INTERRUPTED
     return 0
 

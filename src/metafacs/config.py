@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 
 @dataclass
@@ -30,14 +32,14 @@ class DataConfig:
     test_fold: str = "P1"
     aus: str = "all"
     reserve_fraction: float = 0.02
-    reserve_minimum: int = 128
-    resize: int = 248
-    side: int = 224
-    batch_primary: int = 64
-    batch_auxiliary: int = 64
-    batch_meta: int = 256
-    workers: int = 2
-    cache_gib: float = 2.0
+    reserve_minimum: NonNegativeInt = 128
+    resize: PositiveInt = 248
+    side: PositiveInt = 224
+    batch_primary: PositiveInt = 64
+    batch_auxiliary: PositiveInt = 64
+    batch_meta: PositiveInt = 256
+    workers: NonNegativeInt = 2
+    cache_gib: NonNegativeFloat = 2.0
 
 
 @dataclass
@@ -52,7 +54,7 @@ class NetworkConfig:
 
     backbone: str = "resnet34"
     weights: str = "pretrained"
-    options: dict[str, float | int | str | bool] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -69,11 +71,11 @@ class OptimiserConfig:
     """
 
     name: Literal["adamw", "sgd"] = "adamw"
-    learning_rate: float = 3e-4
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
+    learning_rate: PositiveFloat = 3e-4
+    momentum: ClosedUnitInterval = 0.9
+    weight_decay: NonNegativeFloat = 1e-4
     schedule: Literal["constant", "cosine", "one-cycle"] = "cosine"
-    warmup: float = 0.05
+    warmup: ClosedUnitInterval = 0.05
 
 
 @dataclass
@@ -91,14 +93,14 @@ class LoopConfig:
         threads: CPU threads; 0 leaves the choice to torch.
     """
 
-    epochs: float = 30.0
-    steps: int | None = None
-    log_every: int = 10
-    validate_every: int = 0
-    save_every: int = 0
+    epochs: PositiveFloat = 30.0
+    steps: PositiveInt | None = None
+    log_every: PositiveInt = 10
+    validate_every: NonNegativeInt = 0
+    save_every: NonNegativeInt = 0
     precision: Literal["no", "bf16"] = "no"
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: int = 0
+    threads: NonNegativeInt = 0
 
 
 @dataclass
@@ -121,4 +123,4 @@ class TrainConfig:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
-    seed: int = 0
+    seed: NonNegativeInt = 0

@@ -1,7 +1,6 @@
 """Files that are either whole or absent: writing through a temporary name and a rename."""
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,10 +17,11 @@ def atomic_file(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}{path.suffix}")
     try:
-        yield partial
-        with partial.open("rb") as written:
-            os.fsync(written.fileno())
-        partial.replace(path)
+        with naming(path):
+            yield partial
+            with partial.open("rb") as written:
+                os.fsync(written.fileno())
+            partial.replace(path)
     except BaseException:
         with suppress(OSError):
             partial.unlink()
@@ -29,18 +29,13 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
-    """Like `atomic_file`, for a folder that does not exist yet (or is empty)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
-    partial.mkdir()
+def naming(path: Path) -> Iterator[None]:
+    """Errors of the operating system within that do not say where they happened, as failed writes, say `path`."""
     try:
-        yield partial
-        with suppress(FileNotFoundError):
-            path.rmdir()
-        partial.replace(path)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
         raise
 
 

@@ -1,5 +1,6 @@
 """What several training processes say to each other; with one process every function is the identity."""
 
+import os
 from collections.abc import Sequence
 
 import torch
@@ -40,3 +41,8 @@ def total(tensors: Sequence[Tensor]) -> list[Tensor]:
     dist.all_reduce(flat)
     parts = flat.split([tensor.numel() for tensor in tensors])
     return [part.view_as(tensor) for part, tensor in zip(parts, tensors, strict=True)]
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

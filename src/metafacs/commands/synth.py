@@ -34,7 +34,9 @@ def _main(prog: str, kind: str, arguments: Sequence[str]) -> None:
     function = render_au_dataset if kind == "au" else render_fe_dataset
     made.add_function_arguments(function, skip={"progress", "announce", "aus"})
     if kind == "au":
-        made.add_argument("--aus", default="bp4d", help='AUs to label: a set ("bp4d", "disfa", "gft") or a list (1,2,4).')
+        made.add_argument(
+            "--aus", default="bp4d", help='AUs to label: a set ("bp4d", "disfa", "gft") or a list (1,2,4).'
+        )
     settings = plain(parse(made, arguments))
     settings.pop("config", None)
     if "aus" in settings:

@@ -28,7 +28,7 @@ from metafacs.errors import InputError
 from metafacs.evaluation.metrics import au_scores, average_scores
 from metafacs.evaluation.predicting import over_faces
 from metafacs.facs import parse_aus
-from metafacs.files import atomic_file
+from metafacs.files import atomic_file, naming
 from metafacs.methods import METHODS, Method
 from metafacs.methods.losses import class_balance
 from metafacs.models.network import build_network, check_side
@@ -94,7 +94,8 @@ def run(settings: Namespace, resume: bool = False) -> Path:
     )
     folder = RunFolder(out, config, resume) if accelerator.is_main_process else None
     accelerator.wait_for_everyone()
-    _Session(settings, method, data, accelerator, out, folder, console).run()
+    with naming(out):
+        _Session(settings, method, data, accelerator, out, folder, console).run()
     return out
 
 

@@ -89,10 +89,14 @@ class Method(ABC):
         return None
 
     def update_base(self, gradient: Mapping[str, Tensor]) -> None:
-        """Steps the base optimiser along `gradient` (by parameter name; absent = untouched)."""
+        """Steps the base optimiser along `gradient` (by parameter name; absent = untouched).
+
+        No gradient stays behind: it would take memory, as much as the network, until the next step's end.
+        """
         for name, parameter in self.network.named_parameters():
             parameter.grad = gradient.get(name)
         self.optimisers["base"].step()
+        self.optimisers["base"].zero_grad(set_to_none=True)
 
 
 METHODS: Registry[Method] = Registry("method")

@@ -36,6 +36,7 @@ from metafacs.methods.lookahead import (
     weighted_gradient,
 )
 from metafacs.methods.losses import AUReduction, balanced_au_losses
+from metafacs.methods.tangents import Record
 from metafacs.models.network import Network, Output
 
 SATURATED = 0.02
@@ -128,12 +129,15 @@ class MAL(Method):
         n = len(primary)
         losses_at, meta_loss_at = self.joint.replay(primary, auxiliary), self.meta_loss_at(batch["meta"])
         parameters = dict(self.network.named_parameters())
-        with differentiable_attention() if self.way == "second-order" else nullcontext():
+        record = Record() if self.way == "forward" else None
+        with differentiable_attention() if self.way == "second-order" else record or nullcontext():
             feature, losses = self.joint(primary, auxiliary)
         feature, n_all = _everywhere(feature.detach(), n), n * processes.count()
 
         u = self.weigh(feature, n_all)[1]
-        found = weight_gradient(losses, losses_at, meta_loss_at, parameters, _here(u.detach(), n), self.alpha, self.way)
+        found = weight_gradient(
+            losses, losses_at, meta_loss_at, parameters, _here(u.detach(), n), self.alpha, self.way, record
+        )
         self._update_meta(u, _everywhere(found.gradient, n))
         with torch.no_grad():
             raw, u = self.weigh(feature, n_all)

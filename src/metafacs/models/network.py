@@ -1,6 +1,7 @@
 """The base network: a timm backbone, one feature vector an image, an AU head and an expression head."""
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -89,11 +90,11 @@ def build_network(
         InputError: unknown backbone or option, weights that cannot be had or do not fit.
     """
     if not timm.is_model(backbone):
-        near = timm.list_models(f"*{backbone[:6]}*")[:8] or ["resnet18", "resnet34", "resnet50"]
+        near = get_close_matches(backbone, timm.list_models(), 5, 0)
         raise InputError(f"unknown backbone '{backbone}': timm has no such model; near it: {', '.join(near)}")
     try:
         model = timm.create_model(backbone, pretrained=False, num_classes=0, **dict(options or {}))
-    except TypeError as error:
+    except (TypeError, ValueError, AssertionError, RuntimeError) as error:
         raise InputError(f"backbone '{backbone}' does not take these options {dict(options or {})}: {error}") from error
     if weights == PRETRAINED:
         _load_pretrained(model, backbone)
@@ -101,7 +102,24 @@ def build_network(
         _load_weights(model, Path(weights))
     normalisation = {key: tuple(model.pretrained_cfg.get(key, ())) for key in ("mean", "std")}
     given = {key: value for key, value in normalisation.items() if len(value) == 3}
-    return Network(model, model.num_features, aus, expressions, **given)
+    feature_size = getattr(model, "head_hidden_size", model.num_features)
+    return Network(model, feature_size, aus, expressions, **given)
+
+
+@torch.no_grad()
+def check_side(network: Network, side: int) -> None:
+    """Tries a blank image of `side` x `side` pixels.
+
+    Raises:
+        InputError: the backbone does not take such images.
+    """
+    try:
+        network.eval()(torch.zeros(1, 3, side, side))
+    except (AssertionError, RuntimeError, ValueError) as error:
+        raise InputError(
+            f"the backbone does not take images of {side} x {side} pixels ({error}); crop to the size it was made "
+            "for with --data.side, or tell it the size, as in --network.options.img_size 112"
+        ) from error
 
 
 def _load_pretrained(model: nn.Module, name: str) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from metafacs import processes
 from metafacs.data.prepared import DatasetCard, PreparedDataset, PreparedWriter, true_column
 from metafacs.errors import InputError
 from metafacs.facs import AU_SETS, EXPRESSIONS, INTENSITY_MAX, PRESENT_FROM, au_column, intensity_column
@@ -263,7 +264,7 @@ def _write_part(writer: PreparedWriter, make: Callable[[int], list[Row]], part: 
 
 def _run(task: Callable[[int], int], parts: Sequence[int], workers: int) -> Iterator[int]:
     """Runs a task for each part, in this process or in several, and yields the parts as they are done."""
-    workers = min(workers or _cores(), len(parts))
+    workers = min(workers or processes.cores(), len(parts))
     if workers <= 1:
         with single_thread():
             yield from map(task, parts)
@@ -301,10 +302,6 @@ def _start_worker() -> None:
 def _follow(parent: multiprocessing.process.BaseProcess) -> None:
     parent.join()
     os._exit(1)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -116,7 +116,8 @@ def _plain(value: Tensor) -> Tensor:
 def _save(path: Path, tensors: dict[str, Tensor], header: Mapping[str, Any]) -> None:
     metadata = {_HEADER: json.dumps({"format": FORMAT, **header})}
     with atomic_file(path) as partial:
-        save_file(tensors, partial, metadata=metadata)
+        # Not `save_file`: it hides the reason of a failed write, and its files can be read by their owner only.
+        partial.write_bytes(save(tensors, metadata))
 
 
 def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -127,7 +128,9 @@ def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             header = json.loads((opened.metadata() or {}).get(_HEADER, "null"))
             tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError, ValueError) as error:
-        raise InputError(f"{path} is damaged or no safetensors file ({error})") from error
+        raise InputError(
+            f"{path} is damaged or no safetensors file ({error}); copy it again, or remove it and train again"
+        ) from error
     if not isinstance(header, dict) or "format" not in header:
         raise InputError(f"{path} was not written by metafacs: it has no '{_HEADER}' entry")
     if header.pop("format") != FORMAT:

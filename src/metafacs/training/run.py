@@ -15,9 +15,10 @@ import yaml
 
 from metafacs import __version__
 from metafacs.errors import InputError
-from metafacs.files import write_text
+from metafacs.files import TEMPORARY, write_text
 
 CONFIG, ENVIRONMENT, METRICS, DONE = "config.yaml", "environment.json", "metrics.jsonl", "done"
+LOCK = ".lock"
 DETECTOR, STATE = "detector.safetensors", "state.safetensors"
 PREDICTIONS, SAMPLE_WEIGHTS, TENSORBOARD = "predictions.parquet", "sample_weights.parquet", "tensorboard"
 _PACKAGES = ("torch", "torchvision", "timm", "accelerate", "numpy", "pyarrow", "safetensors")
@@ -38,11 +39,11 @@ class RunFolder:
 
     def __init__(self, path: Path, config: Mapping[str, Any], resume: bool = False) -> None:
         self.path = path
-        if path.exists() and not path.is_dir():
-            raise InputError(f"{path} is not a folder; choose another --out")
-        self._check(config, resume)
+        check_run(path, config, resume)
         path.mkdir(parents=True, exist_ok=True)
-        self._lock = self._locked()
+        self._lock = _locked(path)
+        for left in path.glob(f".*{TEMPORARY}*"):  # of a process that was killed while it wrote
+            left.unlink(missing_ok=True)
         if not (path / CONFIG).exists():
             write_text(path / CONFIG, yaml.safe_dump(dict(config), sort_keys=False))
         write_text(path / ENVIRONMENT, json.dumps(environment(), indent=2) + "\n")
@@ -56,7 +57,7 @@ class RunFolder:
     def start_metrics(self, step: int) -> None:
         """Opens `metrics.jsonl` for appending; lines from after `step` (written, then lost in a kill) are dropped."""
         path = self.path / METRICS
-        kept = [line for line in _lines(path) if json.loads(line)["step"] <= step]
+        kept = [line for line in _lines(path) if _step(line, path) <= step]
         write_text(path, "".join(f"{line}\n" for line in kept))
         self._metrics = path.open("a", encoding="utf-8")
 
@@ -79,32 +80,52 @@ class RunFolder:
             self._metrics.close()
         self._lock.close()
 
-    def _check(self, config: Mapping[str, Any], resume: bool) -> None:
-        path = self.path
-        if (path / DONE).exists():
-            raise InputError(f"the run in {path} is done; choose another --out, or remove the folder to run it again")
-        if not (path / CONFIG).exists():
-            if path.exists() and any(p for p in path.iterdir() if not p.name.startswith(".")):
-                raise InputError(f"{path} is not empty and holds no run; choose another --out")
-            return
-        if not resume:
-            raise InputError(f"{path} holds an unfinished run; add --resume to go on with it, or choose another --out")
-        before = read_config(path)
-        different = [key for key in {*before, *config} if before.get(key) != config.get(key)]
-        if different:
-            shown = "; ".join(f"{k}: {before.get(k)} there, {config.get(k)} now" for k in sorted(different)[:3])
-            raise InputError(f"{path} holds a run with other settings ({shown}); use those, or choose another --out")
 
-    def _locked(self) -> IO[str]:
-        lock = (self.path / ".lock").open("w")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            lock.close()
-            raise InputError(
-                f"another process is training in {self.path}; wait for it or choose another --out"
-            ) from error
-        return lock
+def check_run(path: Path, config: Mapping[str, Any], resume: bool = False) -> None:
+    """Whether a `RunFolder` can be made of these; nothing is written.
+
+    Raises:
+        InputError: as `RunFolder` does.
+    """
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path} is not a folder; choose another --out")
+    if (path / DONE).exists():
+        raise InputError(f"the run in {path} is done; choose another --out, or remove the folder to run it again")
+    if not (path / CONFIG).exists():
+        if path.exists() and any(p for p in path.iterdir() if not p.name.startswith(".")):
+            raise InputError(f"{path} is not empty and holds no run; choose another --out")
+        return
+    if (path / LOCK).exists():
+        _locked(path).close()
+    if not resume:
+        raise InputError(f"{path} holds an unfinished run; add --resume to go on with it, or choose another --out")
+    before, now = _flat(read_config(path)), _flat(config)
+    different = [key for key in dict.fromkeys([*before, *now]) if before.get(key) != now.get(key)]
+    if different:
+        shown = "; ".join(f"{key}: {before.get(key)} there, {now.get(key)} now" for key in different[:3])
+        raise InputError(f"{path} holds a run with other settings ({shown}); use those, or choose another --out")
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings under the names that their flags have."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}": value}
+    return flat
+
+
+def _locked(path: Path) -> IO[str]:
+    """The lock of the run folder, held until it is closed or its process ends.
+
+    Not by `flock`: the workers that decode would inherit that, and outlive a killed run by seconds.
+    """
+    lock = (path / LOCK).open("w")
+    try:
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.close()
+        raise InputError(f"another process is training in {path}; wait for it or choose another --out") from error
+    return lock
 
 
 def read_config(run: Path) -> dict[str, Any]:
@@ -150,3 +171,11 @@ def _lines(path: Path) -> list[str]:
         return []
     text = path.read_text(encoding="utf-8")
     return text.split("\n")[:-1]
+
+
+def _step(line: str, path: Path) -> int:
+    """The step that a line of the log is about."""
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} has a damaged line ({line[:40]!r}); remove that line and go on") from error

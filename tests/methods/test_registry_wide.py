@@ -1,0 +1,147 @@
+"""What must hold of every method there is; one that is registered is tested here without a further line."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from metafacs.methods import METHODS, Batch, Method
+from metafacs.methods.losses import class_balance
+from metafacs.models.network import build_network
+from metafacs.training.checkpoint import DetectorCard, load_detector, load_state, save_detector, save_state
+from tests.methods.networks import AUS, EXPRESSIONS, batches
+from tests.toy_runs import BACKBONE
+
+CARD = DetectorCard(
+    aus=[f"AU{k:02d}" for k in (1, 2, 4, 6, 12)],
+    thresholds=[0.5] * AUS,
+    expressions=[str(k) for k in range(EXPRESSIONS)],
+    backbone=BACKBONE,
+    backbone_options={"drop_path_rate": 0.2},
+    side=32,
+    resize=36,
+    crop={},
+    dataset="made",
+    test_fold="P1",
+    test_subjects=["S000"],
+    method="any",
+    seed=0,
+)
+
+
+@pytest.fixture(params=list(METHODS))
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def adamw(parameters) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(parameters, lr=1e-3)
+
+
+def build(name: str, seed: int = 0) -> Method:
+    torch.manual_seed(seed)
+    network = build_network(BACKBONE, AUS, EXPRESSIONS, "scratch", {"drop_path_rate": 0.2})
+    return METHODS[name](network, adamw, class_balance(batches(meta=40)["meta"].labels.float()))
+
+
+def batch(method: Method, step: int) -> dict[str, Batch]:
+    whole = batches(6, 6, 8, side=32, masked=0.2, seed=step, dtype=torch.float32)
+    return {name: whole[name] for name in method.streams}
+
+
+def take(method: Method, steps: range) -> list[dict[str, Tensor]]:
+    found = []
+    for step in steps:
+        torch.manual_seed(step)
+        found.append(method.training_step(batch(method, step)))  # type: ignore[arg-type]
+    return found
+
+
+def state(method: Method) -> dict[str, Tensor]:
+    return {f"{m}.{k}": v.clone() for m, module in method.modules.items() for k, v in module.state_dict().items()}
+
+
+def test_three_steps_train_and_report_finite_scalars(name: str) -> None:
+    method = build(name)
+    before = state(method)
+    for values in take(method, range(3)):
+        assert values["loss_primary"] > 0
+        for value in values.values():
+            assert value.ndim == 0 and torch.isfinite(value) and not value.requires_grad
+    after = state(method)
+    assert before.keys() == after.keys()
+    assert not torch.equal(before["network.au_head.weight"], after["network.au_head.weight"])
+    assert all(torch.isfinite(value).all() for value in after.values())
+    counted = [value for key, value in after.items() if key.endswith("num_batches_tracked")]
+    assert counted and all(value == 3 for value in counted), "one pass a step counts for the running statistics"
+
+
+def test_predictions_are_probabilities_without_side_effects(name: str) -> None:
+    method = build(name)
+    take(method, range(1))
+    before, images = state(method), torch.rand(4, 3, 32, 32)
+    found = method.predict(images)
+    assert found.shape == (4, AUS) and ((found > 0) & (found < 1)).all() and not found.requires_grad
+    assert torch.equal(found[:2], method.predict(images[:2])) or torch.allclose(found[:2], method.predict(images[:2]))
+    assert all(torch.equal(value, before[key]) for key, value in state(method).items())
+
+
+def test_it_trains_after_it_has_predicted(name: str) -> None:
+    plain, looking = build(name), build(name)
+    take(plain, range(2))
+    take(looking, range(1))
+    looking.predict(torch.rand(2, 3, 32, 32))
+    take(looking, range(1, 2))
+    other = state(looking)
+    assert all(torch.equal(value, other[key]) for key, value in state(plain).items())
+
+
+def test_sample_weights_are_there_if_they_are_learned(name: str) -> None:
+    method = build(name)
+    take(method, range(1))
+    if not method.learns_sample_weights:
+        with pytest.raises(NotImplementedError, match="learns no sample weights"):
+            method.raw_sample_weights(torch.rand(3, 3, 32, 32))
+        return
+    weights = method.raw_sample_weights(torch.rand(3, 3, 32, 32))
+    assert weights.shape == (3,) and (weights > 0).all() and not weights.requires_grad
+
+
+def test_a_restored_method_goes_on_to_the_last_bit(name: str, tmp_path: Path) -> None:
+    whole, first, second = build(name), build(name), build(name, seed=9)
+    take(whole, range(5))
+    take(first, range(3))
+    save_state(tmp_path / "state", 3, first.modules, first.optimisers)
+    assert load_state(tmp_path / "state", second.modules, second.optimisers) == 3
+    take(second, range(3, 5))
+    expected = state(whole)
+    assert all(torch.equal(value, expected[key]) for key, value in state(second).items())
+
+
+def test_its_detector_predicts_the_same_from_a_file(name: str, tmp_path: Path) -> None:
+    method = build(name)
+    take(method, range(2))
+    save_detector(tmp_path / "d.safetensors", method.network, CARD)
+    network, card = load_detector(tmp_path / "d.safetensors")
+    images = torch.rand(3, 3, 32, 32)
+    assert card == CARD and not network.training
+    with torch.no_grad():
+        assert torch.equal(torch.sigmoid(network(images).au_logits), method.predict(images))
+
+
+def test_learning_lowers_the_loss(name: str) -> None:
+    method = build(name)
+    fixed = batch(method, 0)
+    losses = []
+    for step in range(25):
+        torch.manual_seed(step)
+        losses.append(method.training_step(fixed)["loss_primary"].item())  # type: ignore[arg-type]
+    assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
+
+
+def test_the_base_optimiser_has_every_parameter_of_the_network(name: str) -> None:
+    method = build(name)
+    held = {id(p) for group in method.optimisers["base"].param_groups for p in group["params"]}
+    assert {id(p) for p in method.network.parameters()} <= held
+    assert method.modules["network"] is method.network

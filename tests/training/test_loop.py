@@ -1,0 +1,100 @@
+import itertools
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from metafacs.errors import InputError
+from metafacs.methods import Method
+from metafacs.models.network import Network
+from metafacs.training import loop
+from tests.methods.networks import TinyBackbone
+
+
+class Counting(Method):
+    """Its loss is the number of the step, from 1; it notes random numbers and learning rates."""
+
+    streams = ("primary",)
+
+    def __init__(self, spoilt: int = 0, loss: float = 0.0) -> None:
+        super().__init__(Network(TinyBackbone(), 16, 2, 2), lambda p: torch.optim.SGD(p, lr=0.5))
+        self.taken, self.spoilt, self.loss = 0, spoilt, loss
+        self.random: list[float] = []
+        self.rates: list[float] = []
+
+    def training_step(self, batch) -> dict[str, Tensor]:
+        self.taken += 1
+        self.random.append(torch.rand(1).item())
+        self.rates.append(self.optimisers["base"].param_groups[0]["lr"])
+        if self.taken == self.spoilt and not self.loss:
+            nn.init.constant_(self.network.au_head.bias, float("inf"))
+        return {"loss_primary": torch.tensor(self.loss if self.taken == self.spoilt else float(self.taken))}
+
+
+class Recorder(loop.Hooks):
+    def __init__(self) -> None:
+        self.logged: dict[int, dict[str, float]] = {}
+        self.validated: list[int] = []
+        self.saved: list[int] = []
+        self.stepped: list[int] = []
+        super().__init__(self.logged.__setitem__, self.validated.append, self.saved.append, self.stepped.append)
+
+
+def train(method: Method, steps: range, total: int = 10, every=(3, 4, 5), schedule="cosine", seed: int = 1) -> Recorder:
+    hooks, images = Recorder(), torch.zeros(4, 3, 8, 8)
+    batches = ({"primary": (images, torch.zeros(4, 2))} for _ in steps)
+    loop.train(method, batches, steps, total, schedule, 0.0, seed, hooks, *every)
+    return hooks
+
+
+def test_hooks_are_called_at_their_steps_and_at_the_end() -> None:
+    hooks = train(Counting(), range(10))
+    assert list(hooks.logged) == [3, 6, 9, 10]
+    assert hooks.validated == [4, 8, 10]
+    assert hooks.saved == [5, 10]
+    assert hooks.stepped == list(range(1, 11))
+
+
+def test_means_are_since_the_last_log() -> None:
+    hooks = train(Counting(), range(10))
+    assert [values["loss_primary"] for values in hooks.logged.values()] == [2, 5, 8, 10]
+    assert all(values["images_per_second"] > 0 for values in hooks.logged.values())
+
+
+def test_random_numbers_and_rates_depend_on_seed_and_step_alone() -> None:
+    whole, first, second, other = (Counting() for _ in range(4))
+    train(whole, range(10))
+    train(first, range(4))
+    second.optimisers["base"].load_state_dict(first.optimisers["base"].state_dict())
+    torch.manual_seed(99)
+    train(second, range(4, 10), every=(1, 1, 1))
+    assert first.random + second.random == whole.random and len(set(whole.random)) == 10
+    assert first.rates + second.rates == whole.rates and whole.rates[0] == 0.5 and whole.rates[-1] < 0.02
+    train(other, range(10), seed=2)
+    assert not set(other.random) & set(whole.random)
+
+
+def test_the_logged_rate_is_the_one_that_was_used() -> None:
+    method = Counting()
+    hooks = train(method, range(10), every=(1, 9, 9))
+    assert [values["learning_rate"] for values in hooks.logged.values()] == pytest.approx(method.rates)
+
+
+@pytest.mark.parametrize("spoilt, seen", [(1, 4), (4, 4), (5, 5), (6, 8), (10, 10)])
+def test_a_parameter_that_is_not_finite_stops_before_it_is_saved(spoilt: int, seen: int) -> None:
+    hooks = Recorder()
+    batches = ({"primary": (torch.zeros(4, 3, 8, 8), torch.zeros(4, 2))} for _ in itertools.repeat(0, 10))
+    with pytest.raises(InputError, match=f"diverged before step {seen}: a parameter is not a finite number"):
+        loop.train(Counting(spoilt), batches, range(10), 10, "constant", 0.0, 0, hooks, 3, 4, 5)
+    assert all(step < spoilt for step in hooks.saved + hooks.validated)
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_stops(loss: float) -> None:
+    with pytest.raises(InputError, match=f"before step 6: loss_primary is {loss}"):
+        train(Counting(5, loss), range(10))
+
+
+def test_no_step_left_is_no_error() -> None:
+    hooks = train(Counting(), range(10, 10))
+    assert not hooks.logged and not hooks.saved
