@@ -9,7 +9,8 @@ import pytest
 from rich.console import Console
 
 from metafacs.commands.parsing import parse
-from metafacs.commands.train import TrainingData, open_data, train_parser
+from metafacs.commands.train import train_parser
+from metafacs.commands.training_data import TrainingData, open_data
 from metafacs.data.prepared import PreparedDataset
 from metafacs.facs import EXPRESSIONS
 from tests.builders import make_prepared

@@ -191,11 +191,12 @@ def _jvp(
 def _alignment_difference(losses_at: LossesAt, parameters: Parameters, v: Parameters) -> Tensor:
     """<grad l_i(theta), v> for every i by a central difference of two forward passes.
 
-    The step moves theta by a fixed small distance along v; half the digits of the number type are lost at best.
+    The step moves theta by a fixed small distance along v, the best of those tried on ResNet-18 and -34: longer ones
+    cross more kinks of ReLU, shorter ones drown in rounding.
     """
     direction = list(v.values())
     norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in direction]))
-    distance = 1e-5 if norm.dtype == torch.float64 else 1e-2
+    distance = 1e-7 if norm.dtype == torch.float64 else 3e-4
     size = distance / norm.clamp(min=torch.finfo(norm.dtype).tiny)
     with torch.no_grad():
         ends = []
