@@ -54,7 +54,7 @@ def predict_run(run: Path, batch: int = 256, console: Console | None = None) -> 
     labels = dataset.au_labels(card.aus)
     rows = _test_rows(dataset, labels, card)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network = network.to(device)
+    network = network.to(device).to(memory_format=torch.channels_last)
     with progress_bar(f"predicting {run.name}", console) as (update, _), torch.no_grad():
         probabilities = over_faces(
             lambda images: torch.sigmoid(network(images).au_logits),

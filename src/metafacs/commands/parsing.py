@@ -1,10 +1,14 @@
 """Flags and YAML of a command from one typed source."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import yaml
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
+
+from metafacs.errors import InputError
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
@@ -18,8 +22,23 @@ def parser(prog: str, description: str, config_file: bool = False) -> ArgumentPa
 
 
 def parse(made: ArgumentParser, arguments: Sequence[str]) -> Namespace:
-    """Parses; a wrong flag or value prints what is wrong and exits with status 2."""
+    """Parses; a wrong flag or value prints what is wrong and exits with status 2.
+
+    Raises:
+        InputError: the file given with --config is no YAML.
+    """
+    for flag, value in pairwise(arguments):
+        if flag == "--config" and Path(value).is_file():
+            _check_yaml(Path(value))
     return made.parse_args(list(arguments))
+
+
+def _check_yaml(path: Path) -> None:
+    """The parser's own message does not say which file it could not read."""
+    try:
+        yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not valid YAML: {error}") from error
 
 
 def plain(namespace: Any) -> Any:

@@ -80,7 +80,7 @@ def run(settings: Namespace, resume: bool = False) -> Path:
     )
     check_side(network, settings.data.side)
     method = method_class(
-        network.to(accelerator.device),
+        network.to(accelerator.device).to(memory_format=torch.channels_last),
         _optimiser_factory(**plain(settings.optimiser)),
         class_weights=data.class_weights(accelerator.device),
         autocast=accelerator.autocast,

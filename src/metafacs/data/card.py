@@ -167,4 +167,7 @@ def _without_card(folder: Path) -> str:
             f"{folder} is half-written: it has no {CARD_FILE}, which is written last; "
             "run the command that was preparing it again, it goes on where it stopped"
         )
-    return f"{folder} is no prepared dataset: it has no {CARD_FILE}; prepare one with `metafacs prepare`"
+    return (
+        f"{folder} is no prepared dataset: it has no {CARD_FILE}; make one with `metafacs synth`, or from your own "
+        "faces with `PreparedWriter`"
+    )

@@ -1,0 +1,88 @@
+"""Do MAL's weights mean something? An expression set of which half is unreadable, five seeds.
+
+    python benchmarks/unreadable_weights.py --out work/unreadable
+
+Renders an AU set and an expression set of which half shows a clear expression and half hardly any, labelled at
+random; trains MAL once a seed; prints the mean weight of both halves at the end of training, and writes them to
+`benchmarks/results/unreadable_weights.csv`. About 15 minutes on 2 cores.
+"""
+
+import argparse
+import datetime
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+
+from metafacs import processes
+from metafacs.analysis.figures import weights_by_cause
+from metafacs.commands import synth
+from metafacs.commands.demo import AU_FACES, FACES, SETTINGS
+from metafacs.commands.jobs import Job, run_jobs
+from metafacs.files import write_text
+from metafacs.training.run import SAMPLE_WEIGHTS
+
+RESULTS = Path(__file__).parent / "results"
+SEEDS = range(5)
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--out", type=Path, default=Path("work/unreadable"), help="data and runs (reused)")
+    arguments.add_argument("--steps", type=int, default=500, help="training steps a seed")
+    given = arguments.parse_args()
+    console = Console(soft_wrap=True, highlight=False)
+    au, fe = given.out / "au", given.out / "fe"
+    synth.render("au", au, **AU_FACES, **FACES)
+    synth.render("fe", fe, images=1500, unreadable=0.5, size=FACES["size"], seed=5)
+    jobs = [
+        Job(f"seed {s}", given.out / "runs" / f"seed{s}", flags(au, fe, s, given.steps), given.steps) for s in SEEDS
+    ]
+    run_jobs(jobs, processes.cores(), console)
+    table = pd.DataFrame([halves(job.run, seed) for seed, job in zip(SEEDS, jobs, strict=True)])
+    console.print(table.round(4).to_string(index=False), markup=False)
+    below = int((table["unreadable"] < table["clear"]).sum())
+    console.print(f"the unreadable half weighs less than the clear half on {below} of {len(table)} seeds")
+    table["steps"], table["commit"] = given.steps, commit()
+    table["date"] = datetime.datetime.now(tz=datetime.UTC).date()
+    write_text(RESULTS / "unreadable_weights.csv", table.to_csv(index=False, float_format="%.5f"))
+    weights_by_cause([job.run for job in jobs], given.out / "weights")
+
+
+def flags(au: Path, fe: Path, seed: int, steps: int) -> list[str]:
+    settings = {
+        **SETTINGS,
+        "data.primary": au,
+        "data.auxiliary": fe,
+        "method": "mal",
+        "seed": seed,
+        "loop.steps": steps,
+    }
+    return [text for key, value in settings.items() for text in (f"--{key}", str(value))]
+
+
+def halves(run: Path, seed: int) -> dict[str, float]:
+    """Mean weight of the clear and of the unreadable half, and of the AU images, at the end of training."""
+    weights = pd.read_parquet(run / SAMPLE_WEIGHTS)
+    faces = weights[weights["stream"] == "auxiliary"]
+    unreadable = faces["cause"] == "unreadable"
+    means = faces.groupby(unreadable)["weight"].mean()
+    return {
+        "seed": seed,
+        "clear": means[False],
+        "unreadable": means[True],
+        "difference": means[False] - means[True],
+        "sd_of_weights": faces["weight"].std(),
+        "au_images": weights.loc[weights["stream"] == "primary", "weight"].mean(),
+        "spearman_consistency": faces["weight"].rank().corr(faces["consistency"].rank()),
+    }
+
+
+def commit() -> str:
+    asked = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return asked.stdout.strip() or "unknown"
+
+
+if __name__ == "__main__":
+    main()
