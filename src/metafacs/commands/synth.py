@@ -55,4 +55,10 @@ def render(kind: str, out: str | Path, **settings: object) -> PreparedDataset:
         raise InputError(f"unknown kind '{kind}'; known: {', '.join(KINDS)}")
     names = {"au": "rendering AU faces", "fe": "rendering expressions"}
     with progress_bar(names[kind]) as (update, note):
-        return function(Path(out), progress=update, announce=note, **settings)  # type: ignore[operator]
+
+        def progress(done: int, total: int) -> None:
+            if done:
+                note("")  # what was announced is over
+            update(done, total)
+
+        return function(Path(out), progress=progress, announce=note, **settings)  # type: ignore[operator]

@@ -99,7 +99,7 @@ class MAL(Method):
         class_weights: tuple[Tensor, Tensor] | None = None,
         autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
         alpha: float = 0.1,
-        beta: float = 0.003,
+        beta: float = 0.001,
         meta_optimiser: Literal["sgd", "adam"] = "adam",
         way: Literal["auto", "forward", "difference", "second-order"] = "auto",
         au_reduction: AUReduction = "mean",

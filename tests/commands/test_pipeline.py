@@ -1,0 +1,116 @@
+"""From a run folder to tables and figures, through the command line."""
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from metafacs.commands import demo
+from metafacs.commands.jobs import Job, run_jobs
+from metafacs.errors import InputError
+from metafacs.evaluation.predictions import read_predictions
+from tests.builders import make_prepared
+from tests.toy_runs import flags, metafacs
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two datasets and a finished run of MTL and of MAL."""
+    folder = tmp_path_factory.mktemp("pipeline")
+    make_prepared(folder / "au", subjects=6, frames=20, size=36)
+    make_prepared(folder / "fe", kind="fe", subjects=6, frames=10, size=36, unreadable=0.5)
+    for method in ("mtl", "mal"):
+        assert metafacs(*flags(folder / method, folder / "au", folder / "fe", method=method)) == 0
+        assert metafacs("evaluate", folder / method) == 0
+    return folder
+
+
+def test_predictions_cover_the_test_fold_and_nothing_else(place: Path) -> None:
+    predictions = read_predictions(place / "mal")
+    assert set(predictions.table["fold"]) == {"P1"} and len(predictions) == 40
+    assert predictions.info["method"] == "mal" and predictions.info["fold"] == "P1"
+
+
+def test_predictions_are_made_once(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = place / "mtl" / "predictions.parquet"
+    before = path.stat().st_mtime_ns
+    assert metafacs("evaluate", place / "mtl") == 0
+    assert path.stat().st_mtime_ns == before
+    assert "all present" in capsys.readouterr().out
+
+
+def test_a_run_is_scored_on_its_own_dataset_only(place: Path, tmp_path: Path, capsys) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(place / "mtl", run)
+    (run / "predictions.parquet").unlink()
+    make_prepared(tmp_path / "other", subjects=6, frames=4, size=36, name="another")
+    config = (run / "config.yaml").read_text().replace(str(place / "au"), str(tmp_path / "other"))
+    (run / "config.yaml").write_text(config)
+    assert metafacs("evaluate", run) == 2
+    assert "another" in capsys.readouterr().err and not (run / "predictions.parquet").exists()
+
+
+def test_a_damaged_detector_is_refused(place: Path, tmp_path: Path, capsys) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(place / "mtl", run)
+    (run / "predictions.parquet").unlink()
+    (run / "detector.safetensors").write_bytes((place / "mtl" / "detector.safetensors").read_bytes()[:1000])
+    assert metafacs("evaluate", run) == 2
+    assert "detector.safetensors is damaged" in capsys.readouterr().err
+
+
+def test_comparison_in_four_forms(place: Path, tmp_path: Path, capsys) -> None:
+    runs = [place / "mtl", str(place / "mal")]
+    assert metafacs("compare", *runs, "--paper", "disfa", "--out", tmp_path / "table") == 0
+    printed = capsys.readouterr().out
+    assert "Difference to MTL" in printed and "Table II" in printed
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["table.csv", "table.md", "table.tex", "table.txt"]
+    table = pd.read_csv(tmp_path / "table.csv")
+    assert {"measured", "floor", "paper"} <= set(table["source"])
+
+
+def test_figures_of_runs(place: Path, tmp_path: Path) -> None:
+    assert metafacs("figures", place / "mtl", place / "mal", "--out", tmp_path) == 0
+    names = {p.name for p in tmp_path.iterdir()}
+    assert names == {f"{n}.{e}" for n in ("curves", "f1_per_au", "sample_weights") for e in ("png", "pdf")}
+
+
+def test_inspection(place: Path, tmp_path: Path, capsys) -> None:
+    assert metafacs("inspect", place / "fe", "--out", tmp_path) == 0
+    assert "60 faces" in capsys.readouterr().out
+    assert (tmp_path / "montage.png").exists() and (tmp_path / "expressions.csv").exists()
+
+
+def test_sample_weights_of_both_streams(place: Path) -> None:
+    weights = pd.read_parquet(place / "mal" / "sample_weights.parquet")
+    assert set(weights["stream"]) == {"primary", "auxiliary"}
+    assert weights.groupby("stream")["weight"].mean().sum() == pytest.approx(1)
+    faces = weights[weights["stream"] == "auxiliary"]
+    assert set(faces["cause"]) <= {"clear", "weak", "blend", "unreadable"} and faces["consistency"].notna().all()
+
+
+def test_a_failing_job_is_named_with_its_log(tmp_path: Path) -> None:
+    job = Job("MAL", tmp_path / "run", ["--data.primary", str(tmp_path / "nothing")], 4)
+    with pytest.raises(InputError, match=r"MAL failed \(exit 2\).*run\.log:\n.*nothing"):
+        run_jobs([job], 1, Console(quiet=True))
+
+
+def test_demo_from_nothing_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.setattr(demo, "FACES", {"size": 40, "seed": 0})
+    monkeypatch.setattr(demo, "AU_FACES", {"subjects": 3, "frames": 30})
+    monkeypatch.setattr(demo, "FE_FACES", {"images": 24})
+    monkeypatch.setattr(demo, "STEPS", 4)
+    small = {"data.resize": 36, "data.side": 32, "data.reserve_minimum": 12, "loop.steps": 4, "loop.log_every": 1}
+    batches = {"data.batch_primary": 8, "data.batch_auxiliary": 8, "data.batch_meta": 8}
+    monkeypatch.setattr(demo, "SETTINGS", {**demo.SETTINGS, **small, **batches})
+    out = tmp_path / "demo"
+    assert metafacs("demo", "--out", out) == 0
+    first = capsys.readouterr().out
+    assert all(word in first for word in ("STL", "MTL", "MAL", "all present", "AUC", "curves.png"))
+    made = {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.name in ("faces.arrow", "done", "predictions.parquet")}
+    assert len(made) == 8
+    assert metafacs("demo", "--out", out) == 0
+    assert {p: p.stat().st_mtime_ns for p in made} == made
+    assert (out / "table.md").read_text() and (out / "figures" / "curves.png").exists()
