@@ -4,6 +4,7 @@ import errno
 import importlib
 import logging
 import sys
+import warnings
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -14,7 +15,7 @@ from metafacs.errors import InputError
 COMMANDS = {
     "demo": "from nothing to a table of STL, MTL and MAL on rendered faces",
     "synth": "render AU or expression datasets with known truth",
-    "inspect": "look at a prepared dataset: counts, base rates, a picture, every problem by row",
+    "inspect": "look at a prepared dataset: counts, base rates, a picture, problems by row",
     "train": "train a detector by a method of your choice",
     "evaluate": "score a trained detector on its test fold",
     "compare": "put runs side by side in a table like the paper's",
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     if not given or given[0] in ("-h", "--help"):
-        Console(highlight=False).print(overview(), markup=False)
+        Console(highlight=False, soft_wrap=True).print(overview(), markup=False)
         return 0 if given else USAGE
     if given[0] == "--version":
         Console(highlight=False).print(f"metafacs {__version__}")
@@ -65,6 +66,8 @@ def overview() -> str:
 def _run(command: str, arguments: list[str], console: Console) -> int:
     from rich.logging import RichHandler
 
+    # torch's own forward-mode rules still use it; nobody here can mend that
+    warnings.filterwarnings("ignore", message=".*torch.jit.script.*", category=FutureWarning)
     logging.basicConfig(
         level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=console, show_path=False)]
     )
