@@ -23,7 +23,7 @@ METHODS = ("mal", "mtl", "stl")
 FACES = {"size": 80, "seed": 0}
 AU_FACES = {"subjects": 24, "frames": 100}
 FE_FACES = {"images": 3000}
-STEPS = 1000
+STEPS = 1500
 SETTINGS = {
     "seed": 0,
     "data.test_fold": "P1",
