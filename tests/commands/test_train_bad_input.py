@@ -220,7 +220,7 @@ def test_a_wrong_configuration_file(refused: Refused, tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("loop: {stepz: 3}\n")
     assert "stepz" in refused(config=tmp_path / "c.yaml")
     (tmp_path / "c.yaml").write_text("loop: {steps: [\n")
-    assert "Problems parsing config" in refused(config=tmp_path / "c.yaml")
+    assert "c.yaml is not valid YAML" in refused(config=tmp_path / "c.yaml")
 
 
 def test_flags_are_needed(capsys: pytest.CaptureFixture[str]) -> None:
