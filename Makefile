@@ -4,11 +4,11 @@ BIN := .venv/bin
 
 .PHONY: install demo test test-all format lint types bench clean
 
-.venv/.installed: pyproject.toml
+.venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("metafacs needs Python 3.11 or later, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
 	@echo "Installing metafacs and PyTorch into .venv (several GB, about two minutes) ..."
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade -e ".[synth,dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[synth,dev]"
 	@touch $@
 
 install: .venv/.installed
