@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from metafacs.commands.progress import bars, plain_lines
 from metafacs.errors import InputError
 from metafacs.training.run import DONE, METRICS
 
@@ -80,14 +80,14 @@ def run_jobs(jobs: Sequence[Job], at_once: int, console: Console) -> None:
     waiting = [job for job in jobs if not job.done]
     running: list[Job] = []
     try:
-        with _Bars(waiting, console) as bars:
+        with _Bars(waiting, console) as shown:
             while waiting or running:
                 while waiting and len(running) < at_once:
                     running.append(waiting.pop(0))
                     running[-1].start()
                 time.sleep(0.5)
                 for job in running:
-                    bars.show(job)
+                    shown.show(job)
                     job.check()
                 running = [job for job in running if job.process is None or job.process.poll() is None]
     finally:
@@ -101,15 +101,13 @@ class _Bars:
     """A bar a job; where the output is no terminal, a line for every tenth of a job."""
 
     def __init__(self, jobs: Sequence[Job], console: Console) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(bar_width=28), MofNCompleteColumn(), TimeElapsedColumn())
-        more = (TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
-        self._console = console
-        self._progress = Progress(*columns, *more, console=console, disable=not console.is_terminal)
+        self._progress = bars(console)
         self._tasks = {
             job.name: self._progress.add_task(f"training {job.name}", total=job.steps, note="", start=False)
             for job in jobs
         }
-        self._tenths: dict[str, int] = {}
+        plain = not console.is_terminal
+        self._lines = {job.name: plain_lines(f"training {job.name}", console) for job in jobs if plain}
 
     def __enter__(self) -> "_Bars":
         self._progress.start()
@@ -120,11 +118,11 @@ class _Bars:
 
     def show(self, job: Job) -> None:
         """Brings a running job's bar up to date."""
-        step, note = job.last_line()
+        step, text = job.last_line()
         task = self._tasks[job.name]
         self._progress.start_task(task)
-        self._progress.update(task, completed=step, note=note)
-        tenth = 10 * step // job.steps
-        if not self._console.is_terminal and self._tenths.get(job.name) != tenth:
-            self._tenths[job.name] = tenth
-            self._console.print(f"training {job.name}: {step}/{job.steps} {note}", markup=False)
+        self._progress.update(task, completed=step, note=text)
+        if job.name in self._lines:
+            update, note = self._lines[job.name]
+            note(text)
+            update(step, job.steps)

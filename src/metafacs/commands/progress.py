@@ -17,11 +17,9 @@ def progress_bar(title: str, console: Console | None = None) -> Iterator[tuple[U
     """
     shown = console or Console(stderr=True, soft_wrap=True, highlight=False)
     if not shown.is_terminal:
-        yield _plain(title, shown)
+        yield plain_lines(title, shown)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=28), MofNCompleteColumn())
-    times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
-    with Progress(*columns, *times, console=shown) as progress:
+    with bars(shown) as progress:
         task = progress.add_task(title, total=None, note="")
         yield (
             lambda done, total: progress.update(task, completed=done, total=total),
@@ -29,7 +27,15 @@ def progress_bar(title: str, console: Console | None = None) -> Iterator[tuple[U
         )
 
 
-def _plain(title: str, console: Console) -> tuple[Update, Callable[[str], None]]:
+def bars(console: Console) -> Progress:
+    """Bars for a terminal; a task needs the field `note`, the text behind its bar."""
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=28), MofNCompleteColumn())
+    times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+    return Progress(*columns, *times, console=console, disable=not console.is_terminal)
+
+
+def plain_lines(title: str, console: Console) -> tuple[Update, Callable[[str], None]]:
+    """What takes the place of a bar where the output is no terminal: a line for every tenth of the work."""
     state = {"tenth": -1, "note": ""}
 
     def update(done: int, total: int) -> None:

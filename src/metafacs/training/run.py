@@ -20,7 +20,7 @@ from metafacs.files import TEMPORARY, write_text
 CONFIG, ENVIRONMENT, METRICS, DONE = "config.yaml", "environment.json", "metrics.jsonl", "done"
 LOCK = ".lock"
 DETECTOR, STATE = "detector.safetensors", "state.safetensors"
-PREDICTIONS, SAMPLE_WEIGHTS, TENSORBOARD = "predictions.parquet", "sample_weights.parquet", "tensorboard"
+SAMPLE_WEIGHTS, TENSORBOARD = "sample_weights.parquet", "tensorboard"
 _PACKAGES = ("torch", "torchvision", "timm", "accelerate", "numpy", "pyarrow", "safetensors")
 
 
