@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from metafacs.synth.actions import SCULPTS, SPLIT_ACTIONS
-from metafacs.synth.head import EYE, MOUTH, SKIN, SOCKET, TONGUE, Head, front_place, load_head, sphere
+from metafacs.synth.head import EYE, MOUTH, SKIN, SOCKET, TONGUE, Head, load_head, sphere
+from metafacs.synth.texture import front_place
 
 
 def test_the_head_is_loaded_once(head: Head) -> None:

@@ -1,7 +1,8 @@
 import numpy as np
 
 from metafacs.synth.head import Head
-from metafacs.synth.identity import TEXTURE, draw_person, linear
+from metafacs.synth.identity import draw_person, linear
+from metafacs.synth.texture import TEXTURE
 
 
 def test_people_differ_and_the_same_numbers_give_the_same_person(head: Head) -> None:

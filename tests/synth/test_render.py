@@ -8,7 +8,7 @@ from metafacs.synth.identity import Person, draw_person
 from metafacs.synth.photo import BATCH, Shot, take
 from metafacs.synth.render import develop, vertex_normals
 from metafacs.synth.rig import RIG_AUS
-from metafacs.synth.scene import Scene, draw_habits
+from metafacs.synth.scene import CROP, Scene, draw_habits
 
 SIZE = 64
 
@@ -21,8 +21,10 @@ def person(head: Head) -> Person:
 def shot(person: Person, *aus: int, gaze: tuple[float, float] = (0.0, 0.0), light: int = 0) -> Shot:
     strengths = np.zeros((2, len(RIG_AUS)))
     strengths[:, [RIG_AUS.index(au) for au in aus]] = 1
-    habits = replace(draw_habits(np.random.default_rng(light)), key=np.array([0.0, 0.3, 0.95]))
-    return Shot(person, strengths, gaze, Scene(0.0, 0.0, 1.0, 0.0, (0.0, 0.0), habits))
+    habits = draw_habits(np.random.default_rng(light))
+    key = replace(habits.lights[0], direction=np.array([0.0, 0.3, 0.95]))
+    habits = replace(habits, lights=(key, *habits.lights[1:]))
+    return Shot(person, strengths, gaze, Scene(0.0, 0.0, CROP, habits))
 
 
 def test_an_image_does_not_depend_on_its_batch(head: Head, person: Person) -> None:

@@ -5,11 +5,11 @@ import pytest
 
 from metafacs.synth.head import Head
 from metafacs.synth.photo import eye_centres, rotation
-from metafacs.synth.scene import EYES, Scene, aim, crop_recipe, draw_habits, draw_scene
+from metafacs.synth.scene import CROP, EYES, Framing, Scene, aim, crop_recipe, draw_habits, draw_scene
 
 
 def still(seed: int = 0) -> Scene:
-    return Scene(0.0, 0.0, 1.0, 0.0, (0.0, 0.0), draw_habits(np.random.default_rng(seed)))
+    return Scene(0.0, 0.0, CROP, draw_habits(np.random.default_rng(seed)))
 
 
 @pytest.mark.parametrize(("yaw", "pitch"), [(0.0, 0.0), (0.3, 0.0), (0.0, -0.2), (-0.25, 0.15)])
@@ -21,7 +21,7 @@ def test_the_eyes_lie_at_their_places_in_every_pose(yaw: float, pitch: float, he
 
 def test_the_crop_is_that_of_a_similarity_alignment(head: Head) -> None:
     """A crop is the plain picture turned, scaled and shifted as its eyes demand, and nothing else."""
-    scene = replace(still(), yaw=0.2, roll=0.03, scale=1.04, shift=(0.01, -0.02))
+    scene = replace(still(), yaw=0.2, framing=Framing((0.51, 0.34), 0.37, 0.03))
     points = head.template[head.landmarks]
     camera = aim(scene, eye_centres(points))
     plain = camera.plane(points)
@@ -32,11 +32,11 @@ def test_the_crop_is_that_of_a_similarity_alignment(head: Head) -> None:
 
 def test_deviations_do_what_they_say(head: Head) -> None:
     eyes = eye_centres(head.template[head.landmarks])
-    scene = replace(still(), roll=0.05, scale=1.1, shift=(0.02, 0.03))
+    scene = replace(still(), framing=Framing((0.52, 0.39), 0.4, 0.05))
     right, left = aim(scene, eyes).crop(eyes, 1)
-    assert np.hypot(*(left - right)) == pytest.approx(1.1 * (EYES[1][0] - EYES[0][0]), rel=1e-4)
+    assert np.hypot(*(left - right)) == pytest.approx(0.4, rel=1e-4)
     assert abs(np.arctan2(*(left - right)[::-1])) == pytest.approx(0.05, rel=1e-3)
-    assert (left + right) / 2 == pytest.approx(np.mean(EYES, axis=0) + np.array([0.02, 0.03]), abs=1e-5)
+    assert (left + right) / 2 == pytest.approx([0.52, 0.39], abs=1e-5)
 
 
 def test_a_head_turned_to_its_left_shows_its_right_cheek(head: Head) -> None:

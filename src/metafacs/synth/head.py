@@ -14,17 +14,14 @@ from PIL import Image
 from metafacs.synth.actions import model_actions, own_actions
 from metafacs.synth.landmarks import MIDDLE, find_landmarks
 from metafacs.synth.model import Announce, build_model, require, start_warp
+from metafacs.synth.texture import front_place
 
-TEXTURE_SPAN = 0.24
-"""Metres of the face that the skin texture covers in either direction."""
-TEXTURE_CENTRE = 0.12
-"""Height of the middle of the skin texture above the neck's base, in metres."""
 SEAM_REACH = 0.004
 """Metres around the rims of the lips that are moved to close a resting mouth."""
 
 _SHAPE_PARTS = ("nose", "mouth", "chin", "forehead", "head", "eyebrows", "eye", "cheek", "ear")
 
-SKIN, MOUTH, TONGUE, EYE, SOCKET = range(5)
+SKIN, MOUTH, TONGUE, EYE, SOCKET, TEETH = range(6)
 """What a triangle of the head is made of."""
 
 
@@ -52,12 +49,12 @@ class Head:
     Attributes:
         model: the anny model; gives the resting shape of a person.
         faces: (F, 3) int32, vertices of each triangle.
-        material: (F,) int32, one of SKIN, MOUTH, TONGUE, EYE, SOCKET.
+        material: (F,) int32, one of SKIN, MOUTH, TONGUE, EYE, SOCKET, TEETH.
         template: (V, 3) float32, the average head at rest.
         front: (V, 2) float32, place of a vertex on the skin texture (u right, v down, in [0, 1]): the average head
             seen from straight ahead.
         ball: (V, 3) float32, place on the unit eyeball that looks along -y; zero off the eyes.
-        paint: (V, 3) float32 in [0, 1]: red of the lips, lash lines, nothing yet.
+        paint: (V, 3) float32 in [0, 1]: red of the lips, lash lines, gums.
         eyes: for the right and the left eye, the vertices of the eyeball.
         actions: (K, V, 3) float32, offsets of each facial action at strength 1.
         action_labels: names of the K facial actions: ARKit's, with those that move both sides split in two.
@@ -178,13 +175,6 @@ def _head_of(model: Any) -> Head:
         ),
         seams=_seams(template, lips),
     )
-
-
-def front_place(points: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-    """(..., 2) x and z of the average head, in metres -> u and v on the skin texture, in [0, 1]."""
-    u = points[..., 0] / TEXTURE_SPAN + 0.5
-    v = (TEXTURE_CENTRE - points[..., 1]) / TEXTURE_SPAN + 0.5
-    return np.stack([u, v], axis=-1).astype(np.float32)
 
 
 def sphere(points: NDArray[np.floating[Any]]) -> tuple[NDArray[np.float64], float]:

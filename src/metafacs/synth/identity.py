@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from metafacs.synth.head import TEXTURE_CENTRE, TEXTURE_SPAN, Head
+from metafacs.synth.head import Head
 from metafacs.synth.rig import RIG_AUS
+from metafacs.synth.texture import TEXTURE, texture_grid
+from metafacs.synth.wrinkles import PATTERNS
 
 EAR = 0.076
 """Distance of the ears from the middle of the average head, in metres."""
-TEXTURE = 384
-"""Side of the skin textures, in pixels."""
 
 SKIN_TONES = ("#f6e0d3", "#efcdb8", "#e3b896", "#cf9b76", "#b07d58", "#8a5a3c", "#66402b", "#4a2c1f", "#33201a")
 HAIR_COLOURS = ("#16110f", "#1f1612", "#2b1d14", "#3f2a1c", "#5a3d26", "#7d5a38", "#a8875a", "#8a8580", "#6b3320")
@@ -21,13 +21,31 @@ IRIS_COLOURS = ("#2a170c", "#3a2213", "#553519", "#6b4f28", "#6a6a3c", "#55695a"
 Colour = NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class Demographics:
+    """What a dataset balances over its people.
+
+    Attributes:
+        male: in [0, 1], 0 feminine, 1 masculine.
+        age: years, 18 to 80.
+        tone: of the skin, in [0, 1], from the lightest to the darkest of `SKIN_TONES`.
+    """
+
+    male: float
+    age: float
+    tone: float
+
+
 @dataclass(frozen=True, eq=False)
 class Person:
     """One person.
 
     Attributes:
+        demographics: sex, age, skin tone.
         rest: (V, 3) float32, the resting face, metres.
         texture: (TEXTURE, TEXTURE, 3) float32 linear colour of the skin, with brows.
+        relief: (TEXTURE, TEXTURE, 3) float32 relief of the skin at rest, as in `wrinkles.wrinkle_maps`.
+        wrinkles: (K,) factor on each pattern of `wrinkles.PATTERNS`; grows with age.
         hair: (V,) float32, metres inside (positive) or outside the hair.
         colours: linear colours by name: skin, lips, iris, iris_rim, sclera, hair, lid.
         pupil: radius of the pupil, as a share of the eyeball's.
@@ -37,8 +55,11 @@ class Person:
         asymmetry: (A,) in about [-0.3, 0.3]; positive where the person's left acts more than the right.
     """
 
+    demographics: Demographics
     rest: NDArray[np.float32]
     texture: NDArray[np.float32]
+    relief: NDArray[np.float32]
+    wrinkles: NDArray[np.float32]
     hair: NDArray[np.float32]
     colours: dict[str, Colour]
     pupil: float
@@ -63,12 +84,17 @@ def between(colours: tuple[str, ...], place: float) -> Colour:
     return scale[low] * (low + 1 - at) + scale[low + 1] * (at - low)
 
 
-def draw_person(head: Head, rng: np.random.Generator) -> Person:
-    """Draws a person: adults of all ages, sexes, shapes and skin tones."""
+def draw_demographics(rng: np.random.Generator) -> Demographics:
+    """Draws anybody: adults of all ages, both sexes, all skin tones."""
+    return Demographics(float(rng.random()), float(rng.uniform(18, 80)), float(rng.random()))
+
+
+def draw_person(head: Head, rng: np.random.Generator, who: Demographics | None = None) -> Person:
+    """Draws a person of given demographics, or of any."""
+    who = who or draw_demographics(rng)
+    male, age, tone = who.male, (who.age - 18) / 62, who.tone
     ancestry = rng.dirichlet([0.5] * 3)
-    male, age = float(rng.random()), float(rng.beta(1.4, 1.8))
     rest = head.rest(*draw_shape(head, rng, ancestry, male, age))
-    tone = float(np.clip(ancestry @ [0.78, 0.35, 0.2] + rng.normal(0, 0.12), 0, 1))
     skin = between(SKIN_TONES, tone) * (1 + rng.normal(0, 0.03, 3))
     dark = max(tone, float(rng.beta(1.2, 2.5)))
     hair_colour = linear("#8f8b88") if age > 0.75 and rng.random() < 0.6 else between(HAIR_COLOURS[6::-1], dark * 1.2)
@@ -82,8 +108,11 @@ def draw_person(head: Head, rng: np.random.Generator) -> Person:
         "lid": skin * [0.85, 0.6, 0.55],
     }
     return Person(
+        demographics=who,
         rest=rest,
         texture=paint_skin(rng, skin, hair_colour, male),
+        relief=np.zeros((TEXTURE, TEXTURE, 3), np.float32),
+        wrinkles=np.full(len(PATTERNS), 0.5 + age, np.float32),
         hair=draw_hair(head, rng, male, age),
         colours=colours,
         pupil=float(rng.uniform(0.11, 0.19)),
@@ -126,13 +155,6 @@ def smooth_noise(rng: np.random.Generator, cells: int, size: int = TEXTURE) -> N
     """(size, size) smooth noise of unit spread with about `cells` bumps along a side."""
     coarse = Image.fromarray(rng.standard_normal((cells, cells)).astype(np.float32))
     return np.asarray(coarse.resize((size, size), Image.Resampling.BICUBIC))
-
-
-def texture_grid() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """x and z of the average head, in metres, at the pixels of a skin texture."""
-    step = (np.arange(TEXTURE, dtype=np.float32) + 0.5) / TEXTURE - 0.5
-    z, x = np.meshgrid(TEXTURE_CENTRE - step * TEXTURE_SPAN, step * TEXTURE_SPAN, indexing="ij")
-    return x.astype(np.float32), z.astype(np.float32)
 
 
 def paint_skin(rng: np.random.Generator, skin: Colour, hair: Colour, male: float) -> NDArray[np.float32]:

@@ -26,13 +26,15 @@ class Shot:
         person: who.
         strengths: (2, A) strength of each AU of the rig on the right and the left.
         gaze: turn of the eyes to the person's left and upwards, radians.
-        scene: pose and light.
+        scene: pose, framing and light.
+        seed: of the sensor's noise.
     """
 
     person: Person
     strengths: NDArray[np.float64]
     gaze: tuple[float, float]
     scene: Scene
+    seed: int = 0
 
 
 def take(head: Head, shots: Sequence[Shot], size: int, rays: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:

@@ -16,7 +16,7 @@ from metafacs.synth.head import load_head
 from metafacs.synth.identity import draw_person
 from metafacs.synth.photo import Shot, take
 from metafacs.synth.rig import RIG_AUS
-from metafacs.synth.scene import Scene, draw_habits, draw_scene
+from metafacs.synth.scene import CROP, Scene, draw_habits, draw_scene
 
 _BAND = 18  # height of a label, pixels
 
@@ -46,7 +46,7 @@ def au_sheet(
     for number in range(people):
         rng = np.random.default_rng([seed, 3, number])
         person = draw_person(head, rng)
-        scene = Scene(0.0, 0.0, 1.0, 0.0, (0.0, 0.0), draw_habits(rng))
+        scene = Scene(0.0, 0.0, CROP, draw_habits(rng))
         acting = np.zeros((1 + len(aus), 2, len(RIG_AUS)))
         for column, au in enumerate(aus, start=1):
             acting[column, :, RIG_AUS.index(au)] = 1

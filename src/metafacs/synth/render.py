@@ -154,7 +154,7 @@ def vertex_normals(vertices: NDArray[np.float32], head: Head) -> NDArray[np.floa
 def exposure(scene: Scene, person: Person) -> float:
     """What the camera multiplies light by: half-way between none and the same brightness for every face."""
     room = scene.habits
-    light = 0.6 * room.key_colour + 0.4 * room.fill_colour + 0.5 * (room.sky + room.ground)
+    light = 0.5 * sum(lamp.colour for lamp in room.lights) + 0.5 * (room.sky + room.ground)
     seen = float(np.mean(light * person.colours["skin"]))
     return float(room.exposure * (_BRIGHTNESS / seen) ** _ADAPTATION)
 
@@ -181,13 +181,13 @@ def _view(mesh: int, person: int, at: tuple[Scene, Camera]) -> dict[str, Any]:
         "down": camera.direction(camera.turn * 1j),
         "right": camera.right,
         "up": camera.up,
-        "key": seen(habits.key),
-        "key_colour": habits.key_colour,
-        "fill": seen(habits.fill),
-        "fill_colour": habits.fill_colour,
+        "key": seen(habits.lights[0].direction),
+        "key_colour": habits.lights[0].colour,
+        "fill": seen(habits.lights[-1].direction),
+        "fill_colour": habits.lights[-1].colour,
         "sky": habits.sky,
         "ground": habits.ground,
-        "softness": habits.softness,
+        "softness": habits.lights[0].softness,
     }
 
 
