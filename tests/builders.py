@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from metafacs.data.prepared import DatasetCard, PreparedDataset, PreparedWriter
+from metafacs.data.prepared import CAUSE, DatasetCard, PreparedDataset, PreparedWriter, true_levels
 from metafacs.facs import (
     AU_SETS,
     EMFACS,
@@ -69,7 +69,7 @@ def make_prepared(
         licence="none needed",
         aus=list(aus),
         crop={"kind": "drawn", "size": size},
-        true_aus=list(aus) if fe else [],
+        truths={CAUSE: "string", **true_levels(aus)} if fe else {},
     )
     settings = {"kind": kind, "subjects": subjects, "frames": frames, "seed": seed}
     settings |= {"unlabelled": unlabelled, "unreadable": unreadable, "landmarks": landmarks}

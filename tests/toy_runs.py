@@ -77,14 +77,23 @@ def leftovers(folder: Path) -> list[Path]:
     return [p for p in folder.rglob("*") if ".partial" in p.name or p.name.startswith(".tmp")]
 
 
-def rewrite(dataset: PreparedDataset, folder: Path, change: Callable[[int, dict[str, Any]], Any]) -> PreparedDataset:
-    """A copy of a dataset in which `change` has altered rows (it gets row number and row; the image as bytes)."""
+def rewrite(
+    dataset: PreparedDataset,
+    folder: Path,
+    change: Callable[[int, dict[str, Any]], Any],
+    truths: dict[str, str] | None = None,
+) -> PreparedDataset:
+    """A copy of a dataset in which `change` has altered rows (it gets row number and row; the image as bytes).
+
+    `truths` are columns of truth, with their types, that the copy has and the dataset has not.
+    """
     rows = dataset.table.to_pylist()
     for number, row in enumerate(rows):
         row["image"] = row["image"]["bytes"]
         change(number, row)
-    names = ("name", "source", "licence", "aus", "expressions", "crop", "true_aus")
+    names = ("name", "source", "licence", "aus", "expressions", "crop", "truths")
     card = DatasetCard(**{name: getattr(dataset.card, name) for name in names})
+    card.truths = {**card.truths, **(truths or {})}
     writer = PreparedWriter(folder, card, dict(dataset.card.settings))
     writer.write_part(0, rows)
     return writer.finish(1)

@@ -1,4 +1,4 @@
-"""Nothing of the test fold, and no true AU of an expression image, ever reaches training."""
+"""Nothing of the test fold, and no truth that only rendering knows, ever reaches training."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +11,7 @@ from rich.console import Console
 from metafacs.commands.parsing import parse
 from metafacs.commands.train import train_parser
 from metafacs.commands.training_data import TrainingData, open_data
-from metafacs.data.prepared import PreparedDataset
+from metafacs.data.prepared import PreparedDataset, true_levels
 from metafacs.facs import EXPRESSIONS
 from tests.builders import make_prepared
 from tests.toy_runs import flags, metafacs, rewrite, same_parameters
@@ -26,7 +26,16 @@ PAIRS = 6
 
 @pytest.fixture(scope="module")
 def primary(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
-    return make_prepared(tmp_path_factory.mktemp("leaks") / "au", unlabelled=0.1)
+    """AU images with truths beside the labels, as rendered ones have."""
+    folder = tmp_path_factory.mktemp("leaks")
+    plain = make_prepared(folder / "plain", unlabelled=0.1)
+
+    def change(number: int, row: Row) -> None:
+        row |= {column: number % 6 for column in true_levels(plain.aus, sides=True)}
+        row |= {"true_age": 20.0 + number % 50, "true_expression": EXPRESSIONS[number % 7]}
+
+    truths = {**true_levels(plain.aus, sides=True), "true_age": "float32", "true_expression": "string"}
+    return rewrite(plain, folder / "au", change, truths)
 
 
 @pytest.fixture(scope="module")
@@ -87,9 +96,13 @@ def poison_test(number: int, row: Row) -> None:
 
 
 def poison_truth(number: int, row: Row) -> None:
-    """True AUs of expression images, and AU labels where an expression dataset has such columns."""
-    for name in row:
-        if name.startswith(("true_AU", "AU")):
+    """Every column of truth, and AU labels where an expression dataset has such columns."""
+    for name, value in row.items():
+        if name.startswith("true_AU"):
+            row[name] = 5 - value
+        elif name.startswith("true_"):
+            row[name] = None
+        elif name.startswith("AU") and row["expression"]:
             row[name] = number % 2 if name[2:].isdigit() else number % 6
 
 
@@ -110,11 +123,13 @@ def test_test_images_are_never_decoded_by_workers_either(
     assert same_parameters(run, clean)
 
 
-def test_the_true_aus_of_expression_images_do_not_matter(
+def test_truths_do_not_matter(
     primary: PreparedDataset, auxiliary: PreparedDataset, clean: Path, tmp_path: Path
 ) -> None:
-    run = train(tmp_path / "run", primary, rewrite(auxiliary, tmp_path / "f", poison_truth))
-    assert same_parameters(run, clean)
+    poisoned = [rewrite(d, tmp_path / name, poison_truth) for d, name in ((primary, "a"), (auxiliary, "f"))]
+    for dataset, before in zip(poisoned, (primary, auxiliary), strict=True):
+        assert not dataset.column("true_AU01").tolist() == before.column("true_AU01").tolist()
+    assert same_parameters(train(tmp_path / "run", *poisoned), clean)
 
 
 @pytest.mark.parametrize("stream", ["primary", "meta", "auxiliary"])

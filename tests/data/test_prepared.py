@@ -21,7 +21,7 @@ import pytest
 from PIL import Image
 
 from metafacs.data import prepared
-from metafacs.data.prepared import DatasetCard, PreparedDataset, PreparedWriter, schema
+from metafacs.data.prepared import DatasetCard, PreparedDataset, PreparedWriter, schema, true_levels
 from metafacs.errors import InputError
 from metafacs.facs import EXPRESSIONS
 from tests.builders import make_prepared as build
@@ -162,13 +162,33 @@ def test_pickling_opens_the_folder_again(tmp_path: Path) -> None:
 
 
 def test_schema_of_expression_data_has_true_intensities() -> None:
-    plain, rendered = schema(["AU01"]), schema(["AU01"], true_aus=["AU01", "AU26"])
+    plain, rendered = schema(["AU01"]), schema(["AU01"], {"cause": "string", **true_levels(["AU01", "AU26"])})
     assert plain.names == [
         *("image", "dataset", "subject", "sequence", "frame", "fold"),
         *("AU01", "AU01_intensity", "expression", "votes", "landmarks"),
     ]
     assert rendered.names == [*plain.names, "cause", "true_AU01", "true_AU26"]
     assert rendered.field("true_AU26").type == pa.int8()
+
+
+@pytest.mark.parametrize(
+    ("truths", "message"),
+    [({"AU02": "int8"}, "must begin with 'true_' or be 'cause'"), ({"true_age": "int64"}, "unknown types.*int64")],
+)
+def test_schema_refuses_other_truths(truths: dict[str, str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        schema(["AU01"], truths)
+
+
+def test_truths_keep_their_types(tmp_path: Path) -> None:
+    truths = {"true_age": "float32", "true_expression": "string", **true_levels(["AU12"], sides=True)}
+    writer = PreparedWriter(tmp_path / "a", DatasetCard("a", "", "", ["AU12"], truths=truths), {})
+    row = {"image": jpeg(0), "fold": "P1", "true_age": 33.5, "true_expression": "fear", "true_AU12_left": 3}
+    writer.write_part(0, [row])
+    dataset = writer.finish(1)
+    found = dataset.to_pandas().iloc[0]
+    assert (found["true_age"], found["true_expression"], found["true_AU12_left"]) == (33.5, "fear", 3)
+    assert pd.isna(found["true_AU12"]) and dataset.card.true_aus == ["AU12"]
 
 
 @pytest.mark.parametrize("aus", [["AU1"], ["AU01", "AU01"], ["AU03"], ["smile"]])
@@ -447,7 +467,7 @@ def test_other_folders_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": 2}, "has format 2, this metafacs .* reads format 1; use the version that wrote it"),
+        ({"format": 1}, "has format 1, this metafacs .* reads format 2; use the version that wrote it"),
         ({"rows": "many"}, "missing, unknown or mistyped entries: rows"),
         ({"colour": "red"}, "missing, unknown or mistyped entries: colour"),
         ({"aus": ["AU1"]}, "not AU columns"),

@@ -4,14 +4,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from metafacs.data.prepared import DatasetCard, PreparedDataset, PreparedWriter, Problem, validate
+from metafacs.data.prepared import DatasetCard, PreparedDataset, PreparedWriter, Problem, true_levels, validate
 from tests.data.test_prepared import jpeg, make_rows
 
 ROWS = 6
 
 
-def write(folder: Path, changes: dict[int, dict[str, Any]], true_aus: tuple[str, ...] = ()) -> PreparedDataset:
-    card = DatasetCard("noise", "", "", ["AU01", "AU12"], crop={"size": 16}, true_aus=list(true_aus))
+def write(folder: Path, changes: dict[int, dict[str, Any]], truths: dict[str, str] | None = None) -> PreparedDataset:
+    card = DatasetCard("noise", "", "", ["AU01", "AU12"], crop={"size": 16}, truths=truths or {})
     rows = [{**row, "AU12": 1} for part in range(2) for row in make_rows(part)]
     for row, change in changes.items():
         rows[row] |= change
@@ -63,11 +63,12 @@ def test_a_sound_dataset_has_no_problems(
         ({"image": b"no picture"}, "image", "an unreadable image: no known format"),
         ({"image": jpeg(1, side=12)}, "image", "12x12 pixels, the card says 16x16"),
         ({"true_AU01": 7}, "true_AU01", "impossible intensity 7; it must be 0 to 5 or null"),
+        ({"true_AU01_left": -1}, "true_AU01_left", "impossible intensity -1; it must be 0 to 5 or null"),
     ],
 )
 def test_each_problem_is_found_in_its_row(tmp_path: Path, change: dict[str, Any], column: str, message: str) -> None:
-    true_aus = ("AU01",) if "true_AU01" in change else ()
-    dataset = write(tmp_path / "a", {4: change}, true_aus)
+    truths = true_levels(["AU01"], sides=True) if "true_AU01" in next(iter(change)) else {}
+    dataset = write(tmp_path / "a", {4: change}, truths)
     assert validate(dataset) == [Problem(4, column, message)]
 
 

@@ -1,7 +1,7 @@
 """What a prepared dataset is: the columns of `faces.arrow` and the card, `dataset.json`, that describes it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,13 @@ from metafacs.files import write_text
 FACES_FILE = "faces.arrow"
 CARD_FILE = "dataset.json"
 PARTS_FOLDER = ".parts"
-FORMAT = 1
+FORMAT = 2
 """Version of the schema and the card; a reader refuses versions it does not know."""
 
+CAUSE = "cause"
+"""The column that says why an expression is ambiguous."""
+TRUTH_TYPES = {"int8": pa.int8(), "float32": pa.float32(), "string": pa.string()}
+"""Types that a column of rendered truth may have, by name."""
 LANDMARKS = 68
 """Points of one face, in the order of the 68-point iBUG markup."""
 
@@ -35,7 +39,7 @@ _FEATURES = {
 
 
 def true_column(column: str) -> str:
-    """The column that holds the intensity (0-5) a face was rendered with, never read by training.
+    """The column that holds the truth about a rendered face, never read by training.
 
     Example:
         >>> true_column("AU01")
@@ -44,32 +48,47 @@ def true_column(column: str) -> str:
     return f"true_{column}"
 
 
-def schema(aus: Sequence[str], true_aus: Sequence[str] = ()) -> pa.Schema:
+def true_levels(aus: Sequence[str], sides: bool = False) -> dict[str, str]:
+    """Columns, with their type, of the rendered intensities (0-5) of AU columns.
+
+    Args:
+        aus: AU columns.
+        sides: also those of the person's right and left side; the plain one is the stronger side's.
+
+    Example:
+        >>> true_levels(["AU12"], sides=True)
+        {'true_AU12': 'int8', 'true_AU12_right': 'int8', 'true_AU12_left': 'int8'}
+    """
+    endings = ("", "_right", "_left") if sides else ("",)
+    return {f"{true_column(column)}{ending}": "int8" for column in aus for ending in endings}
+
+
+def schema(aus: Sequence[str], truths: Mapping[str, str] | None = None) -> pa.Schema:
     """The columns of a prepared dataset; every one of them may hold nulls.
 
     `image` is a JPEG of the aligned face; `AU01` is 0, 1 or null (not labelled); `AU01_intensity` is 0-5 or null
-    (not known); `votes` counts annotators per expression; `landmarks` is 68x2 (x, y) in pixels of the image. With
-    `true_aus` (rendered expression data) come `cause`, why an expression is ambiguous, and `true_AU01`..., 0-5.
+    (not known); `votes` counts annotators per expression; `landmarks` is 68x2 (x, y) in pixels of the image.
 
     Args:
         aus: AU columns, in order.
-        true_aus: AU columns whose rendered intensity is known.
+        truths: further columns, known of rendered faces only, and their types (`TRUTH_TYPES`): `cause`, why an
+            expression is ambiguous, and columns that begin with `true_`.
 
     Returns:
         The schema, with metadata that lets Hugging Face `datasets` decode the images.
 
     Raises:
-        InputError: a name is no AU column such as "AU01", or comes twice.
+        InputError: a name is no AU column such as "AU01", or comes twice, or a truth has another name or type.
     """
     _check_aus(list(aus))
-    _check_aus(list(true_aus))
+    truths = truths or {}
+    _check_truths(truths)
     named = [("image", _IMAGE), ("dataset", pa.string()), ("subject", pa.string()), ("sequence", pa.string())]
     named += [("frame", pa.int32()), ("fold", pa.string())]
     named += [(column, pa.int8()) for column in aus]
     named += [(intensity_column(column), pa.int8()) for column in aus]
     named += [("expression", pa.string()), ("votes", pa.list_(pa.int16())), ("landmarks", _POINTS)]
-    if true_aus:
-        named += [("cause", pa.string()), *((true_column(column), pa.int8()) for column in true_aus)]
+    named += [(column, TRUTH_TYPES[kind]) for column, kind in truths.items()]
     features = {name: _FEATURES.get(name, {"_type": "Value", "dtype": str(kind)}) for name, kind in named}
     return pa.schema(named, metadata={"huggingface": json.dumps({"info": {"features": features}})})
 
@@ -86,7 +105,7 @@ class DatasetCard:
         expressions: expression names, in the order of `votes`.
         crop: how faces were cut out; "size" (pixels of the square image) is checked where given.
         settings: what made the dataset; JSON values. Equal settings mean the dataset can be reused.
-        true_aus: AU columns whose rendered intensity is stored besides (rendered expression data).
+        truths: columns of rendered truth, with their types, as `schema` takes them.
         rows: number of faces; filled in by the writer, like everything below.
         counts: subjects, rows per fold, rows per expression, labelled rows per AU.
         faces_bytes: size of `faces.arrow`.
@@ -102,7 +121,7 @@ class DatasetCard:
     expressions: list[str] = field(default_factory=lambda: list(EXPRESSIONS))
     crop: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
-    true_aus: list[str] = field(default_factory=list)
+    truths: dict[str, str] = field(default_factory=dict)
     rows: int = 0
     counts: dict[str, Any] = field(default_factory=dict)
     faces_bytes: int = 0
@@ -112,7 +131,12 @@ class DatasetCard:
 
     def schema(self) -> pa.Schema:
         """The columns of the dataset this card describes."""
-        return schema(self.aus, self.true_aus)
+        return schema(self.aus, self.truths)
+
+    @property
+    def true_aus(self) -> list[str]:
+        """AU columns whose rendered intensity is stored besides."""
+        return [column for column in map(au_column, ACTION_UNITS) if true_column(column) in self.truths]
 
     def write(self, folder: Path) -> None:
         """Writes the card into `folder`, atomically."""
@@ -157,6 +181,15 @@ def _check_aus(columns: list[str]) -> None:
     wrong = [column for column in columns if column not in known or columns.count(column) > 1]
     if wrong:
         raise InputError(f"not AU columns, or named twice: {wrong}; name each once, as in 'AU01', 'AU12'")
+
+
+def _check_truths(truths: Mapping[str, str]) -> None:
+    wrong = [column for column in truths if column != CAUSE and not column.startswith(true_column(""))]
+    if wrong:
+        raise InputError(f"columns of truth must begin with '{true_column('')}' or be '{CAUSE}', these do not: {wrong}")
+    unknown = {column: kind for column, kind in truths.items() if kind not in TRUTH_TYPES}
+    if unknown:
+        raise InputError(f"columns of truth have unknown types: {unknown}; known: {', '.join(TRUTH_TYPES)}")
 
 
 def _without_card(folder: Path) -> str:

@@ -4,13 +4,14 @@
 `validation.py` looks for everything that is wrong with it. This module gathers the names others use.
 """
 
-from metafacs.data.card import CARD_FILE, FACES_FILE, DatasetCard, schema, true_column
+from metafacs.data.card import CARD_FILE, CAUSE, FACES_FILE, DatasetCard, schema, true_column, true_levels
 from metafacs.data.reader import PreparedDataset
 from metafacs.data.validation import Problem, validate
 from metafacs.data.writer import PreparedWriter
 
 __all__ = [
     "CARD_FILE",
+    "CAUSE",
     "FACES_FILE",
     "DatasetCard",
     "PreparedDataset",
@@ -18,5 +19,6 @@ __all__ = [
     "Problem",
     "schema",
     "true_column",
+    "true_levels",
     "validate",
 ]

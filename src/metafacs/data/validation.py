@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
 
-from metafacs.data.card import FACES_FILE, LANDMARKS, true_column
+from metafacs.data.card import FACES_FILE, LANDMARKS, true_levels
 from metafacs.data.reader import PreparedDataset
 from metafacs.errors import InputError
 from metafacs.facs import INTENSITY_MAX, intensity_column
@@ -101,8 +101,9 @@ def _check_aus(dataset: PreparedDataset, table: pd.DataFrame) -> Iterator[Proble
             for row in table.index[((label == present) & (intensity == at)).fillna(False)]:
                 text = f"label {present} with intensity {at}: impossible whatever intensity counts as present"
                 yield Problem(int(row), column, text)
-    for column in map(true_column, dataset.card.true_aus):
-        yield from _outside(table[column], column, INTENSITY_MAX, "intensity")
+    for column in true_levels(dataset.card.true_aus, sides=True):
+        if column in dataset.card.truths:
+            yield from _outside(table[column], column, INTENSITY_MAX, "intensity")
     unknown = table["subject"].isna() & table[dataset.aus].notna().any(axis=1)
     for row in table.index[unknown]:
         yield Problem(int(row), "subject", "AU labels but no subject, so it cannot be kept out of a test fold")

@@ -225,7 +225,7 @@ def _to_array(values: list[Any], column: pa.Field) -> pa.Array:
 
 
 def _recipe(card: DatasetCard) -> dict[str, Any]:
-    fixed = {name: getattr(card, name) for name in ("format", "name", "aus", "true_aus", "expressions", "crop")}
+    fixed = {name: getattr(card, name) for name in ("format", "name", "aus", "truths", "expressions", "crop")}
     return json.loads(json.dumps({**fixed, "settings": card.settings}))
 
 

@@ -141,7 +141,7 @@ def render_fe_dataset(
         source="rendered faces (metafacs synth), single expressions",
         licence=LICENCE,
         aus=[],
-        true_aus=[au_column(au) for au in RIG_AUS],
+        truths=true_levels([au_column(au) for au in RIG_AUS]),
         expressions=list(EXPRESSIONS),
         crop=crop_recipe(size),
     )
