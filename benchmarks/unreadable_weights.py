@@ -21,15 +21,20 @@ from rich.console import Console
 from metafacs import processes
 from metafacs.analysis.figures import weights_by_cause
 from metafacs.commands import synth
-from metafacs.commands.demo import AU_FACES, FACES, FE_FACES, SETTINGS
+from metafacs.commands.demo import SETTINGS
 from metafacs.commands.jobs import Job, run_jobs
 from metafacs.files import write_text
+from metafacs.synth.emotion import DEFAULT_CAUSES
 from metafacs.training.run import DETECTOR, SAMPLE_WEIGHTS
 
 RESULTS = Path(__file__).parent / "results"
 SEEDS = range(5)
 PRETRAINING = 1500
 """Steps of MTL."""
+SIZE = 80
+"""Side of the faces, in pixels."""
+NO_DOUBT = dict.fromkeys(DEFAULT_CAUSES, 0.0)
+"""Every expression is clear."""
 
 
 def main() -> None:
@@ -40,8 +45,8 @@ def main() -> None:
     given = arguments.parse_args()
     console = Console(soft_wrap=True, highlight=False)
     au, fe = given.out / "au", given.out / "fe"
-    synth.render("au", au, **AU_FACES, **FACES)
-    synth.render("fe", fe, images=1500, unreadable=0.5, size=FACES["size"], seed=5)
+    synth.render_own("au", au, size=SIZE)
+    synth.render_own("fe", fe, images=1500, causes={**NO_DOUBT, "unreadable": 0.5}, size=SIZE, seed=5)
     start = "scratch" if given.scratch else pretrained(given.out, au, console)
     runs = given.out / ("runs_scratch" if given.scratch else "runs")
     shared = {"data.primary": au, "data.auxiliary": fe, "method": "mal", "network.weights": start}
@@ -61,7 +66,7 @@ def main() -> None:
 def pretrained(out: Path, au: Path, console: Console) -> Path:
     """The detector that MTL trained on the same AU images and on readable expressions of other people."""
     readable = out / "fe_readable"
-    synth.render("fe", readable, **FE_FACES, **FACES)
+    synth.render_own("fe", readable, causes=NO_DOUBT, size=SIZE)
     shared = {"data.primary": au, "data.auxiliary": readable, "method": "mtl"}
     job = Job("MTL", out / "mtl", flags(PRETRAINING, shared), PRETRAINING)
     run_jobs([job], 1, console)

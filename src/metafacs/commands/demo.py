@@ -20,9 +20,6 @@ draws the paper's curves. What is there already is reused; what was interrupted 
 short: enough to see everything work, too little to say which method is better."""
 METHODS = ("mal", "mtl", "stl")
 """The longest first, so that the others run beside it."""
-FACES = {"size": 80, "seed": 0}
-AU_FACES = {"subjects": 24, "frames": 100}
-FE_FACES = {"images": 3000}
 STEPS = 1500
 SETTINGS = {
     "seed": 0,
@@ -51,8 +48,7 @@ def main(prog: str, arguments: Sequence[str]) -> None:
     console = Console(soft_wrap=True, highlight=False)
     out: Path = settings.out
     console.rule("1 of 4: rendering faces")
-    synth.render("au", out / "data" / "au", **AU_FACES, **FACES)
-    synth.render("fe", out / "data" / "fe", **FE_FACES, **FACES)
+    synth.render_preset(out / "data", "small")
     console.rule("2 of 4: training STL, MTL and MAL")
     data = ["--data.primary", str(out / "data" / "au"), "--data.auxiliary", str(out / "data" / "fe")]
     flags = [text for key, value in SETTINGS.items() for text in (f"--{key}", str(value))]

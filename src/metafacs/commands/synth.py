@@ -1,64 +1,193 @@
-"""`metafacs synth au|fe`: settings in, a rendered prepared dataset out."""
+"""`metafacs synth`: a preset or an own mix in, rendered faces with known truth out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any, Literal
 
+from jsonargparse import ArgumentParser
 from rich.console import Console
 
 from metafacs.commands.parsing import parse, parser, plain
 from metafacs.commands.progress import progress_bar
-from metafacs.data.prepared import PreparedDataset
 from metafacs.errors import InputError
 from metafacs.facs import au_code, parse_aus
 
-DESCRIPTION = """Renders faces with known truth from a 3D head model. `metafacs synth au` makes an AU dataset (few
-people, many frames each, three subject-exclusive folds), `metafacs synth fe` an expression dataset (many people, one
-image each, named by forty simulated annotators). Nothing is downloaded. Interrupted work goes on where it stopped."""
+DESCRIPTION = """Renders faces with known truth from a 3D head model; nothing is downloaded, and interrupted work goes on
+where it stopped. `metafacs synth --preset NAME --out DIR` makes a dataset with the people, AUs, folds and base rates of a
+benchmark (bp4d, disfa, gft, rafdb, ferplus; with --layout raw as the folder tree of its release), or an AU and an
+expression dataset in DIR/au and DIR/fe (tiny, small). `metafacs synth au` and `metafacs synth fe` make own mixes: AU
+recordings of a few people in three subject-exclusive folds, or one expression each of many people, named by forty
+simulated annotators."""
 KINDS = ("au", "fe")
+FLAGS = {
+    "weak": "weak",
+    "blend": "blend",
+    "gaze": "gaze",
+    "pose": "head pose",
+    "unreadable": "unreadable",
+    "mislabelled": "wrong label",
+}
+"""Flag -> the cause of doubt whose share of the images it sets."""
 
 
 def main(prog: str, arguments: Sequence[str]) -> None:
     """Runs the command."""
-    if arguments and arguments[0] in KINDS:
-        _main(prog, arguments[0], arguments[1:])
-        return
-    made = parser(prog, DESCRIPTION)
-    made.add_argument("kind", choices=KINDS, help="what to render; `metafacs synth au --help` lists its flags.")
-    parse(made, arguments)
+    kind = arguments[0] if arguments and arguments[0] in KINDS else None
+    made = _own_parser(prog, kind) if kind else _preset_parser(prog)
+    settings = plain(parse(made, arguments[1:] if kind else arguments))
+    settings.pop("config", None)
+    causes = {cause: settings.pop(flag) for flag, cause in FLAGS.items() if flag in settings}
+    settings["causes"] = {cause: share for cause, share in causes.items() if share is not None}
+    if "aus" in settings:
+        settings["aus"] = tuple(au_code(column) for column in parse_aus(settings["aus"]))
+    out = settings.pop("out")
+    folders = render_own(kind, out, **settings) if kind else render_preset(out, **settings)
+    console = Console(soft_wrap=True, highlight=False)
+    for folder in folders:
+        console.print(_said(folder), markup=False)
 
 
-def _main(prog: str, kind: str, arguments: Sequence[str]) -> None:
-    from metafacs.synth.dataset import render_au_dataset, render_fe_dataset
+def render_preset(out: str | Path, preset: str, **settings: Any) -> list[Path]:
+    """Renders a preset with progress bars; `settings` are those of `synth.rendering.render_preset`."""
+    from metafacs.synth.rendering import render_preset as render
+
+    with _bars() as (bar, announce):
+        return render(Path(out), preset, progress=bar, announce=announce, **settings)
+
+
+def render_own(kind: str | None, out: str | Path, **settings: Any) -> list[Path]:
+    """Renders an own mix, "au" or "fe", with a progress bar.
+
+    Args:
+        kind: which.
+        out: folder of the dataset.
+        **settings: those of `own_au_plan` or `own_fe_plan`, and `size`, `rays`, `seed`, `workers`.
+
+    Raises:
+        InputError: there is no such kind, or a setting is impossible.
+    """
+    from metafacs.synth.au_dataset import render_au_dataset
+    from metafacs.synth.fe_dataset import render_fe_dataset
+    from metafacs.synth.presets import own_au_plan, own_fe_plan
+
+    names = ("size", "rays", "seed", "workers")
+    drawing = {name: settings.pop(name) for name in names if name in settings}
+    if kind not in KINDS:
+        raise InputError(f"unknown kind '{kind}'; known: {', '.join(KINDS)}")
+    with _bars() as (bar, announce):
+        if kind == "au":
+            settings.pop("causes", None)
+            au = own_au_plan(**settings)
+            return [render_au_dataset(Path(out), au, progress=bar(au.name), announce=announce, **drawing).folder]
+        fe = own_fe_plan(**settings)
+        return [render_fe_dataset(Path(out), fe, progress=bar(fe.name), announce=announce, **drawing).folder]
+
+
+@contextmanager
+def _bars() -> Iterator[tuple[Callable[[str], Callable[[int, int], None]], Callable[[str], None]]]:
+    """A function that starts the progress bar of a dataset, and one that announces."""
+    with ExitStack() as bars:
+        notes: list[Callable[[str], None]] = []
+
+        def start(name: str) -> Callable[[int, int], None]:
+            bars.close()  # one that had nothing to do
+            update, note = bars.enter_context(progress_bar(name.replace("rendered-", "rendering ")))
+            notes.append(note)
+
+            def progress(done: int, total: int) -> None:
+                if done:
+                    note("")  # what was announced is over
+                update(done, total)
+                if done == total:
+                    bars.close()  # the next one starts below
+
+            return progress
+
+        yield start, lambda text: notes[-1](text)
+
+
+def _said(folder: Path) -> str:
+    from metafacs.data.prepared import CARD_FILE, PreparedDataset
+
+    if not (folder / CARD_FILE).exists():
+        return f"{folder}: a raw tree; the truth about every image is in {folder.parent / 'truth.parquet'}"
+    faces = len(PreparedDataset.open(folder))
+    return f"{folder}: {faces} faces; look at them with `metafacs inspect {folder}`"
+
+
+def _preset_parser(prog: str) -> ArgumentParser:
+    from metafacs.synth.presets import FRAMES, IMAGES, PRESETS
+    from metafacs.synth.raw.layouts import WIDTH
+    from metafacs.synth.rendering import SIZE
+
+    made = parser(prog, DESCRIPTION, config_file=True)
+    made.add_argument("--preset", choices=PRESETS, required=True, help="what to render.")
+    made.add_argument("--out", type=str, required=True, help="folder of the dataset, or of the datasets au and fe.")
+    made.add_argument(
+        "--layout",
+        type=Literal["prepared", "raw"],
+        default="prepared",
+        help="a prepared dataset, or camera frames and label files as in the release of the real one.",
+    )
+    number = int | Literal["all"] | None
+    made.add_argument(
+        "--frames", type=number, help=f"frames of each person (bp4d, disfa, gft); 'all' as in reality, else {FRAMES}."
+    )
+    made.add_argument("--images", type=number, help=f"images (rafdb, ferplus); 'all' as in reality, else {IMAGES}.")
+    _add_causes(made)
+    _add_noise(made)
+    made.add_argument("--size", type=int | None, help=f"side of the face images in pixels; 48 tiny, 80 small, {SIZE}.")
+    made.add_argument("--width", type=int, default=WIDTH, help="width of the camera frames of raw layouts in pixels.")
+    made.add_argument("--rays", type=int | None, help="rays x rays samples are taken in each pixel; 1 tiny, else 2.")
+    _add_work(made)
+    return made
+
+
+def _own_parser(prog: str, kind: str) -> ArgumentParser:
+    from metafacs.synth.presets import own_au_plan, own_fe_plan
 
     made = parser(f"{prog} {kind}", DESCRIPTION, config_file=True)
-    function = render_au_dataset if kind == "au" else render_fe_dataset
-    made.add_function_arguments(function, skip={"progress", "announce", "aus"})
+    made.add_argument("--out", type=str, required=True, help="folder of the dataset.")
     if kind == "au":
+        made.add_function_arguments(own_au_plan, skip={"aus"})
         made.add_argument(
             "--aus", default="bp4d", help='AUs to label: a set ("bp4d", "disfa", "gft") or a list (1,2,4).'
         )
-    settings = plain(parse(made, arguments))
-    settings.pop("config", None)
-    if "aus" in settings:
-        settings["aus"] = [au_code(column) for column in parse_aus(settings["aus"])]
-    console = Console(soft_wrap=True, highlight=False)
-    dataset = render(kind, **settings)
-    console.print(f"{dataset.folder}: {len(dataset)} faces; look at them with `metafacs inspect {dataset.folder}`")
+    else:
+        made.add_function_arguments(own_fe_plan, skip={"causes"})
+        _add_causes(made)
+    made.add_argument("--size", type=int, default=96, help="side of the face images in pixels.")
+    made.add_argument("--rays", type=int, default=2, help="rays x rays samples are taken in each pixel.")
+    _add_work(made)
+    return made
 
 
-def render(kind: str, out: str | Path, **settings: object) -> PreparedDataset:
-    """Renders with a progress bar; `settings` are those of the functions in `synth.dataset`."""
-    from metafacs.synth.dataset import render_au_dataset, render_fe_dataset
+def _add_causes(made: ArgumentParser) -> None:
+    from metafacs.synth.emotion import DEFAULT_CAUSES
 
-    function = {"au": render_au_dataset, "fe": render_fe_dataset}.get(kind)
-    if function is None:
-        raise InputError(f"unknown kind '{kind}'; known: {', '.join(KINDS)}")
-    names = {"au": "rendering AU faces", "fe": "rendering expressions"}
-    with progress_bar(names[kind]) as (update, note):
+    meanings = {
+        "weak": "show a weak expression",
+        "blend": "show two expressions",
+        "gaze": "carry the expression by the gaze alone",
+        "pose": "carry the expression by the head's pose alone",
+        "unreadable": "show hardly any expression and have a guess for a label",
+        "mislabelled": "have the label of another expression",
+    }
+    for flag, cause in FLAGS.items():
+        text = f"share of the expression images that {meanings[flag]}; {DEFAULT_CAUSES[cause]:g} where not given."
+        made.add_argument(f"--{flag}", type=float | None, help=text)
 
-        def progress(done: int, total: int) -> None:
-            if done:
-                note("")  # what was announced is over
-            update(done, total)
 
-        return function(Path(out), progress=progress, announce=note, **settings)  # type: ignore[operator]
+def _add_noise(made: ArgumentParser) -> None:
+    made.add_argument(
+        "--coder_noise",
+        type=float,
+        default=0.0,
+        help="how much the coders of AUs err, about in levels; 0.5 is typical.",
+    )
+
+
+def _add_work(made: ArgumentParser) -> None:
+    made.add_argument("--seed", type=int, default=0, help="equal seeds give equal files.")
+    made.add_argument("--workers", type=int, default=0, help="processes to use; 0 means all cores.")

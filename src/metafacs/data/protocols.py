@@ -80,8 +80,10 @@ BASE_RATES: Mapping[str, Mapping[int, float]] = MappingProxyType(
 )
 """Dataset -> AU -> share of all frames in which it is present (BP4D: coded 1; DISFA: intensity 2 or more)."""
 
-GFT_GROUPS, GFT_GROUP_SIZE, GFT_FRAMES = 32, 3, 172_800
-"""GFT: groups, people in each, and frames of all of them; one minute each, at 30 frames a second."""
+GFT_GROUPS, GFT_GROUP_SIZE, GFT_SECONDS, GFT_RATE = 32, 3, 60, 30
+"""GFT: groups, people in each, and what is annotated of each: a minute at 30 frames a second, 172,800 frames in all."""
+GFT_TEST_GROUPS = 6
+"""Papers that use GFT train on 78 people and test on 18; which ones is said in the release only."""
 
 RAFDB_EXPRESSIONS: Mapping[int, str] = MappingProxyType(
     {1: "surprise", 2: "fear", 3: "disgust", 4: "happiness", 5: "sadness", 6: "anger", 7: "neutral"}
@@ -117,6 +119,11 @@ FERPLUS_VOTES: tuple[str, ...] = (
     *("unknown", "NF"),
 )
 """The vote columns of `fer2013new.csv`; NF: not a face."""
+
+FERPLUS_COUNTS: Mapping[str, int] = MappingProxyType(
+    {"neutral": 13013, "happiness": 9367, "surprise": 4493, "sadness": 4415, "anger": 3124, "disgust": 253, "fear": 825}
+)
+"""Rows of FERPlus by the expression with most votes; contempt, with 221, is not among the seven."""
 
 FERPLUS_USAGES: Mapping[str, int] = MappingProxyType({"Training": 28709, "PublicTest": 3589, "PrivateTest": 3589})
 """Rows of FER2013 and FERPlus by their column `Usage`."""

@@ -3,7 +3,7 @@
 It does not start warp, which must not be forked once it runs.
 """
 
-from metafacs.synth.dataset import single_thread
+from metafacs.synth.parts import single_thread
 from metafacs.synth.head import shared_head
 from metafacs.synth.model import require
 

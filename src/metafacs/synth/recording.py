@@ -1,0 +1,179 @@
+"""A person being recorded: what the face does in every frame, what a coder writes down, and how the camera sees it."""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metafacs.data.prepared import true_column, true_levels
+from metafacs.facs import PRESENT_FROM, au_column, intensity_column
+from metafacs.synth.activity import (
+    Scale,
+    Temper,
+    draw_latent,
+    draw_temper,
+    draw_wobble,
+    intensities,
+    side_levels,
+    sides,
+    strength,
+    with_resting,
+)
+from metafacs.synth.coders import code
+from metafacs.synth.head import load_head
+from metafacs.synth.identity import Person, draw_person, spread_demographics
+from metafacs.synth.parts import Row
+from metafacs.synth.photo import Shot
+from metafacs.synth.plans import AuPlan
+from metafacs.synth.rig import RIG_AUS
+from metafacs.synth.scene import Framing, Habits, Scene, draw_habits, draw_scene
+
+POSE_PACE = 1.5
+"""Seconds in which a head goes from one position to the next."""
+GAZE_PACE = 0.6
+"""Seconds for which the eyes rest on one thing."""
+
+FACTS = {f"true_{name}": "float32" for name in ("age", "male", "tone", "yaw", "pitch")}
+"""Columns that say who is seen (years; 0 feminine to 1 masculine; skin tone 0 light to 1 dark) and how the head is
+turned (radians, to the person's left and upwards)."""
+
+AU_TRUTHS = true_levels([au_column(au) for au in RIG_AUS], sides=True) | FACTS
+
+# Every random draw has a stream of its own, so that nothing depends on what was drawn before.
+_AU = 1
+_PERSON, _HABITS, _TEMPER, _COURSE, _LEAN, _CODER, _SCENE, _GAZE, _GRAIN = range(1, 10)
+
+
+@dataclass(frozen=True, eq=False)
+class Role:
+    """A person with the room, the camera and the temper that all recordings of this person share."""
+
+    person: Person
+    habits: Habits
+
+
+@functools.lru_cache(maxsize=2)
+def cast(seed: int, number: int, male: bool | None) -> Role:
+    """Person `number` of an AU dataset, of a given sex or of any."""
+    person = draw_person(load_head(), _rng(seed, number, 0, _PERSON), spread_demographics(seed, number, male))
+    return Role(person, draw_habits(_rng(seed, number, 0, _HABITS)))
+
+
+def draw_latents(plan: AuPlan, seed: int) -> list[NDArray[np.float64]]:
+    """(frames, A) activity of every recording of everybody, as `calibrate` takes them; needs no pictures."""
+    return [
+        _latent(plan, seed, number, clip)
+        for number, subject in enumerate(plan.subjects)
+        for clip in range(len(subject.clips))
+    ]
+
+
+def _latent(plan: AuPlan, seed: int, number: int, clip: int) -> NDArray[np.float64]:
+    frames = plan.subjects[number].clips[clip].frames
+    return draw_latent(_rng(seed, number, clip, _COURSE), _temper(seed, number), frames, plan.step)
+
+
+def _temper(seed: int, number: int) -> Temper:
+    return draw_temper(_rng(seed, number, 0, _TEMPER))
+
+
+def _rng(seed: int, number: int, clip: int, what: int, *which: int) -> np.random.Generator:
+    return np.random.default_rng([seed, _AU, number, clip, what, *which])
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """One recording: the labels of its frames, and what is needed to take pictures of them.
+
+    Attributes:
+        role: who, where.
+        place: seed, number of the person, number of the recording.
+        step: seconds between frames.
+        acting: (n, 2, A) rendered strength of each AU of the rig on the right and the left.
+        levels: (n, A) FACS intensity 0-5 of both sides on average, which is what a coder who never errs writes down.
+        side_levels: (n, 2, A) the same of each side.
+        coded: (n, A) the intensity that the coder wrote down.
+    """
+
+    role: Role
+    place: tuple[int, int, int]
+    step: float
+    acting: NDArray[np.float64]
+    levels: NDArray[np.int64]
+    side_levels: NDArray[np.int64]
+    coded: NDArray[np.int64]
+
+    def shot(self, frame: int) -> Shot:
+        """The picture of one frame as an aligned crop; frames count from 0."""
+        scene = self._scene(frame)
+        gaze = _rng(*self.place, _GAZE, int(frame * self.step / GAZE_PACE)).normal(0, (0.1, 0.05))
+        grain = int(_rng(*self.place, _GRAIN, frame).integers(2**31))
+        return Shot(self.role.person, self.acting[frame], (float(gaze[0]), float(gaze[1])), scene, grain)
+
+    def labels(self, frame: int, aus: Sequence[int]) -> Row:
+        """The AU columns of one frame: what the coder wrote down, and the truth."""
+        row: Row = {}
+        for au in aus:
+            level = int(self.coded[frame, RIG_AUS.index(au)])
+            row |= {au_column(au): int(level >= PRESENT_FROM), intensity_column(au_column(au)): level}
+        return row | level_facts(self.levels[frame], self.side_levels[frame])
+
+    def _scene(self, frame: int) -> Scene:
+        every = max(1, round(POSE_PACE / self.step))
+        knot, since = divmod(frame, every)
+        before = self._draw_scene(knot)
+        if not since:
+            return before
+        part = since / every
+        return blend_scenes(before, self._draw_scene(knot + 1), part * part * (3 - 2 * part))
+
+    def _draw_scene(self, knot: int) -> Scene:
+        return draw_scene(self.role.habits, _rng(*self.place, _SCENE, knot))
+
+
+def record(plan: AuPlan, scale: Scale, seed: int, number: int, clip: int) -> Recording:
+    """Recording `clip` of person `number`; the same whoever asks for it."""
+    role = cast(seed, number, plan.subjects[number].male)
+    course = intensities(_latent(plan, seed, number, clip), scale)
+    wobble = draw_wobble(_rng(seed, number, clip, _LEAN), len(course), plan.step)
+    lean = role.person.asymmetry
+    acting = sides(strength(course) * role.person.expressiveness, lean, wobble)
+    return Recording(
+        role=role,
+        place=(seed, number, clip),
+        step=plan.step,
+        acting=with_resting(acting, _temper(seed, number).resting),
+        levels=np.floor(course).astype(np.int64),
+        side_levels=side_levels(course, lean, wobble),
+        coded=code(course, plan.coder_noise, _rng(seed, number, clip, _CODER), plan.step),
+    )
+
+
+def blend_scenes(before: Scene, after: Scene, part: float) -> Scene:
+    """A scene between two of one room; things in front of the face are those of the first."""
+
+    def mix(a: float, b: float) -> float:
+        return a * (1 - part) + b * part
+
+    one, two = before.framing, after.framing
+    middle = (mix(one.middle[0], two.middle[0]), mix(one.middle[1], two.middle[1]))
+    framing = Framing(middle, mix(one.eyes, two.eyes), mix(one.roll, two.roll))
+    return replace(before, yaw=mix(before.yaw, after.yaw), pitch=mix(before.pitch, after.pitch), framing=framing)
+
+
+def level_facts(levels: NDArray[np.int64], by_side: NDArray[np.int64]) -> Row:
+    """The columns of true intensities; levels: (A,), by_side: (2, A), right and left."""
+    row: Row = {}
+    for k, au in enumerate(RIG_AUS):
+        name = true_column(au_column(au))
+        row |= {name: int(levels[k]), f"{name}_right": int(by_side[0, k]), f"{name}_left": int(by_side[1, k])}
+    return row
+
+
+def shot_facts(shot: Shot) -> Row:
+    """The columns `FACTS` of a picture."""
+    who = shot.person.demographics
+    facts = {"age": who.age, "male": who.male, "tone": who.tone, "yaw": shot.scene.yaw, "pitch": shot.scene.pitch}
+    return {f"true_{name}": float(value) for name, value in facts.items()}
