@@ -57,7 +57,7 @@ def _relief(size: float, number: int) -> NDArray[np.float32]:
     height = _field(size, size, number)[:TEXTURE, :TEXTURE]
     rise_x = np.roll(height, -1, axis=1) - np.roll(height, 1, axis=1)
     rise_z = np.roll(height, 1, axis=0) - np.roll(height, -1, axis=0)  # rows run downwards
-    pits = np.clip(-height - 0.8, 0, 1)
+    pits = 0.7 * np.clip(-height - 0.8, 0, 1)
     one = np.stack([rise_x / rise_x.std(), rise_z / rise_z.std(), pits], axis=-1)
     return np.tile(one.astype(np.float32), (2, 2, 1))
 

@@ -76,15 +76,15 @@ def draw_shape(
     crooked = float(np.clip(rng.lognormal(np.log(0.03), 0.4), 0.012, 0.07))
     old = np.clip((years - 20) / 60, 0, 1)
     local: dict[str, float] = {}
-    for name in labels:
+    for name, deviate in zip(labels, rng.normal(size=len(labels)), strict=True):
         part = name.removeprefix("l-").removeprefix("r-")
         if name.startswith("r-"):
-            value = local["l-" + part] + rng.normal(0, crooked)
+            value = local["l-" + part] + deviate * crooked
         elif name in CENTRED:
-            value = rng.normal(0, 2 * crooked)
+            value = deviate * 2 * crooked
         else:
             spread = 0.12 if "eye" in name else 0.2
-            value = np.clip(rng.normal(0, spread), -2 * spread, 2 * spread)
+            value = spread * min(max(deviate, -2.0), 2.0)
             value += AGEING.get(part, 0.0) * old + MASCULINE.get(part, 0.0) * (2 * male - 1)
         local[name] = float(value)
     return phenotype, local

@@ -23,7 +23,7 @@ RESTING = {"forehead": 1.0, "crow": 1.0, "nasolabial": 1.0, "glabella": 0.7, "ey
 
 @functools.cache
 def regions() -> Map:
-    """(6, TEXTURE, TEXTURE) in [0, 1]: cheeks, nose, under the eyes, lids, forehead and the sides of the nose, mouth."""
+    """(6, TEXTURE, TEXTURE) in [0, 1]: cheeks, nose, under the eyes, lids, forehead and beside the nose, mouth."""
     x, z = texture_grid()
     side = np.abs(x)
 
@@ -119,18 +119,22 @@ def draw_relief(rng: np.random.Generator, years: float) -> Map:
     Pores and unevenness, coarser with age; bags under the eyes; and the wrinkles that stay.
     """
     old = float(np.clip((years - 25) / 55, 0, 1))
-    fine = np.float32(rng.uniform(0.02, 0.05) + 0.05 * old)
-    relief = relief_noise(rng, 2.5) * (fine * np.array([1, 1, 0.8], np.float32))
-    relief += relief_noise(rng, 8) * (
-        np.float32(rng.uniform(0.01, 0.03) + 0.05 * old) * np.array([1, 1, 0.5], np.float32)
-    )
+    fine, coarse = rng.uniform(0.02, 0.05) + 0.05 * old, rng.uniform(0.01, 0.03) + 0.05 * old
+    relief = np.multiply(relief_noise(rng, 2.5), np.float32(fine))
+    scratch = _scratch()
+    relief += np.multiply(relief_noise(rng, 8), np.float32(coarse), out=scratch)
     bags, rows, columns = _bags()
     relief[rows, columns] += bags * np.float32(rng.uniform(0, 0.06) + 0.3 * rng.beta(2, 2) * old)
     for (at, patch), depth in zip(_patches(), resting_wrinkles(rng, years), strict=True):
         if depth > 0:
             relief[at] += patch * depth
-    np.clip(relief[..., 2], 0, 1, out=relief[..., 2])
     return relief
+
+
+@functools.cache
+def _scratch() -> Map:
+    """Room for one intermediate result, so that none is allocated per person."""
+    return np.empty((TEXTURE, TEXTURE, 3), np.float32)
 
 
 @functools.cache
