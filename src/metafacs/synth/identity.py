@@ -1,24 +1,32 @@
-"""Who is rendered: the shape of a head, its skin, brows, lips, eyes and hair, and how expressive its owner is."""
+"""Who is rendered: sex, age and skin tone, the shape and skin that go with them, and how expressive a person is."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from metafacs.synth.colour import SKIN_TONES, Colour, between, draw_colouring, linear
+from metafacs.synth.hair import draw_cut, give_volume, hair_of, paint_edge
 from metafacs.synth.head import Head
+from metafacs.synth.physique import draw_ancestry, draw_shape
 from metafacs.synth.rig import RIG_AUS
-from metafacs.synth.texture import TEXTURE, texture_grid
-from metafacs.synth.wrinkles import PATTERNS
+from metafacs.synth.skin import draw_relief, paint_skin, wrinkle_factors
 
-EAR = 0.076
-"""Distance of the ears from the middle of the average head, in metres."""
+__all__ = [
+    "SKIN_TONES",
+    "Colour",
+    "Demographics",
+    "Person",
+    "between",
+    "draw_demographics",
+    "draw_person",
+    "linear",
+    "spread_demographics",
+]
 
-SKIN_TONES = ("#f6e0d3", "#efcdb8", "#e3b896", "#cf9b76", "#b07d58", "#8a5a3c", "#66402b", "#4a2c1f", "#33201a")
-HAIR_COLOURS = ("#16110f", "#1f1612", "#2b1d14", "#3f2a1c", "#5a3d26", "#7d5a38", "#a8875a", "#8a8580", "#6b3320")
-IRIS_COLOURS = ("#2a170c", "#3a2213", "#553519", "#6b4f28", "#6a6a3c", "#55695a", "#5a7a94", "#7c93a3")
-
-Colour = NDArray[np.float64]
+YOUNGEST, OLDEST = 18.0, 80.0
+_STEPS = np.array([(np.sqrt(5) - 1) / 2, np.sqrt(2) - 1, np.sqrt(3) - 1, np.sqrt(7) - 2])
+"""Irrational steps, one for sex, age, tone and how masculine or feminine, that fill [0, 1) evenly from any start."""
 
 
 @dataclass(frozen=True)
@@ -69,153 +77,61 @@ class Person:
     asymmetry: NDArray[np.float64]
 
 
-def linear(colour: str | Colour) -> Colour:
-    """A colour as one sees it on a screen ("#rrggbb", or values in [0, 1]) as linear light."""
-    if isinstance(colour, str):
-        colour = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
-    return np.asarray(colour) ** 2.2
+def spread_demographics(seed: int, number: int, male: bool | None = None) -> Demographics:
+    """Person `number` of a dataset whose people are spread evenly over sex, age and skin tone.
 
+    An additive recurrence with irrational steps (Kronecker's sequence), so that any run of people is balanced. Of any
+    20 consecutive ones 9 to 11 are male, 3 to 8 lie in each quarter of the ages and 3 to 7 in each quarter of the
+    tones, and of any 100 each combination of sex, older or younger, and lighter or darker holds 6 to 20.
 
-def between(colours: tuple[str, ...], place: float) -> Colour:
-    """A linear colour along a scale; `place` from 0 (first) to 1 (last)."""
-    scale = np.array([linear(colour) for colour in colours])
-    at = np.clip(place, 0, 1) * (len(scale) - 1)
-    low = min(int(at), len(scale) - 2)
-    return scale[low] * (low + 1 - at) + scale[low + 1] * (at - low)
+    Args:
+        seed: of the dataset: decides where the sequence starts.
+        number: of the person, 0 or more.
+        male: the sex where it is given; then only age and tone are spread.
+    """
+    start = np.random.default_rng([seed, 0x5EED]).random(len(_STEPS))
+    sex, age, tone, share = (start + (number + 1) * _STEPS) % 1
+    masculine = sex >= 0.5 if male is None else male
+    return Demographics(
+        male=float(0.7 + 0.3 * share if masculine else 0.3 * share),
+        age=float(YOUNGEST + (OLDEST - YOUNGEST) * age),
+        tone=float(tone),
+    )
 
 
 def draw_demographics(rng: np.random.Generator) -> Demographics:
     """Draws anybody: adults of all ages, both sexes, all skin tones."""
-    return Demographics(float(rng.random()), float(rng.uniform(18, 80)), float(rng.random()))
+    return Demographics(float(rng.random()), float(rng.uniform(YOUNGEST, OLDEST)), float(rng.random()))
 
 
 def draw_person(head: Head, rng: np.random.Generator, who: Demographics | None = None) -> Person:
     """Draws a person of given demographics, or of any."""
     who = who or draw_demographics(rng)
-    male, age, tone = who.male, (who.age - 18) / 62, who.tone
-    ancestry = rng.dirichlet([0.5] * 3)
-    rest = head.rest(*draw_shape(head, rng, ancestry, male, age))
-    skin = between(SKIN_TONES, tone) * (1 + rng.normal(0, 0.03, 3))
-    dark = max(tone, float(rng.beta(1.2, 2.5)))
-    hair_colour = linear("#8f8b88") if age > 0.75 and rng.random() < 0.6 else between(HAIR_COLOURS[6::-1], dark * 1.2)
-    colours = {
-        "skin": skin,
-        "lips": draw_lips(rng, skin, male),
-        "iris": (iris := between(IRIS_COLOURS[::-1], 0.25 + dark + rng.normal(0, 0.15))) * 1.3,
-        "iris_rim": iris * 0.35,
-        "sclera": linear(np.array([0.9, 0.87, 0.84]) * rng.uniform(0.9, 1.0)),
-        "hair": hair_colour,
-        "lid": skin * [0.85, 0.6, 0.55],
-    }
+    ancestry = draw_ancestry(rng, who.tone)
+    colours = draw_colouring(rng, ancestry, who.male, who.age, who.tone)
+    cut = draw_cut(rng, who.male, who.age)
+    bare = head.rest(*draw_shape(rng, head.local_labels, ancestry, who.male, who.age))
+    texture = paint_skin(rng, colours, who.male, who.age, who.tone)
+    paint_edge(rng, head, cut, colours.hair, texture)
     return Person(
         demographics=who,
-        rest=rest,
-        texture=paint_skin(rng, skin, hair_colour, male),
-        relief=np.zeros((TEXTURE, TEXTURE, 3), np.float32),
-        wrinkles=np.full(len(PATTERNS), 0.5 + age, np.float32),
-        hair=draw_hair(head, rng, male, age),
-        colours=colours,
+        rest=give_volume(head, cut, bare, rng),
+        texture=texture,
+        relief=draw_relief(rng, who.age),
+        wrinkles=wrinkle_factors(rng, who.age),
+        hair=hair_of(head, cut),
+        colours={
+            "skin": colours.skin,
+            "lips": colours.lips,
+            "iris": colours.iris,
+            "iris_rim": colours.iris * 0.35,
+            "sclera": colours.sclera,
+            "hair": colours.hair,
+            "lid": colours.skin * [0.85, 0.6, 0.55],
+        },
         pupil=float(rng.uniform(0.11, 0.19)),
         gloss=float(rng.uniform(0.02, 0.1)),
-        lash=float(rng.uniform(0.4, 0.75) + 0.25 * (male < 0.4)),
+        lash=float(rng.uniform(0.4, 0.75) + 0.25 * (who.male < 0.4)),
         expressiveness=np.clip(rng.normal(0.95, 0.08) * (1 + rng.normal(0, 0.08, len(RIG_AUS))), 0.7, 1.2),
         asymmetry=np.clip(rng.normal(0, 0.08, len(RIG_AUS)), -0.25, 0.25),
     )
-
-
-def draw_shape(
-    head: Head, rng: np.random.Generator, ancestry: NDArray[np.float64], male: float, age: float
-) -> tuple[dict[str, float], dict[str, float]]:
-    """Phenotype and local changes of one person, as `Head.rest` takes them."""
-    phenotype = {name: float(rng.uniform(0.35, 0.65)) for name in head.model.phenotype_labels}
-    phenotype |= {"gender": male, "age": 0.6 + 0.35 * age, "weight": float(rng.uniform(0.25, 0.75))}
-    phenotype |= dict(zip(("african", "asian", "caucasian"), map(float, ancestry), strict=True))
-    local: dict[str, float] = {}
-    for name in head.local_labels:
-        spread = 0.12 if "eye" in name else 0.22
-        if name in ("head-trans-out", "mouth-trans-out", "nose-trans-out"):
-            spread = 0.05  # these move the middle of the face to one side
-        if name.startswith("r-"):
-            local[name] = local["l-" + name[2:]] + float(rng.normal(0, spread / 6))
-        else:
-            local[name] = float(np.clip(rng.normal(0, spread), -2 * spread, 2 * spread))
-    return phenotype, local
-
-
-def draw_lips(rng: np.random.Generator, skin: Colour, male: float) -> Colour:
-    """The colour of the lips, from bare to painted."""
-    bare = skin * [0.85, 0.55, 0.55]
-    if male < 0.4 and rng.random() < 0.4:
-        paint = linear(np.array([rng.uniform(0.5, 0.8), rng.uniform(0.12, 0.4), rng.uniform(0.18, 0.42)]))
-        return bare * 0.4 + paint * 0.6
-    return bare * rng.uniform(0.85, 1.1)
-
-
-def smooth_noise(rng: np.random.Generator, cells: int, size: int = TEXTURE) -> NDArray[np.float32]:
-    """(size, size) smooth noise of unit spread with about `cells` bumps along a side."""
-    coarse = Image.fromarray(rng.standard_normal((cells, cells)).astype(np.float32))
-    return np.asarray(coarse.resize((size, size), Image.Resampling.BICUBIC))
-
-
-def paint_skin(rng: np.random.Generator, skin: Colour, hair: Colour, male: float) -> NDArray[np.float32]:
-    """(TEXTURE, TEXTURE, 3) the skin: tone, mottling, redness, freckles, beard shadow and brows."""
-    x, z = texture_grid()
-    tone = 1 + 0.05 * smooth_noise(rng, 12) + 0.035 * smooth_noise(rng, 96) + 0.02 * smooth_noise(rng, 256)
-    if rng.random() < 0.3:
-        tone -= 0.25 * rng.uniform(0.2, 1) * (smooth_noise(rng, 150) > 1.6) * np.exp(-(((z - 0.11) / 0.03) ** 2))
-    texture = tone[..., None] * skin.astype(np.float32)
-    red = np.exp(-(((np.abs(x) - 0.04) / 0.02) ** 2) - ((z - 0.1) / 0.018) ** 2)
-    red += 0.8 * np.exp(-((x / 0.013) ** 2) - ((z - 0.097) / 0.012) ** 2)
-    red *= rng.uniform(0, 0.25)
-    texture *= 1 - red[..., None] * np.array([0.05, 0.5, 0.5], np.float32)
-    ring = np.exp(-(((np.abs(x) - 0.03) / 0.016) ** 2) - ((z - 0.127) / 0.008) ** 2) * rng.uniform(0, 0.3)
-    texture *= 1 - ring[..., None] * np.array([0.6, 0.8, 0.7], np.float32)
-    if male > 0.55:
-        texture = blend(texture, hair * 0.6 + skin * 0.2, beard(rng, x, z) * rng.uniform(0, 0.55))
-    return blend(texture, hair * rng.uniform(0.6, 1.0), brows(rng, x, z, male)).clip(0, 1)
-
-
-def blend(texture: NDArray[np.float32], colour: Colour, cover: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Paints `colour` over a texture where `cover` (H, W) is above 0."""
-    return (texture * (1 - cover[..., None]) + colour.astype(np.float32) * cover[..., None]).astype(np.float32)
-
-
-def beard(rng: np.random.Generator, x: NDArray[np.float32], z: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(H, W) where a beard grows, in [0, 1]."""
-    jaw = smoothstep((0.088 - z + 0.35 * (np.abs(x) - 0.03)) / 0.012) * smoothstep((z - 0.02) / 0.02)
-    clear = np.exp(-((x / 0.026) ** 2) - ((z - 0.071) / 0.009) ** 2)
-    grain = 0.75 + 0.25 * smooth_noise(rng, 192)
-    return (np.clip(jaw - clear, 0, 1) * np.clip(grain, 0, 1)).astype(np.float32)
-
-
-def brows(rng: np.random.Generator, x: NDArray[np.float32], z: NDArray[np.float32], male: float) -> NDArray[np.float32]:
-    """(H, W) how much of the brows' hair covers the skin, in [0, 1]."""
-    height, thick = 0.1535 + rng.normal(0, 0.0012), 0.0026 + 0.0012 * male + rng.normal(0, 0.0004)
-    arch, tail = rng.uniform(0.001, 0.0045), rng.uniform(0.0, 0.004)
-    start, end = 0.0135 + rng.normal(0, 0.0015), 0.046 + rng.normal(0, 0.002)
-    along = (np.abs(x) - start) / (end - start)
-    line = height + arch * np.sin(np.clip(along, 0, 1) * 2.2) - tail * np.clip(along - 0.55, 0, 1) * 2
-    width = thick * (1.05 - 0.65 * np.clip(along, 0, 1))
-    inside = smoothstep((width - np.abs(z - line)) / 0.0022 + 0.5)
-    inside *= smoothstep(along / 0.3 + 0.4) * smoothstep((1 - along) / 0.1 + 0.5)
-    hairs = np.sin(2400 * (np.abs(x) - 0.6 * (z - line)) + 1.5 * smooth_noise(rng, 48))
-    strands = 0.92 + 0.12 * hairs + 0.05 * smooth_noise(rng, 192)
-    return np.clip(inside * strands * rng.uniform(0.6, 0.95), 0, 0.97).astype(np.float32)
-
-
-def smoothstep(t: NDArray[np.floating]) -> NDArray[np.float32]:
-    """0 below 0, 1 above 1, smooth between."""
-    t = np.clip(t, 0, 1)
-    return (t * t * (3 - 2 * t)).astype(np.float32)
-
-
-def draw_hair(head: Head, rng: np.random.Generator, male: float, age: float) -> NDArray[np.float32]:
-    """(V,) metres inside the hair: a close cap with a hairline; some heads are bald or receding."""
-    x, y, z = head.template.astype(np.float64).T
-    if male > 0.5 and rng.random() < 0.1 + 0.25 * age:
-        return np.full(len(x), -1, np.float32)
-    line = 0.196 + rng.normal(0, 0.005) + (0.015 * rng.random() * age if male > 0.5 else 0)
-    front = z - line + 4.0 * np.clip(np.abs(x) - 0.03, 0, 1) ** 2 * 10
-    side = np.minimum(y + 0.062 + rng.normal(0, 0.006), z - rng.uniform(0.06, 0.13))
-    off_the_ears = EAR - np.abs(x)
-    return np.minimum(np.maximum(front, side), 1.5 * off_the_ears).astype(np.float32)

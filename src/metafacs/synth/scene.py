@@ -1,52 +1,48 @@
-"""Where a face is seen from and in which light: head pose, alignment of the crop, lights, background."""
+"""Where a face is seen from and in which light: head pose, alignment of the crop, lights, background, camera."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from metafacs.synth.solids import Solids
+from metafacs.errors import InputError
+from metafacs.synth.backdrop import BACKDROP, draw_backdrop
+from metafacs.synth.colour import SKIN_TONES, Colour, between
+from metafacs.synth.hand import draw_hand
+from metafacs.synth.illumination import Light, Vector, draw_illumination, unit
+from metafacs.synth.optics import Sensor, draw_sensor
+from metafacs.synth.solids import Solids, draw_glasses
+
+__all__ = [
+    "BACKDROP",
+    "CROP",
+    "EYES",
+    "Camera",
+    "Framing",
+    "Habits",
+    "Light",
+    "Prop",
+    "Scene",
+    "Sensor",
+    "aim",
+    "crop_recipe",
+    "draw_framing",
+    "draw_habits",
+    "draw_scene",
+    "unit",
+]
 
 EYES = ((0.32, 0.36), (0.68, 0.36))
 """Where the centres of the right and the left eye lie in an aligned crop, as shares of its width and height."""
 PIVOT = (0.0, -0.06, 0.12)
 """The point the head turns about, in head coordinates (metres)."""
-BACKDROP = 64
-"""Side of the background images, in pixels."""
-
-Vector = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Light:
-    """One lamp or window.
-
-    Attributes:
-        direction: unit vector towards it, in camera coordinates (right, up, towards the camera).
-        colour: (3,) its linear colour and strength.
-        softness: its width, radians.
-    """
-
-    direction: Vector
-    colour: Vector
-    softness: float
-
-
-@dataclass(frozen=True)
-class Sensor:
-    """What a camera does to a picture.
-
-    Attributes:
-        blur: standard deviation of the blur (focus, movement, a small face in a large picture), share of the width.
-        noise: standard deviation of the noise of a mid-grey pixel, in [0, 1]; dark pixels have less.
-        quality: of the JPEG file, 1-95.
-    """
-
-    blur: float = 0.0
-    noise: float = 0.0
-    quality: int = 92
+GLASSES = {False: 0.1, True: 0.15}
+"""Share of people who wear glasses, in a laboratory and in the wild."""
+HANDS = 0.04
+"""Share of pictures taken in the wild in which a hand is before the face."""
+HEAD_ROOM = (1.5, 2.2, 2.0)
+"""What a head needs beside, above and below the middle of its eyes, in distances between them."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +96,7 @@ class Habits:
     backdrop: NDArray[np.float32]
     exposure: float
     distance: float = 0.9
-    sensor: Sensor = Sensor()
+    sensor: Sensor = field(default_factory=Sensor)
     props: tuple[Prop, ...] = ()
 
 
@@ -123,59 +119,47 @@ class Scene:
     props: tuple[Prop, ...] = ()
 
 
-def unit(vector: Any) -> Vector:
-    """The direction of a vector."""
-    v = np.asarray(vector, np.float64)
-    return v / np.linalg.norm(v)
+def draw_habits(rng: np.random.Generator, wild: bool = False) -> Habits:
+    """Draws the room, the light and the camera of a person.
 
-
-def draw_habits(rng: np.random.Generator) -> Habits:
-    """Draws a person's room and light."""
-    side = rng.choice([-1, 1])
-    warmth = rng.normal(0, 0.08)
-    tint = np.array([1 + warmth, 1.0, 1 - warmth])
-    key = rng.uniform(0.75, 1.5)
-    ambient = rng.uniform(0.12, 0.4)
+    Args:
+        rng: random numbers.
+        wild: pictures taken anywhere, by any camera, rather than in one laboratory.
+    """
+    light = draw_illumination(rng, wild)
+    distance = float(np.exp(rng.uniform(np.log(0.45), np.log(2.5)))) if wild else float(rng.uniform(0.8, 1.6))
+    glasses = (draw_glasses(rng),) if rng.random() < GLASSES[wild] else ()
     return Habits(
-        yaw=rng.normal(0, 0.06),
-        pitch=rng.normal(0, 0.05),
-        lights=(
-            Light(unit([side * abs(rng.normal(0, 0.5)), rng.uniform(0.0, 0.9), 1.0]), key * tint, 0.2),
-            Light(
-                unit([-side * rng.uniform(0.4, 1.6), rng.uniform(-0.2, 0.5), 1.0]),
-                rng.uniform(0.15, 0.6) * np.array([1 - warmth, 1.0, 1 + warmth]),
-                0.3,
-            ),
-        ),
-        sky=ambient * np.array([0.97, 1.0, 1.04]),
-        ground=ambient * rng.uniform(0.3, 0.8) * np.array([1.05, 1.0, 0.92]),
-        backdrop=draw_backdrop(rng),
-        exposure=rng.uniform(0.85, 1.1),
+        yaw=float(rng.normal(0, 0.1 if wild else 0.05)),
+        pitch=float(rng.normal(0, 0.07 if wild else 0.045)),
+        lights=light.lights,
+        sky=light.sky,
+        ground=light.ground,
+        backdrop=draw_backdrop(rng, wild),
+        exposure=float(rng.uniform(0.75, 1.2) if wild else rng.uniform(0.9, 1.08)),
+        distance=distance,
+        sensor=draw_sensor(rng, distance, wild),
+        props=glasses,
     )
 
 
-def draw_backdrop(rng: np.random.Generator) -> NDArray[np.float32]:
-    """(BACKDROP, BACKDROP, 3) a plain or blurred background."""
-    base = rng.uniform(0.02, 0.8) * (1 + 0.3 * rng.uniform(-1, 1, 3))
-    contrast = rng.choice([0.05, 0.25, 0.6])
-    coarse = rng.normal(0, contrast, (4, 4, 1)) + rng.normal(0, contrast / 6, (4, 4, 3))
-    image = base * np.exp(coarse)
-    channels = [Image.fromarray(image[..., k].astype(np.float32)) for k in range(3)]
-    blurred = [channel.resize((BACKDROP, BACKDROP), Image.Resampling.BICUBIC) for channel in channels]
-    return np.clip(np.stack([np.asarray(channel) for channel in blurred], axis=-1), 0, 1).astype(np.float32)
-
-
-def draw_scene(habits: Habits, rng: np.random.Generator, pose: float = 1.0) -> Scene:
+def draw_scene(
+    habits: Habits, rng: np.random.Generator, pose: float = 1.0, wild: bool = False, skin: Colour | None = None
+) -> Scene:
     """Draws one picture in a person's room.
 
     Args:
         habits: the person's.
         rng: the picture's own random numbers.
         pose: factor on the variation of the head pose.
+        wild: more varied poses, and now and then a hand before the face.
+        skin: linear colour of that hand, the person's own; any colour of skin where left out.
     """
-    return Scene(
-        yaw=float(np.clip(habits.yaw + pose * rng.normal(0, 0.14), -0.42, 0.42)),
-        pitch=float(np.clip(habits.pitch + pose * rng.normal(0, 0.09), -0.35, 0.35)),
+    spread, furthest = ((0.26, 0.14), (0.7, 0.42)) if wild else ((0.13, 0.085), (0.42, 0.35))
+    turn = np.clip([habits.yaw, habits.pitch] + pose * rng.normal(0, spread), np.negative(furthest), furthest)
+    scene = Scene(
+        yaw=float(turn[0]),
+        pitch=float(turn[1]),
         framing=Framing(
             middle=(CROP.middle[0] + float(rng.normal(0, 0.008)), CROP.middle[1] + float(rng.normal(0, 0.008))),
             eyes=CROP.eyes * float(np.exp(rng.normal(0, 0.02))),
@@ -183,6 +167,39 @@ def draw_scene(habits: Habits, rng: np.random.Generator, pose: float = 1.0) -> S
         ),
         habits=habits,
     )
+    if wild and rng.random() < HANDS:
+        colour = between(SKIN_TONES, float(rng.random())) if skin is None else skin
+        return replace(scene, props=(draw_hand(rng, colour),))
+    return scene
+
+
+def draw_framing(rng: np.random.Generator, width: int, height: int, eyes: float) -> Framing:
+    """Draws where a face lies in an uncropped photo or video frame.
+
+    The whole head is in the picture where that leaves room, rather near the middle than at the edge, and tilted a
+    little; a head larger than the picture has its face in the middle.
+
+    Args:
+        rng: random numbers.
+        width: of the picture, pixels.
+        height: of the picture, pixels.
+        eyes: distance between the eyes, pixels.
+
+    Raises:
+        InputError: the eyes are no distance apart, or further than half the picture's width or height.
+    """
+    if not 0 < eyes <= min(width, height) / 2:
+        raise InputError(
+            f"no face with eyes {eyes:g} pixels apart fits into a picture of {width} x {height} pixels; "
+            f"choose a distance of at most {min(width, height) / 2:g}"
+        )
+    beside, above, below = (room * eyes for room in HEAD_ROOM)
+
+    def anywhere(first: float, last: float) -> float:
+        return float((first + (last - first) * rng.beta(2, 2)) if last > first else (first + last) / 2)
+
+    middle = (anywhere(beside, width - beside) / width, anywhere(above, height - below) / width)
+    return Framing(middle, eyes / width, float(np.clip(rng.normal(0, 0.07), -0.25, 0.25)))
 
 
 @dataclass(frozen=True)
