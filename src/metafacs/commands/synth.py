@@ -13,9 +13,9 @@ from metafacs.commands.progress import progress_bar
 from metafacs.errors import InputError
 from metafacs.facs import au_code, parse_aus
 
-DESCRIPTION = """Renders faces with known truth from a 3D head model; nothing is downloaded, and interrupted work goes on
-where it stopped. `metafacs synth --preset NAME --out DIR` makes a dataset with the people, AUs, folds and base rates of a
-benchmark (bp4d, disfa, gft, rafdb, ferplus; with --layout raw as the folder tree of its release), or an AU and an
+DESCRIPTION = """Renders faces with known truth from a 3D head model; nothing is downloaded, and interrupted work goes
+on where it stopped. `metafacs synth --preset NAME --out DIR` makes a dataset with the people, AUs, folds and base rates
+of a benchmark (bp4d, disfa, gft, rafdb, ferplus; with --layout raw as the folder tree of its release), or an AU and an
 expression dataset in DIR/au and DIR/fe (tiny, small). `metafacs synth au` and `metafacs synth fe` make own mixes: AU
 recordings of a few people in three subject-exclusive folds, or one expression each of many people, named by forty
 simulated annotators."""

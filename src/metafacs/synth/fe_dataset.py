@@ -151,10 +151,10 @@ def _causes(plan: FePlan, seed: int) -> list[str]:
     return [causes[k] for k in order]
 
 
-def meant_shares(plan: FePlan) -> NDArray[np.float64]:
+def meant_shares(plan: FePlan) -> list[float]:
     """(E,) how often each expression is meant: as often as it is to be chosen."""
     counts = [sum(fold.get(name, 0) for fold in plan.counts.values()) for name in EXPRESSIONS]
-    return np.asarray(counts, np.float64) / sum(counts)
+    return [count / sum(counts) for count in counts]
 
 
 def _portrait(number: int, wanted: Wanted, panel: Panel, shares: Sequence[float], seed: int) -> Portrait:
@@ -170,7 +170,7 @@ def _pose(emotion: Emotion, number: int, seed: int) -> tuple[Shot, NDArray[np.fl
     person = draw_person(load_head(), _rng(seed, number, _PERSON), spread_demographics(seed, number))
     acting = sides(emotion.strengths[None], person.asymmetry, emotion.asymmetry[None])[0]
     around = _rng(seed, number, _SCENE)
-    scene = draw_scene(draw_habits(around, wild=True), around, wild=True)
+    scene = draw_scene(draw_habits(around, wild=True), around, wild=True, skin=person.colours["skin"])
     yaw, pitch, roll = emotion.pose
     framing = replace(scene.framing, roll=scene.framing.roll + roll)
     scene = replace(scene, yaw=scene.yaw + yaw, pitch=scene.pitch + pitch, framing=framing)

@@ -3,9 +3,9 @@
 It does not start warp, which must not be forked once it runs.
 """
 
-from metafacs.synth.parts import single_thread
 from metafacs.synth.head import shared_head
 from metafacs.synth.model import require
+from metafacs.synth.parts import single_thread
 
 require("warp")
 with single_thread():  # threads do not survive a fork

@@ -1,4 +1,4 @@
-"""Presets: rendered datasets with the people, the AUs, the folds and the base rates of the benchmarks, and small ones."""
+"""Presets: datasets with the people, the AUs, the folds and the base rates of the benchmarks, and small ones."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType

@@ -72,7 +72,8 @@ def draw_latents(plan: AuPlan, seed: int) -> list[NDArray[np.float64]]:
 
 def _latent(plan: AuPlan, seed: int, number: int, clip: int) -> NDArray[np.float64]:
     frames = plan.subjects[number].clips[clip].frames
-    return draw_latent(_rng(seed, number, clip, _COURSE), _temper(seed, number), frames, plan.step)
+    latent = draw_latent(_rng(seed, number, clip, _COURSE), _temper(seed, number), frames, plan.step)
+    return np.asarray(latent, np.float64)
 
 
 def _temper(seed: int, number: int) -> Temper:
@@ -130,7 +131,7 @@ class Recording:
         return blend_scenes(before, self._draw_scene(knot + 1), part * part * (3 - 2 * part))
 
     def _draw_scene(self, knot: int) -> Scene:
-        return draw_scene(self.role.habits, _rng(*self.place, _SCENE, knot))
+        return draw_scene(self.role.habits, _rng(*self.place, _SCENE, knot), skin=self.role.person.colours["skin"])
 
 
 def record(plan: AuPlan, scale: Scale, seed: int, number: int, clip: int) -> Recording:
@@ -144,7 +145,7 @@ def record(plan: AuPlan, scale: Scale, seed: int, number: int, clip: int) -> Rec
         role=role,
         place=(seed, number, clip),
         step=plan.step,
-        acting=with_resting(acting, _temper(seed, number).resting),
+        acting=np.asarray(with_resting(acting, _temper(seed, number).resting), np.float64),
         levels=np.floor(course).astype(np.int64),
         side_levels=side_levels(course, lean, wobble),
         coded=code(course, plan.coder_noise, _rng(seed, number, clip, _CODER), plan.step),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from metafacs.errors import InputError
 from metafacs.synth.au_dataset import render_au_dataset
@@ -10,7 +10,17 @@ from metafacs.synth.fe_dataset import render_fe_dataset
 from metafacs.synth.model import Announce
 from metafacs.synth.parts import Progress
 from metafacs.synth.plans import AuPlan, FePlan
-from metafacs.synth.presets import AU_PRESETS, FE_PRESETS, PAIRS, PRESETS, All, own_au_plan, own_fe_plan
+from metafacs.synth.presets import (
+    AU_PRESETS,
+    FE_PRESETS,
+    FRAMES,
+    IMAGES,
+    PAIRS,
+    PRESETS,
+    All,
+    own_au_plan,
+    own_fe_plan,
+)
 from metafacs.synth.raw.layouts import LAYOUTS, WIDTH, write_raw
 
 Layout = Literal["prepared", "raw"]
@@ -68,19 +78,18 @@ def render_preset(
     if layout == "raw" and preset not in LAYOUTS:
         raise InputError(f"the preset {preset} has no raw layout; these have: {', '.join(LAYOUTS)}")
     rays = rays if rays is not None else RAYS.get(preset, 2)
+    side = size if size is not None else SIZES.get(preset, SIZE)
     made = []
     for folder, plan in plans.items():
         place = Path(out) / folder
-        work = {"rays": rays, "seed": seed, "workers": workers, "announce": announce}
-        work |= {"progress": progress(plan.name) if progress else None}
+        work: dict[str, Any] = {"rays": rays, "seed": seed, "workers": workers, "announce": announce}
+        work["progress"] = progress(plan.name) if progress else None
         if layout == "raw":
-            made.append(write_raw(place, preset, plan, width=width, **work))  # type: ignore[arg-type]
-            continue
-        side = size if size is not None else SIZES.get(preset, SIZE)
-        if isinstance(plan, AuPlan):
-            made.append(render_au_dataset(place, plan, size=side, **work).folder)  # type: ignore[arg-type]
+            made.append(write_raw(place, preset, plan, width=width, **work))
+        elif isinstance(plan, AuPlan):
+            made.append(render_au_dataset(place, plan, size=side, **work).folder)
         else:
-            made.append(render_fe_dataset(place, plan, size=side, **work).folder)  # type: ignore[arg-type]
+            made.append(render_fe_dataset(place, plan, size=side, **work).folder)
     return made
 
 
@@ -98,18 +107,19 @@ def preset_plans(
     """
     if preset not in PRESETS:
         raise InputError(f"unknown preset '{preset}'; known: {', '.join(PRESETS)}")
-    useless = {"frames": frames if preset not in AU_PRESETS else None}
-    useless["images"] = images if preset not in FE_PRESETS else None
-    useless["causes of doubt"] = causes or None if preset in AU_PRESETS else None
-    useless["coder_noise"] = coder_noise or None if preset in FE_PRESETS else None
+    useless: dict[str, object] = {
+        "frames": frames if preset not in AU_PRESETS else None,
+        "images": images if preset not in FE_PRESETS else None,
+        "causes of doubt": causes or None if preset in AU_PRESETS else None,
+        "coder_noise": coder_noise or None if preset in FE_PRESETS else None,
+    }
     for name, value in useless.items():
         if value is not None:
             raise InputError(f"the preset {preset} has no use for {name} ({value}); leave it out")
     if preset in PAIRS:
-        au, fe = PAIRS[preset]
-        return {"au": own_au_plan(**au, coder_noise=coder_noise), "fe": own_fe_plan(**fe, causes=causes)}
+        people, single = PAIRS[preset]
+        au = own_au_plan(people["subjects"], people["frames"], coder_noise=coder_noise)
+        return {"au": au, "fe": own_fe_plan(single["images"], causes)}
     if preset in AU_PRESETS:
-        given = {} if frames is None else {"frames": frames}
-        return {"": AU_PRESETS[preset](coder_noise=coder_noise, **given)}
-    given = {} if images is None else {"images": images}
-    return {"": FE_PRESETS[preset](causes=causes, **given)}
+        return {"": AU_PRESETS[preset](FRAMES if frames is None else frames, coder_noise)}
+    return {"": FE_PRESETS[preset](IMAGES if images is None else images, causes)}

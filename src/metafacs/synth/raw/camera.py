@@ -8,14 +8,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metafacs.synth.head import load_head
+from metafacs.synth.identity import Person
 from metafacs.synth.photo import Shot, encode, take
-from metafacs.synth.scene import CROP, Framing
+from metafacs.synth.scene import CROP, Framing, Habits
+from metafacs.synth.solids import draw_shoulders
 
 BATCH = 16
 """Frames in memory at once."""
 
 
-def reframe(shot: Shot, framing: Framing, turn: float = 0.0) -> Shot:
+def uncropped(person: Person, habits: Habits, framing: Framing, rng: np.random.Generator) -> Habits:
+    """Somebody's habits in an uncropped camera frame: with shoulders, and blurred in proportion to the smaller face."""
+    blur = habits.sensor.blur * framing.eyes / CROP.eyes
+    shoulders = draw_shoulders(rng, person.colours["skin"])
+    return replace(habits, sensor=replace(habits.sensor, blur=blur), props=(*habits.props, shoulders))
+
+
+def reframe(shot: Shot, framing: Framing, habits: Habits, turn: float = 0.0) -> Shot:
     """The same moment in a camera frame in place of an aligned crop.
 
     By how much the crop was shifted, scaled and tilted off its template, the head is in the frame.
@@ -23,14 +32,16 @@ def reframe(shot: Shot, framing: Framing, turn: float = 0.0) -> Shot:
     Args:
         shot: an aligned crop.
         framing: where the eyes lie in the camera frame on average.
+        habits: the person's there, from `uncropped`.
         turn: how far the camera stands to the side, radians: the head looks turned by so much to the person's left.
     """
-    own, scale = shot.scene.framing, framing.eyes / CROP.eyes
-    middle = tuple(
-        at + (mine - usual) * scale for at, mine, usual in zip(framing.middle, own.middle, CROP.middle, strict=True)
+    scene, scale = shot.scene, framing.eyes / CROP.eyes
+    right, down = (
+        at + (mine - usual) * scale
+        for at, mine, usual in zip(framing.middle, scene.framing.middle, CROP.middle, strict=True)
     )
-    placed = Framing((middle[0], middle[1]), own.eyes * scale, own.roll + framing.roll)
-    return replace(shot, scene=replace(shot.scene, framing=placed, yaw=shot.scene.yaw + turn))
+    placed = Framing((right, down), scene.framing.eyes * scale, scene.framing.roll + framing.roll)
+    return replace(shot, scene=replace(scene, framing=placed, habits=habits, yaw=scene.yaw + turn))
 
 
 def film(

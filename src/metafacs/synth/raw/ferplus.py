@@ -1,8 +1,8 @@
 """FER2013 and FERPlus as they are released: `fer2013.csv` with grey pixels and one label, `fer2013new.csv` with votes.
 
 Both list the same images in the same order, by part. The votes are those of ten of the forty annotators, drawn for each
-image; the first label, as of FER2013, is what was meant. As in the real files one image has nine votes, and a few are no
-faces: their image name is empty and everybody voted NF.
+image; the first label, as of FER2013, is what was meant. As in the real files one image has nine votes, and a few are
+no faces: their image name is empty and everybody voted NF.
 """
 
 from collections.abc import Iterator

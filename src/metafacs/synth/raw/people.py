@@ -10,12 +10,12 @@ from metafacs.synth.activity import Scale
 from metafacs.synth.parts import Row
 from metafacs.synth.photo import Shot
 from metafacs.synth.plans import AuPlan, Clip, Subject
-from metafacs.synth.raw.camera import reframe
+from metafacs.synth.raw.camera import reframe, uncropped
 from metafacs.synth.recording import Recording, record, shot_facts
 from metafacs.synth.rig import RIG_AUS
-from metafacs.synth.scene import Framing, draw_framing
+from metafacs.synth.scene import Framing, Habits, draw_framing
 
-_FRAMING = 10
+_FRAMING, _CLOTHES = 10, 11
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +27,7 @@ class Footage:
         clip: the recording.
         recording: its labels and crops.
         framing: where the eyes lie in the camera frame on average.
+        habits: the person's, as `uncropped` has them.
         aus: the AUs that were coded.
     """
 
@@ -34,12 +35,13 @@ class Footage:
     clip: Clip
     recording: Recording
     framing: Framing
+    habits: Habits
     aus: tuple[int, ...]
 
     def shots(self, turn: float = 0.0) -> Iterator[Shot]:
         """The camera frames, in order; `turn` as in `reframe`."""
         for frame in range(self.clip.frames):
-            yield reframe(self.recording.shot(frame), self.framing, turn)
+            yield reframe(self.recording.shot(frame), self.framing, self.habits, turn)
 
     def row(self, frame: int, path: str, shot: Shot) -> Row:
         """The truth about one camera frame; frames count from 0."""
@@ -73,5 +75,8 @@ def footage(plan: AuPlan, scale: Scale, seed: int, part: int, size: tuple[int, i
     number, which = recordings(plan)[part]
     subject = plan.subjects[number]
     rng = np.random.default_rng([seed, 1, number, which, _FRAMING])
-    framing = draw_framing(rng, size[1], size[0], eyes)
-    return Footage(subject, subject.clips[which], record(plan, scale, seed, number, which), framing, plan.aus)
+    framing = draw_framing(rng, size[1], size[0], eyes * size[1])
+    recording = record(plan, scale, seed, number, which)
+    clothes = np.random.default_rng([seed, 1, number, 0, _CLOTHES])
+    habits = uncropped(recording.role.person, recording.role.habits, framing, clothes)
+    return Footage(subject, subject.clips[which], recording, framing, habits, plan.aus)

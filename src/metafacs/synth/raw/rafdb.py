@@ -15,7 +15,7 @@ from metafacs.files import write_text
 from metafacs.synth.fe_dataset import portraits
 from metafacs.synth.parts import Row
 from metafacs.synth.plans import FePlan
-from metafacs.synth.raw.camera import film, reframe
+from metafacs.synth.raw.camera import film, reframe, uncropped
 from metafacs.synth.scene import draw_framing
 
 NAME = "RAF-DB"
@@ -41,8 +41,9 @@ def write_images(root: Path, part: int, plan: FePlan, seed: int, width: int, ray
         rng = np.random.default_rng([seed, 2, portrait.number, 0, _FRAMING])
         across, down = SHAPES[rng.integers(len(SHAPES))]
         height = width * down // across
-        framing = draw_framing(rng, width, height, float(rng.uniform(*EYES)))
-        ((encoded, marks, _),) = film([reframe(portrait.shot, framing)], (height, width), rays)
+        framing = draw_framing(rng, width, height, float(rng.uniform(*EYES)) * width)
+        habits = uncropped(portrait.shot.person, portrait.shot.scene.habits, framing, rng)
+        ((encoded, marks, _),) = film([reframe(portrait.shot, framing, habits)], (height, width), rays)
         original = f"basic/Image/original/{portrait.row['subject']}.jpg"
         (root / original).write_bytes(encoded)
         rows.append({**portrait.row, "path": original, "landmarks": marks})
