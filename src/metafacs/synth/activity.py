@@ -1,15 +1,40 @@
-"""Which AUs act when: co-occurring AUs with the base rates of spontaneous expression, as courses over a sequence."""
+"""Intensities of AUs over time: activity in FACS levels that meet given base rates, and what of it each side shows."""
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from metafacs.errors import InputError
+from metafacs.facs import INTENSITY_MAX, PRESENT_FROM
+from metafacs.synth.courses import Temper, draw_latent, draw_temper, loadings, smooth_noise
 from metafacs.synth.rig import RIG_AUS
 
-Vector = NDArray[np.float64]
+__all__ = [
+    "LEVELS",
+    "RATES",
+    "Scale",
+    "Temper",
+    "calibrate",
+    "draw_course",
+    "draw_latent",
+    "draw_temper",
+    "draw_wobble",
+    "intensities",
+    "loadings",
+    "settle",
+    "side_levels",
+    "sides",
+    "standard_scale",
+    "strength",
+    "with_resting",
+]
+
+Vector = NDArray[np.floating[Any]]
 
 RATES: Mapping[int, float] = MappingProxyType(
     {1: 0.21, 2: 0.17, 4: 0.20, 6: 0.46, 7: 0.55, 10: 0.59, 12: 0.56, 14: 0.47, 15: 0.17, 17: 0.34, 23: 0.17, 24: 0.15}
@@ -20,101 +45,161 @@ RATES: Mapping[int, float] = MappingProxyType(
 LEVELS = (0.62, 0.30, 0.08)
 """Of the frames in which an AU is present, the shares at intensity 3, 4 and 5 or more."""
 
-# How strongly AUs follow common causes: a smile, raised brows, distress, anger, an open mouth.
-_CAUSES: Mapping[str, Mapping[int, float]] = MappingProxyType(
+# AU -> the AUs that rule it out from an intensity on, and hold it down in proportion before that: pressed or sucked-in
+# lips do not part, a stretched mouth takes over from a dropped jaw, closed eyes do not widen. Every AU stands behind
+# those it depends on.
+_RULED_OUT: Mapping[int, tuple[tuple[int, int], ...]] = MappingProxyType(
     {
-        "smile": {6: 0.8, 7: 0.65, 10: 0.7, 12: 0.85, 14: 0.4, 25: 0.4, 15: -0.2, 24: -0.25, 4: -0.25},
-        "raise": {1: 0.75, 2: 0.8, 5: 0.5, 4: -0.2},
-        "distress": {1: 0.4, 4: 0.45, 15: 0.6, 17: 0.6, 20: 0.3, 14: 0.2},
-        "anger": {4: 0.5, 7: 0.3, 9: 0.4, 17: 0.35, 23: 0.6, 24: 0.6, 28: 0.2},
-        "open": {25: 0.65, 26: 0.75, 27: 0.6, 16: 0.3, 24: -0.5, 23: -0.3, 28: -0.4},
+        24: ((28, 2),),
+        27: ((24, 2), (28, 2)),
+        26: ((24, 2), (28, 2), (27, 2)),
+        25: ((24, 2), (28, 2)),
+        16: ((24, 2), (28, 2)),
+        22: ((24, 2), (28, 2)),
+        5: ((43, 1),),
     }
 )
-_SHARES = {"subject": 0.12, "sequence": 0.28, "frame": 0.6}  # where the variance lies
-_INERTIA = 0.8  # correlation of a frame with the next
+_OPENED_BY = (26, 27)  # lips part (AU25) at least as far as the jaw drops
+_ORDER = (*(au for au in RIG_AUS if au not in _RULED_OUT), *_RULED_OUT)  # in which AUs can be settled one by one
 _STRENGTHS = (0.0, 0.14, 0.34, 0.52, 0.70, 0.86, 1.0)  # rendered strength where intensity 0, 1 ... begins, and the end
+_TOP = INTENSITY_MAX + 0.999
+_FAINT = 0.6  # standard deviations of activity below a trace over which a face comes to rest
+_LEAN = 0.35  # by how much a side may act more or less than both on average, at most
+_WOBBLE, _WOBBLE_PACE = 0.05, 1.0  # standard deviation of the lean over time, and seconds over which it changes
 
 
-def loadings() -> Vector:
-    """(A, C) correlation of each AU of the rig with each common cause."""
-    out = np.zeros((len(RIG_AUS), len(_CAUSES)))
-    for column, causes in enumerate(_CAUSES.values()):
-        for au, value in causes.items():
-            out[RIG_AUS.index(au), column] = value
-    return out
+@dataclass(frozen=True, eq=False)
+class Scale:
+    """What turns activity into FACS levels.
+
+    Attributes:
+        cuts: (A, 7) rising: the activity at which the intensities 0, 1 ... 5 begin, and where 6 would.
+    """
+
+    cuts: Vector
 
 
-def _noise(rng: np.random.Generator, rows: int) -> Vector:
-    """(rows, A) normal values of unit variance, correlated between AUs."""
-    shared = loadings()
-    own = np.sqrt(1 - (shared**2).sum(axis=1))
-    causes, alone = rng.standard_normal((rows, shared.shape[1])), rng.standard_normal((rows, len(RIG_AUS)))
-    return np.asarray((causes[:, None, :] * shared[None]).sum(axis=2) + alone * own)
+def calibrate(latents: Sequence[Vector], rates: Mapping[int, float]) -> Scale:
+    """The scale with which AUs are present as often as asked, counted over all given frames after `settle`.
 
-
-def draw_temper(rng: np.random.Generator) -> Vector:
-    """(A,) how readily one person shows each AU; the part of the variance that lies between people."""
-    return np.asarray(_noise(rng, 1)[0])
-
-
-def draw_course(rng: np.random.Generator, temper: Vector, frames: int) -> Vector:
-    """(frames, A) intensity courses of one sequence: FACS intensity as a number in [0, 6), whose floor is the label.
+    Within the present frames the levels 3, 4 and 5 come as often as `LEVELS` says. Shares are met to the frame, unless
+    other AUs leave too few frames, or open the lips (AU25) in too many.
 
     Args:
-        rng: the sequence's own random numbers.
-        temper: (A,) from `draw_temper`.
-        frames: how many frames.
+        latents: (n, A) each, from `draw_latent`: the sequences of a dataset.
+        rates: AU -> share of the frames at `PRESENT_FROM` or more; AUs that are missing have their rate of `RATES`.
+
+    Raises:
+        InputError: there is no frame, or a rate is not a share or of an AU that cannot be rendered.
     """
-    mood = _noise(rng, 1)
-    steps = _noise(rng, frames)
-    course = np.empty_like(steps)
-    course[0] = steps[0]
-    for t in range(1, frames):
-        course[t] = _INERTIA * course[t - 1] + np.sqrt(1 - _INERTIA**2) * steps[t]
-    weights = {name: np.sqrt(share) for name, share in _SHARES.items()}
-    latent = weights["subject"] * temper + weights["sequence"] * mood + weights["frame"] * course
-    return settle(intensity(normal_cdf(latent)))
+    wrong = [f"AU{au}: {rate}" for au, rate in rates.items() if au not in RIG_AUS or not 0 <= rate <= 1]
+    if wrong:
+        raise InputError(
+            f"base rates that cannot be: {', '.join(wrong)}; give shares from 0 to 1 of AUs of "
+            f"{', '.join(map(str, RIG_AUS))}"
+        )
+    if not sum(map(len, latents)):
+        raise InputError("there is no frame to count base rates over; ask for at least one frame")
+    latent = np.concatenate(latents)
+    course, cuts = np.zeros(latent.shape), np.zeros((len(RIG_AUS), INTENSITY_MAX + 2))
+    for au in _ORDER:
+        column = RIG_AUS.index(au)
+        rate = rates.get(au, RATES[au])
+        least, most = _bounds(course, au)
+        cuts[column] = _cuts(latent[:, column], least, most, rate)
+        course[:, column] = np.clip(_levels(latent[:, column], cuts[column]), least, most)
+    return Scale(cuts)
 
 
-def normal_cdf(values: Vector) -> Vector:
-    """The share of a standard normal distribution below each value."""
-    return np.asarray(torch.special.ndtr(torch.from_numpy(values)).numpy())
+def _cuts(latent: Vector, least: Vector, most: Vector, rate: float) -> Vector:
+    """(7,) where the levels begin, so that an AU that other AUs hold between two intensities reaches its rate."""
+    trace = rate + 0.35 * rate * (1 - rate) + 0.01 * (rate > 0)
+    lowest, highest = latent.min(), latent.max()
+    top = highest + 0.05 * (highest - lowest) + 0.01
+    cuts = []
+    for level, share in enumerate((trace, rate, *(rate * share for share in LEVELS)), start=1):
+        values = np.sort(latent[(least < level) & (most >= level)])
+        count = int(np.clip(round(len(latent) * share) - (least >= level).sum(), 0, len(values)))
+        # Halfway between the last value that reaches the level and the first that does not.
+        edges = np.concatenate([[lowest - 0.01], values, [top]])
+        cuts.append((edges[len(values) - count] + edges[len(values) - count + 1]) / 2)
+    cuts = [cuts[0] - _FAINT, *cuts, max(top, cuts[-1] + 0.01)]
+    return np.asarray(np.maximum.accumulate(cuts) + 1e-9 * np.arange(len(cuts)))
 
 
-def intensity(shares: Vector) -> Vector:
-    """(n, A) intensities in [0, 6) of values spread evenly over [0, 1], so that each AU has its base rate."""
-    out = np.empty_like(shares)
-    for column, au in enumerate(RIG_AUS):
-        rate = RATES[au]
-        trace = rate + 0.35 * rate * (1 - rate) + 0.01
-        above = np.array([1.0, trace, rate, *(rate * level for level in LEVELS), 0.0])
-        out[:, column] = np.interp(shares[:, column], 1 - above, np.arange(7))
-        faint = out[:, column] < 1
-        out[faint, column] **= 8
-    return np.minimum(out, 5.999)
+def intensities(latent: Vector, scale: Scale) -> Vector:
+    """(frames, A) FACS intensities as numbers in [0, 6), whose floor is the level; `settle` has been applied.
+
+    Args:
+        latent: (frames, A) from `draw_latent`.
+        scale: from `calibrate`.
+    """
+    return settle(np.stack([_levels(latent[:, k], scale.cuts[k]) for k in range(len(RIG_AUS))], axis=1))
+
+
+def _levels(latent: Vector, cuts: Vector) -> Vector:
+    out = np.interp(latent, cuts, np.arange(len(cuts)))
+    return np.minimum(np.where(out < 1, out**2, out), _TOP)
 
 
 def settle(course: Vector) -> Vector:
-    """Takes back AUs that others rule out: pressed lips do not part, closed eyes do not widen."""
+    """Takes back AUs that others rule out, and parts the lips of a dropped jaw.
+
+    Args:
+        course: (n, A) intensities; left as it is.
+    """
     out = course.copy()
-
-    def column(au: int) -> Vector:
-        return np.asarray(out[:, RIG_AUS.index(au)])
-
-    for pressed in (24, 28):
-        for opening in (25, 26, 27, 16):
-            out[column(pressed) >= 2, RIG_AUS.index(opening)] = 0
-    out[column(27) >= 1, RIG_AUS.index(26)] = 0
-    out[column(43) >= 1, RIG_AUS.index(5)] = 0
-    for opening in (26, 27):  # lips part when the jaw drops
-        out[:, RIG_AUS.index(25)] = np.maximum(column(25), np.where(column(opening) >= 2, column(opening), 0))
-    out[column(28) >= 2, RIG_AUS.index(24)] = 0
+    for au in _RULED_OUT:
+        column = RIG_AUS.index(au)
+        out[:, column] = np.clip(out[:, column], *_bounds(out, au))
     return out
+
+
+def _bounds(course: Vector, au: int) -> tuple[Vector, Vector]:
+    """(n,) the least and the greatest intensity other AUs leave to an AU; course: (n, A) with these AUs settled."""
+    most = np.full(len(course), _TOP)
+    for rival, level in _RULED_OUT.get(au, ()):
+        most = np.minimum(most, _TOP * np.clip(1 - course[:, RIG_AUS.index(rival)] / level, 0, 1))
+    least = np.zeros(len(course))
+    if au == 25:
+        jaw = course[:, [RIG_AUS.index(opening) for opening in _OPENED_BY]].max(axis=1)
+        least = np.interp(jaw, [1, PRESENT_FROM, _TOP], [0, PRESENT_FROM, _TOP])  # a trace of AU26 need not open them
+    return np.minimum(least, most), most
+
+
+@functools.cache
+def standard_scale() -> Scale:
+    """The scale that meets `RATES` over many short sequences of many people."""
+    people = [np.random.default_rng([11, number]) for number in range(300)]
+    return calibrate([draw_latent(rng, draw_temper(rng), 25, 0.2) for rng in people], RATES)
+
+
+def draw_course(rng: np.random.Generator, temper: Temper, frames: int, step: float = 0.2) -> Vector:
+    """(frames, A) intensities in [0, 6) of one sequence of anybody, on the standard scale.
+
+    Args:
+        rng: the sequence's own random numbers.
+        temper: the person's.
+        frames: how many frames.
+        step: seconds between frames.
+    """
+    return intensities(draw_latent(rng, temper, frames, step), standard_scale())
 
 
 def strength(course: Vector) -> Vector:
     """Rendered strength in [0, 1] of intensities in [0, 6); rises with every bit of intensity."""
     return np.asarray(np.interp(course, np.arange(7), _STRENGTHS))
+
+
+def draw_wobble(rng: np.random.Generator, frames: int, step: float) -> Vector:
+    """(frames, A) how the lean to one side changes over a sequence, for `sides` and `side_levels`.
+
+    Args:
+        rng: the sequence's own random numbers.
+        frames: how many frames.
+        step: seconds between frames.
+    """
+    return _WOBBLE * smooth_noise(rng, np.arange(frames) * (step / _WOBBLE_PACE), len(RIG_AUS))
 
 
 def sides(strengths: Vector, asymmetry: Vector, wobble: Vector) -> Vector:
@@ -125,5 +210,33 @@ def sides(strengths: Vector, asymmetry: Vector, wobble: Vector) -> Vector:
         asymmetry: (A,) the person's; positive where the left acts more.
         wobble: (n, A) deviations of single frames.
     """
-    lean = np.clip(asymmetry + wobble, -0.35, 0.35)
+    lean = np.clip(asymmetry + wobble, -_LEAN, _LEAN)
     return np.clip(np.stack([strengths * (1 - lean), strengths * (1 + lean)], axis=1), 0, 1.3)
+
+
+def side_levels(course: Vector, asymmetry: Vector, wobble: Vector) -> NDArray[np.int64]:
+    """(n, 2, A) FACS levels 0-5 of the right and the left, read off what `sides` renders.
+
+    The level of a course is that of both sides on average. The stronger side has this level or the next, the weaker
+    one this level or less: where a lean would carry a side two levels up, it counts one.
+
+    Args:
+        course: (n, A) intensities in [0, 6).
+        asymmetry: (A,) as for `sides`.
+        wobble: (n, A) as for `sides`.
+    """
+    shown = sides(strength(course), asymmetry, wobble)
+    # A side without any lean must come back to its own intensity, whatever the rounding.
+    read = np.floor(np.interp(shown, _STRENGTHS, np.arange(7)) + 1e-9).astype(np.int64)
+    both = np.floor(course).astype(np.int64)[:, None]
+    return np.asarray(np.minimum(read, np.minimum(both + 1, INTENSITY_MAX)))
+
+
+def with_resting(acting: Vector, resting: Vector) -> Vector:
+    """(n, 2, A) strengths to render: those of the AUs in action on top of the face at rest.
+
+    Args:
+        acting: (n, 2, A) from `sides`.
+        resting: (2, A) from `Temper.resting`; what an AU does beyond it counts the less the more it acts.
+    """
+    return np.asarray(acting + resting * np.maximum(1 - acting, 0))
