@@ -1,5 +1,6 @@
 """From a person and the strength of the AUs to an aligned picture with landmarks."""
 
+import functools
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,14 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from metafacs.errors import InputError
 from metafacs.synth.head import Head, sphere
 from metafacs.synth.identity import Person
-from metafacs.synth.render import renderer
+from metafacs.synth.render import MOST_SOLIDS, develop, renderer
 from metafacs.synth.rig import action_weights, rig_matrix
-from metafacs.synth.scene import Scene, aim
+from metafacs.synth.scene import Scene, Sensor, aim
+from metafacs.synth.sensor import record
+from metafacs.synth.solids import Solids, join
+from metafacs.synth.wrinkles import wrinkle_weights
 
 BATCH = 16
-"""How many images are drawn at once."""
+"""How many images are drawn at once, at most."""
+MOST_RAYS = 8
+"""Most samples across a pixel."""
+
+_SAMPLES = 1 << 21  # drawn at once; 24 MB
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,44 +46,69 @@ class Shot:
     seed: int = 0
 
 
-def take(head: Head, shots: Sequence[Shot], size: int, rays: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Draws pictures.
+def take(
+    head: Head, shots: Sequence[Shot], size: int | tuple[int, int], rays: int
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Draws pictures, a few at a time, so that any number of them needs the same memory besides the result.
 
     Args:
         head: the head.
         shots: n pictures to take.
-        size: side of the crops in pixels.
-        rays: rays x rays samples a pixel.
+        size: side of square pictures in pixels, or their (height, width).
+        rays: rays x rays samples a pixel, 1 to `MOST_RAYS`.
 
     Returns:
-        (n, size, size, 3) uint8 RGB, and (n, 68, 2) float32 landmarks (x, y) in pixels of the crop.
+        (n, height, width, 3) uint8 RGB, and (n, 68, 2) float32 landmarks (x, y) in pixels.
+
+    Raises:
+        InputError: `rays` or the number of solids in a picture is out of range.
     """
-    images, points = [], []
-    for start in range(0, len(shots), BATCH):
-        drawn = _take_batch(head, shots[start : start + BATCH], size, rays)
-        images.append(drawn[0])
-        points.append(drawn[1])
-    return np.concatenate(images), np.concatenate(points)
+    frame = (size, size) if isinstance(size, int) else size
+    if not 1 <= rays <= MOST_RAYS:
+        raise InputError(f"rays is {rays}; give the samples across a pixel, 1 to {MOST_RAYS}")
+    images = np.empty((len(shots), *frame, 3), np.uint8)
+    points = np.empty((len(shots), 68, 2), np.float32)
+    step = max(1, min(BATCH, _SAMPLES // (frame[0] * frame[1] * rays * rays)))
+    for start in range(0, len(shots), step):
+        part = slice(start, start + step)
+        images[part], points[part] = _take_batch(head, shots[part], frame, rays)
+    return images, points
 
 
 def _take_batch(
-    head: Head, shots: Sequence[Shot], size: int, rays: int
+    head: Head, shots: Sequence[Shot], frame: tuple[int, int], rays: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     vertices = np.stack([pose_face(head, shot) for shot in shots])
     marks = vertices[:, head.landmarks]
     cameras = [aim(shot.scene, eye_centres(points)) for shot, points in zip(shots, marks, strict=True)]
     persons = list({id(shot.person): shot.person for shot in shots}.values())
     number = {id(person): k for k, person in enumerate(persons)}
-    views = [(shot.scene, camera) for shot, camera in zip(shots, cameras, strict=True)]
-    who = [number[id(shot.person)] for shot in shots]
-    images = renderer(head).draw(vertices, who, persons, views, size, rays)
-    points = np.stack([camera.crop(at, size) for camera, at in zip(cameras, marks, strict=True)])
+    light = renderer(head).draw(
+        vertices,
+        [number[id(shot.person)] for shot in shots],
+        persons,
+        [(shot.scene, camera) for shot, camera in zip(shots, cameras, strict=True)],
+        np.stack([wrinkle_weights(shot.strengths[None])[0] * shot.person.wrinkles for shot in shots]),
+        [_solids(shot.scene, points) for shot, points in zip(shots, marks, strict=True)],
+        frame,
+        rays,
+    )
+    pictures = zip(develop(light), shots, strict=True)
+    images = np.stack([record(values, shot.scene.habits.sensor, shot.seed) for values, shot in pictures])
+    points = np.stack([camera.crop(at, frame[1]) for camera, at in zip(cameras, marks, strict=True)])
     return images, points
+
+
+def _solids(scene: Scene, marks: NDArray[np.float32]) -> Solids:
+    solids = join([prop.solids(marks) for prop in (*scene.habits.props, *scene.props)])
+    if len(solids) > MOST_SOLIDS:
+        raise InputError(f"a picture with {len(solids)} capsules; at most {MOST_SOLIDS} can be drawn, leave props out")
+    return solids
 
 
 def pose_face(head: Head, shot: Shot) -> NDArray[np.float32]:
     """(V, 3) the face of a shot, with its AUs and its gaze."""
-    weights = action_weights(shot.strengths[None], rig_matrix(head.action_labels))
+    weights = action_weights(shot.strengths[None], _rig(head.action_labels))
     lids = [(name, abs(shot.gaze[1])) for name in _lid_actions(shot.gaze[1])]
     for name, amount in lids:
         weights[0, head.action_labels.index(name)] += amount / 0.6
@@ -85,6 +119,11 @@ def pose_face(head: Head, shot: Shot) -> NDArray[np.float32]:
         centre, _ = sphere(ball)
         face[eye] = ((ball - centre) @ turn.T + centre).astype(np.float32)
     return face
+
+
+@functools.lru_cache(maxsize=2)
+def _rig(labels: tuple[str, ...]) -> NDArray[np.float32]:
+    return rig_matrix(labels)
 
 
 def _lid_actions(upwards: float) -> tuple[str, str]:
@@ -110,3 +149,8 @@ def to_jpeg(image: NDArray[np.uint8], quality: int = 92) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()
+
+
+def encode(image: NDArray[np.uint8], sensor: Sensor) -> bytes:
+    """The image as the file that a camera stores."""
+    return to_jpeg(image, sensor.quality)

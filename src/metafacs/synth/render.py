@@ -1,4 +1,4 @@
-"""Draws faces with a small ray caster in `warp`: one launch draws a batch of faces, persons and scenes."""
+"""Draws faces in `warp`: a batch of faces, persons and scenes in a few launches, on any device."""
 
 import functools
 from collections.abc import Sequence
@@ -10,11 +10,24 @@ from numpy.typing import NDArray
 from metafacs.synth.head import Head
 from metafacs.synth.identity import Person
 from metafacs.synth.model import require, start_warp
-from metafacs.synth.scene import Camera, Scene
+from metafacs.synth.scene import Camera, Scene, Vector, unit
+from metafacs.synth.solids import Solids
+from metafacs.synth.texture import TEXTURE, TEXTURE_SPAN
+from metafacs.synth.wrinkles import wrinkle_maps
 
+SHADOWS = 256
+"""Side of the shadow maps, in texels; one is about a millimetre of the face."""
+MOST_SOLIDS = 64
+"""How many capsules an image may hold."""
+
+_LEVELS = 4  # sizes of the skin texture, each half of the one before
 _OPENNESS_RAYS = 48
 _BRIGHTNESS = 0.3  # linear light of a well exposed face
 _ADAPTATION = 0.35  # 0: a camera that never adapts, 1: every face comes out equally bright
+_GAMMA = np.float32(1 / 2.2)
+
+Frame = tuple[int, int]
+"""Height and width of an image in pixels."""
 
 
 class Renderer:
@@ -33,9 +46,12 @@ class Renderer:
         self.device = device
         self.warp = start_warp()
         self.kernels = require("metafacs.synth.kernels")
-        self._meshes: list[Any] = []
+        self.visibility = require("metafacs.synth.visibility")
+        self.shading = require("metafacs.synth.shading")
+        self._buffers: dict[str, Any] = {}
+        self._around = self._array(head.corners, self.warp.int32)
         self._surface = self._upload_surface()
-        self._openness = self._array(self._measure_openness(), float)
+        self._patterns = [(top, left, self._array(part, self.warp.vec3)) for top, left, part in _patterns()]
 
     def draw(
         self,
@@ -43,9 +59,11 @@ class Renderer:
         person_of: Sequence[int],
         persons: Sequence[Person],
         views: Sequence[tuple[Scene, Camera]],
-        size: int,
+        wrinkles: NDArray[np.float32],
+        solids: Sequence[Solids],
+        frame: Frame,
         rays: int,
-    ) -> NDArray[np.uint8]:
+    ) -> NDArray[np.float32]:
         """Draws n images.
 
         Args:
@@ -53,38 +71,138 @@ class Renderer:
             person_of: for each image, which of `persons` it shows.
             persons: the persons.
             views: scene and camera of each image.
-            size: side of the square images, pixels.
-            rays: rays x rays samples are taken in each pixel.
+            wrinkles: (n, K) how deep each wrinkle pattern is.
+            solids: what else is in each image.
+            frame: height and width of the images, pixels.
+            rays: rays x rays samples are taken in each pixel, at most 8 x 8.
 
         Returns:
-            (n, size, size, 3) uint8 RGB.
+            (n, height, width, 3) float32 RGB in linear light, as the camera exposes it.
         """
-        wp = self.warp
-        meshes = self._refit(vertices)
-        normals = vertex_normals(vertices, self.head)
-        textures = np.stack([person.texture for person in persons])
-        backdrops = np.stack([scene.habits.backdrop for scene, _ in views])
-        out = wp.zeros((len(vertices), size, size), dtype=wp.vec3, device=self.device)
-        wp.launch(
-            self.kernels.cast,
-            dim=(len(vertices), size, size),
-            inputs=[
-                self._structs(self.kernels.View, [_view(*at) for at in zip(meshes, person_of, views, strict=True)]),
-                self._structs(self.kernels.Look, [_look(person) for person in persons]),
-                self._surface,
-                self._array(normals, wp.vec3),
-                self._openness,
-                self._array(np.stack([person.hair for person in persons]), float),
-                self._array(textures, float),
-                self._array(backdrops, float),
-                size,
-                rays,
-            ],
-            outputs=[out],
-            device=self.device,
-        )
-        gains = [exposure(scene, persons[who]) for (scene, _), who in zip(views, person_of, strict=True)]
-        return develop(out.numpy() * np.array(gains, np.float32)[:, None, None, None])
+        wp, count = self.warp, len(vertices)
+        batch = self._describe(person_of, persons, views, frame, rays)
+        batch.vertices = self._array(vertices, wp.vec3)
+        batch.normals = self._normals(batch.vertices)
+        batch.relief = self._relief(person_of, persons, wrinkles)
+        capsules = _capsule_rows(solids)
+        batch.capsules = self._structs(self.kernels.Capsule, capsules or [{"image": 0}])
+        self._find_visible(batch, len(capsules), (frame[0] * rays, frame[1] * rays))
+        self._find_shadows(batch, len(capsules))
+        out = self._buffer("out", (count, *frame), wp.vec3)
+        self._launch(self.shading.draw, (count, *frame), [self._surface, batch, rays], out)
+        return np.array(out.numpy())
+
+    def normals(self, vertices: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(n, V, 3) unit normals, area-weighted, of (n, V, 3) vertices."""
+        return np.array(self._normals(self._array(vertices, self.warp.vec3)).numpy())
+
+    def _describe(
+        self,
+        person_of: Sequence[int],
+        persons: Sequence[Person],
+        views: Sequence[tuple[Scene, Camera]],
+        frame: Frame,
+        rays: int,
+    ) -> Any:
+        """The batch as the kernels take it, as far as nothing has to be computed."""
+        wp, kernels = self.warp, self.kernels
+        batch = kernels.Batch()
+        rows, lamps, papers = [], [], []
+        for image, (who, (scene, camera)) in enumerate(zip(person_of, views, strict=True)):
+            row = _view(scene, camera, frame[1], rays)
+            paper = scene.habits.backdrop
+            place = (sum(map(len, papers)), *paper.shape[:2])
+            own = {"person": who, "lamps": len(lamps), "backdrop": place, "gain": exposure(scene, persons[who])}
+            rows.append(row | own)
+            lamps += _lamps(image, scene, camera)
+            papers.append(paper.reshape(-1, 3))
+        batch.views = self._structs(kernels.View, rows)
+        batch.lamps = self._structs(kernels.Lamp, lamps)
+        batch.looks = self._structs(kernels.Look, [_look(person) for person in persons])
+        batch.backdrop = self._array(np.concatenate(papers)[None], wp.vec3)
+        batch.hair = self._array(np.stack([person.hair for person in persons]), float)
+        batch.texture = self._pyramid("texture", [person.texture for person in persons])
+        batch.side = TEXTURE
+        return batch
+
+    def _find_visible(self, batch: Any, capsules: int, samples: Frame) -> None:
+        """Fills `places` and `keys` of a batch."""
+        wp, (count, many) = self.warp, batch.vertices.shape
+        batch.places = self._buffer("places", (count, many), wp.vec3)
+        self._launch(self.visibility.project, (count, many), [batch.views, batch.vertices], batch.places)
+        batch.keys = self._buffer("keys", (count, *samples), wp.int64)
+        batch.keys.fill_(self.kernels.EMPTY)
+        faces = len(self.head.faces)
+        self._launch(self.visibility.rasterise, (count, faces), [batch.places, self._surface.index, 1], batch.keys)
+        if capsules:
+            given = [batch.views, batch.capsules, faces]
+            self._launch(self.visibility.rasterise_capsules, (capsules, samples[0]), given, batch.keys)
+
+    def _find_shadows(self, batch: Any, capsules: int) -> None:
+        """Fills `shadows` and `fits` of a batch."""
+        wp, visibility = self.warp, self.visibility
+        lamps, many, (height, width) = len(batch.lamps), batch.vertices.shape[1], batch.keys.shape[1:]
+        bounds = self._buffer("bounds", (lamps, 4), wp.float32)
+        bounds.fill_(1e9)
+        seen = [batch.views, batch.lamps, batch.vertices, batch.normals, batch.places, float(width), float(height)]
+        self._launch(visibility.span, (lamps, many), seen, bounds)
+        batch.fits = self._buffer("fits", (lamps,), wp.vec3)
+        self._launch(visibility.fit, (lamps,), [bounds, SHADOWS], batch.fits)
+        places = self._buffer("thrown", (lamps, many), wp.vec3)
+        self._launch(visibility.throw, (lamps, many), [batch.lamps, batch.fits, batch.vertices], places)
+        batch.shadows = self._buffer("shadows", (lamps, SHADOWS, SHADOWS), wp.int64)
+        batch.shadows.fill_(self.kernels.EMPTY)
+        faces = len(self.head.faces)
+        self._launch(visibility.rasterise, (lamps, faces), [places, self._surface.index, 0], batch.shadows)
+        if capsules:
+            given = [batch.views, batch.lamps, batch.fits, batch.capsules, faces]
+            self._launch(visibility.shade_capsules, (capsules, 3, SHADOWS), given, batch.shadows)
+
+    def _relief(self, person_of: Sequence[int], persons: Sequence[Person], wrinkles: NDArray[np.float32]) -> Any:
+        """(n, pyramid) the relief of the persons at rest with the wrinkles of the images."""
+        pyramid = self._pyramid("relief", [persons[who].relief for who in person_of], build=False)
+        amounts = self._array(wrinkles, float)
+        for number in np.flatnonzero((wrinkles != 0).any(axis=0)):
+            top, left, part = self._patterns[number]
+            given = [part, amounts, int(number), top, left, TEXTURE]
+            self._launch(self.kernels.press, (len(wrinkles), *part.shape), given, pyramid)
+        return self._build(pyramid)
+
+    def _pyramid(self, name: str, images: Sequence[NDArray[np.float32]], build: bool = True) -> Any:
+        """(n, pyramid) textures, each followed by smaller copies of itself, in the buffer `name`."""
+        total = sum((TEXTURE >> level) ** 2 for level in range(_LEVELS))
+        pyramid = self._buffer(name, (len(images), total), self.warp.vec3)
+        for number, image in enumerate(images):
+            flat = self.warp.array(image.reshape(-1, 3), dtype=self.warp.vec3, device="cpu", copy=False)
+            self.warp.copy(pyramid, flat, dest_offset=number * total, count=len(flat))
+        return self._build(pyramid) if build else pyramid
+
+    def _build(self, pyramid: Any) -> Any:
+        source = 0
+        for level in range(1, _LEVELS):
+            side = TEXTURE >> (level - 1)
+            target = source + side * side
+            self._launch(self.kernels.halve, (len(pyramid), side // 2, side // 2), [side, source, target], pyramid)
+            source = target
+        return pyramid
+
+    def _normals(self, vertices: Any) -> Any:
+        wp, (count, many) = self.warp, vertices.shape
+        flat = self._buffer("flat", (count, len(self.head.faces)), wp.vec3)
+        self._launch(self.visibility.flat_normals, flat.shape, [vertices, self._surface.index], flat)
+        out = self._buffer("normals", (count, many), wp.vec3)
+        self._launch(self.visibility.smooth_normals, out.shape, [flat, self._around], out)
+        return out
+
+    def _launch(self, kernel: Any, dim: Sequence[int], inputs: Sequence[Any], output: Any) -> None:
+        self.warp.launch(kernel, dim=tuple(dim), inputs=list(inputs), outputs=[output], device=self.device)
+
+    def _buffer(self, name: str, shape: Sequence[int], dtype: Any) -> Any:
+        """An array with undefined contents, the same as last time if the shape is."""
+        kept = self._buffers.get(name)
+        if kept is None or kept.shape != tuple(shape):
+            kept = self._buffers[name] = self.warp.empty(tuple(shape), dtype=dtype, device=self.device)
+        return kept
 
     def _array(self, values: NDArray[Any], dtype: Any) -> Any:
         return self.warp.array(np.ascontiguousarray(values), dtype=dtype, device=self.device)
@@ -98,39 +216,25 @@ class Renderer:
 
     def _upload_surface(self) -> Any:
         wp, head = self.warp, self.head
-        surface = self.kernels.Surface()
-        surface.index = self._array(head.faces.reshape(-1), wp.int32)
+        surface = self._surface = self.kernels.Surface()
+        surface.index = self._array(head.faces, wp.vec3i)
         surface.material = self._array(head.material, wp.int32)
         surface.front = self._array(head.front, wp.vec2)
         surface.ball = self._array(head.ball, wp.vec3)
         surface.paint = self._array(head.paint, wp.vec3)
+        surface.openness = self._measure_openness()
         return surface
 
-    def _refit(self, vertices: NDArray[np.float32]) -> list[int]:
-        """One mesh per image; its tree is built once, from the average head, so that no image depends on another."""
-        wp = self.warp
-        while len(self._meshes) < len(vertices):
-            points = self._array(self.head.template, wp.vec3)
-            self._meshes.append(wp.Mesh(points=points, indices=self._surface.index))
-        for mesh, points in zip(self._meshes, vertices, strict=False):
-            mesh.points.assign(points)
-            mesh.refit()
-        return [mesh.id for mesh in self._meshes[: len(vertices)]]
-
-    def _measure_openness(self) -> NDArray[np.float32]:
+    def _measure_openness(self) -> Any:
         """(V,) how much of its surroundings a vertex of the average head sees, in [0, 1]."""
-        wp = self.warp
-        out = wp.zeros(len(self.head.template), dtype=float, device=self.device)
-        (mesh,) = self._refit(self.head.template[None])
-        normal = self._array(vertex_normals(self.head.template[None], self.head)[0], wp.vec3)
-        wp.launch(
-            self.kernels.openness,
-            dim=len(self.head.template),
-            inputs=[wp.uint64(mesh), self._meshes[0].points, normal, _OPENNESS_RAYS],
-            outputs=[out],
-            device=self.device,
-        )
-        return np.asarray(out.numpy())
+        wp, head = self.warp, self.head
+        out = wp.zeros(len(head.template), dtype=float, device=self.device)
+        points = self._array(head.template, wp.vec3)
+        mesh = wp.Mesh(points=points, indices=self._array(head.faces.reshape(-1), wp.int32))
+        normals = self._normals(self._array(head.template[None], wp.vec3))
+        given = [wp.uint64(mesh.id), points, normals, _OPENNESS_RAYS]
+        self._launch(self.kernels.openness, (len(head.template),), given, out)
+        return out
 
 
 @functools.lru_cache(maxsize=2)
@@ -139,58 +243,81 @@ def renderer(head: Head, device: str = "cpu") -> Renderer:
     return Renderer(head, device)
 
 
-def vertex_normals(vertices: NDArray[np.float32], head: Head) -> NDArray[np.float32]:
-    """(n, V, 3) unit normals, area-weighted, of (n, V, 3) vertices."""
-    out = np.empty_like(vertices)
-    for image, points in enumerate(vertices):
-        a, b, c = (points[head.faces[:, k]] for k in range(3))
-        flat = np.zeros((len(head.faces) + 1, 3), np.float32)
-        flat[:-1] = np.cross(b - a, c - a)
-        total = flat[head.corners].sum(axis=1)
-        out[image] = total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
-    return out
-
-
 def exposure(scene: Scene, person: Person) -> float:
     """What the camera multiplies light by: half-way between none and the same brightness for every face."""
     room = scene.habits
-    light = 0.5 * sum(lamp.colour for lamp in room.lights) + 0.5 * (room.sky + room.ground)
+    facing = [np.clip(0.35 + 0.65 * lamp.direction[2], 0, 1) for lamp in room.lights]
+    lamps = sum(share * lamp.colour for share, lamp in zip(facing, room.lights, strict=True))
+    light = 0.6 * lamps + 0.5 * (room.sky + room.ground)
     seen = float(np.mean(light * person.colours["skin"]))
     return float(room.exposure * (_BRIGHTNESS / seen) ** _ADAPTATION)
 
 
-def develop(light: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Linear light -> 8-bit sRGB-like values, with highlights rolled off rather than clipped."""
+def develop(light: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Linear light -> sRGB-like values in [0, 1], with highlights rolled off rather than clipped."""
     soft = np.where(light > 0.7, 0.7 + 0.3 * np.tanh((light - 0.7) / 0.3), light)
-    return (255 * np.clip(soft, 0, 1) ** (1 / 2.2) + 0.5).astype(np.uint8)
+    return np.asarray(np.clip(soft, 0, 1) ** _GAMMA, np.float32)
 
 
-def _view(mesh: int, person: int, at: tuple[Scene, Camera]) -> dict[str, Any]:
-    scene, camera = at
-    habits = scene.habits
-
-    def seen(direction: Any) -> Any:
-        return camera.right * direction[0] + camera.up * direction[1] - camera.forward * direction[2]
-
+def _view(scene: Scene, camera: Camera, width: int, rays: int) -> dict[str, Any]:
+    samples = width * rays
+    texels = abs(camera.turn) * scene.habits.distance / width * TEXTURE / TEXTURE_SPAN  # in a pixel
+    turn = samples / camera.turn
     return {
-        "mesh": mesh,
-        "person": person,
+        "lights": len(scene.habits.lights),
+        "level": int(np.clip(np.round(np.log2(texels)), 0, _LEVELS - 1)),
         "origin": camera.origin,
-        "corner": camera.forward + camera.direction(camera.start),
-        "across": camera.direction(camera.turn),
-        "down": camera.direction(camera.turn * 1j),
         "right": camera.right,
         "up": camera.up,
-        "key": seen(habits.lights[0].direction),
-        "key_colour": habits.lights[0].colour,
-        "fill": seen(habits.lights[-1].direction),
-        "fill_colour": habits.lights[-1].colour,
-        "sky": habits.sky,
-        "ground": habits.ground,
-        "softness": habits.lights[0].softness,
+        "forward": camera.forward,
+        "corner": camera.forward + camera.direction(camera.start),
+        "across": camera.direction(camera.turn / samples),
+        "down": camera.direction(camera.turn * 1j / samples),
+        "start": (camera.start.real, camera.start.imag),
+        "turn": (turn.real, turn.imag),
+        "sky": scene.habits.sky,
+        "ground": scene.habits.ground,
     }
+
+
+def _lamps(image: int, scene: Scene, camera: Camera) -> list[dict[str, Any]]:
+    rows = []
+    for light in scene.habits.lights:
+        x, y, z = light.direction
+        direction = camera.right * x + camera.up * y - camera.forward * z
+        across, down = _axes(direction, camera)
+        basis = {"direction": direction, "across": across, "down": down}
+        rows.append({"image": image, "colour": light.colour, "softness": light.softness, **basis})
+    return rows
+
+
+def _axes(direction: Vector, camera: Camera) -> tuple[Vector, Vector]:
+    """What is to the right and what is below, seen from a lamp in that direction."""
+    overhead = abs(float(direction @ camera.up)) > 0.9
+    across = unit(np.cross(camera.forward if overhead else camera.up, direction))
+    return across, -np.cross(direction, across)
 
 
 def _look(person: Person) -> dict[str, Any]:
     colours = {name: value for name, value in person.colours.items() if name != "skin"}
     return {**colours, "pupil": person.pupil, "gloss": person.gloss, "lash": person.lash}
+
+
+def _capsule_rows(solids: Sequence[Solids]) -> list[dict[str, Any]]:
+    names = ("start", "end", "radius", "colour", "gloss")
+    return [
+        {"image": image, **{name: getattr(things, name)[k] for name in names}}
+        for image, things in enumerate(solids)
+        for k in range(len(things))
+    ]
+
+
+def _patterns() -> list[tuple[int, int, NDArray[np.float32]]]:
+    """Each wrinkle pattern cut to where it is not zero: upper edge, left edge, (h, w, 3) relief."""
+    cut = []
+    for pattern in wrinkle_maps():
+        rows, columns = (np.flatnonzero((pattern != 0).any(axis=(1 - axis, 2))) for axis in (0, 1))
+        top, left = (int(place[0]) if len(place) else 0 for place in (rows, columns))
+        bottom, right = (int(place[-1]) + 1 if len(place) else 1 for place in (rows, columns))
+        cut.append((top, left, pattern[top:bottom, left:right]))
+    return cut

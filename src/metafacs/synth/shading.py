@@ -1,0 +1,308 @@
+"""Kernels that colour what is seen: one light computation for each pixel and surface in it."""
+
+# mypy: ignore-errors
+# ruff: noqa: UP018
+
+import warp as wp
+
+from metafacs.synth.kernels import (
+    EMPTY,
+    EYE,
+    MOUTH,
+    NOTHING,
+    SKIN,
+    SOCKET,
+    SOLID,
+    TEETH,
+    TONGUE,
+    Batch,
+    Capsule,
+    Look,
+    Surface,
+    View,
+    bilinear,
+    depth_of,
+    level_start,
+    number_of,
+    ramp,
+)
+from metafacs.synth.lighting import Matter, shine_on
+
+wp.set_module_options({"enable_backward": False})
+
+NEAR = wp.constant(0.004)  # metres of depth within which samples of one pixel may share their light
+ALIKE = wp.constant(0.85)  # least cosine between the normals of such samples
+
+
+@wp.func
+def corner_weights(a: wp.vec3, b: wp.vec3, c: wp.vec3, x: float, y: float) -> wp.vec3:
+    """Weights of a triangle's corners, seen at `a`, `b`, `c` (see `Batch.places`), for what is seen at (x, y).
+
+    Correct in perspective; a place outside the triangle is moved to its edge.
+    """
+    wa = (c[0] - b[0]) * (y - b[1]) - (x - b[0]) * (c[1] - b[1])
+    wb = (a[0] - c[0]) * (y - c[1]) - (x - c[0]) * (a[1] - c[1])
+    wc = (b[0] - a[0]) * (y - a[1]) - (x - a[0]) * (b[1] - a[1])
+    w = wp.vec3(wp.min(wa, 0.0) * a[2], wp.min(wb, 0.0) * b[2], wp.min(wc, 0.0) * c[2])
+    return w / wp.min(w[0] + w[1] + w[2], -1e-12)
+
+
+@wp.func
+def spread(table: wp.array(dtype=wp.vec3), corners: wp.vec3i, w: wp.vec3) -> wp.vec3:
+    """A vector inside a triangle, from a table with a row a vertex."""
+    return table[corners[0]] * w[0] + table[corners[1]] * w[1] + table[corners[2]] * w[2]
+
+
+@wp.func
+def spread_of(table: wp.array2d(dtype=wp.vec3), row: int, corners: wp.vec3i, w: wp.vec3) -> wp.vec3:
+    """The same, from one row of a table."""
+    return table[row, corners[0]] * w[0] + table[row, corners[1]] * w[1] + table[row, corners[2]] * w[2]
+
+
+@wp.func
+def seclusion(keys: wp.array3d(dtype=wp.int64), image: int, i: int, j: int, zoom: float, reach: float) -> float:
+    """Share of the view that what lies nearer to the camera, within `reach` metres beside a sample, takes from it.
+
+    The eyes and the mouth open and close, so that this cannot be known beforehand. What is above counts most, because
+    light mostly comes from above.
+
+    Args:
+        keys: the depth keys of the images.
+        image: which image.
+        i: row of the sample.
+        j: column of the sample.
+        zoom: samples in a metre at a depth of one metre.
+        reach: in metres.
+    """
+    depth = depth_of(keys[image, i, j])
+    hidden, weights = float(0.0), float(0.0)
+    for k in range(8):
+        angle = (float(k) + 0.5) * 0.785398
+        right, below = wp.cos(angle), wp.sin(angle)
+        weight = 1.0 - 0.6 * below
+        for step in range(1, 4):
+            radius = reach * float(step) / 3.0 * zoom / depth
+            row = wp.clamp(i + int(wp.round(below * radius)), 0, keys.shape[1] - 1)
+            column = wp.clamp(j + int(wp.round(right * radius)), 0, keys.shape[2] - 1)
+            height = depth - depth_of(keys[image, row, column])
+            weights += weight
+            hidden += weight * ramp(0.0, 0.25 * reach, height - 0.0002)
+    return hidden / weights
+
+
+@wp.func
+def eyeball(ball: wp.vec3, look: Look) -> wp.vec3:
+    """Colour of the eyeball at a place on its surface (any length; -y is where the eye looks)."""
+    p = wp.normalize(ball)
+    radius = wp.sqrt(p[0] * p[0] + p[2] * p[2])
+    if p[1] > 0.0:
+        radius = 1.0
+    angle = wp.atan2(p[2], p[0])
+    fibres = 0.85 + 0.15 * wp.sin(angle * 23.0 + 4.0 * wp.sin(angle * 5.0))
+    iris = look.iris * fibres * (1.0 - ramp(0.24, 0.37, radius)) + look.iris_rim * ramp(0.24, 0.37, radius)
+    pupil = ramp(look.pupil - 0.02, look.pupil + 0.02, radius)
+    inner = iris * pupil + wp.vec3(0.01, 0.01, 0.012) * (1.0 - pupil)
+    outside = look.sclera * (0.85 - 0.35 * ramp(0.5, 1.0, radius))
+    pink = 1.0 - 0.18 * ramp(0.45, 0.85, radius)
+    outside = wp.cw_mul(outside, wp.vec3(1.0, pink, pink))
+    white = ramp(0.35, 0.41, radius)
+    return inner * (1.0 - white) + outside * white
+
+
+@wp.func
+def paint_skin(
+    surface: Surface,
+    batch: Batch,
+    look: Look,
+    view: View,
+    material: int,
+    corners: wp.vec3i,
+    w: wp.vec3,
+    place: wp.vec2,
+    paint: wp.vec3,
+) -> Matter:
+    """The skin with its lips, lash lines and hair, at a place on its texture."""
+    matter = Matter()
+    side = batch.side >> view.level
+    start = level_start(batch.side, view.level)
+    skin = bilinear(batch.texture, view.person, start, side, side, place[0], place[1])
+    lips = ramp(0.25, 0.95, paint[0])
+    matter.albedo = skin * (1.0 - lips) + look.lips * lips
+    matter.gloss = 0.6 * look.gloss * (1.0 + lips)
+    matter.power = 20.0 + 25.0 * lips
+    matter.wrap = wp.vec3(0.25, 0.12, 0.07)
+    matter.lift = 0.0012
+    if material == SOCKET:
+        matter.albedo = look.lid
+    lash = paint[1] * look.lash
+    matter.albedo = matter.albedo * (1.0 - lash) + look.hair * (0.3 * lash)
+    inside = (
+        batch.hair[view.person, corners[0]] * w[0]
+        + batch.hair[view.person, corners[1]] * w[1]
+        + batch.hair[view.person, corners[2]] * w[2]
+    )
+    if inside > -0.01:
+        strands = 0.5 * wp.sin(place[0] * 190.0 + 3.0 * wp.sin(place[1] * 40.0))
+        strands = strands * wp.sin(place[0] * 77.0 + place[1] * 61.0)
+        covered = ramp(-0.006, 0.006, inside + 0.003 * strands)
+        matter.albedo = matter.albedo * (1.0 - covered) + look.hair * ((0.8 + 0.35 * strands) * covered)
+        matter.gloss = matter.gloss * (1.0 - 0.5 * covered)
+    return matter
+
+
+@wp.func
+def plain(albedo: wp.vec3, wrap: float, power: float, gloss: float) -> Matter:
+    """A matter without subtleties."""
+    matter = Matter()
+    matter.albedo = albedo
+    matter.wrap = wp.vec3(wrap, wrap, wrap)
+    matter.power = power
+    matter.gloss = gloss
+    matter.lift = 0.0005
+    matter.open = 1.0
+    return matter
+
+
+@wp.func
+def inner_matter(
+    surface: Surface, look: Look, material: int, corners: wp.vec3i, w: wp.vec3, paint: wp.vec3, hidden: float
+) -> Matter:
+    """What is in the eyes and in the mouth, as secluded as `seclusion` says."""
+    if material == EYE:
+        matter = plain(eyeball(spread(surface.ball, corners, w), look), 0.15, 1.0, 0.0)
+        matter.wet = 0.7 * (1.0 - hidden)
+        shade = 1.0 - 0.85 * hidden
+        matter.albedo = matter.albedo * shade
+        matter.open = shade
+        return matter
+    if material == TEETH:
+        enamel = wp.vec3(0.62, 0.56, 0.46) * (1.0 - paint[2]) + wp.vec3(0.42, 0.14, 0.14) * paint[2]
+        matter = plain(enamel, 0.3, 60.0, 0.15 * (1.0 - hidden))
+    elif material == TONGUE:
+        matter = plain(wp.vec3(0.45, 0.14, 0.13), 0.2, 18.0, 0.08 * (1.0 - hidden))
+    else:
+        matter = plain(wp.vec3(0.25, 0.05, 0.045) * (1.0 - paint[0]) + look.lips * paint[0], 0.1, 18.0, 0.03)
+    matter.open = 1.0 - hidden
+    matter.albedo = matter.albedo * (1.0 - 0.6 * hidden)
+    return matter
+
+
+@wp.func
+def shade_solid(batch: Batch, view: View, number: int, x: float, y: float, depth: float) -> wp.vec3:
+    """Colour of a capsule at (x, y) in samples."""
+    capsule = batch.capsules[number]
+    step = view.corner + view.across * x + view.down * y
+    point = view.origin + step * depth
+    axis = capsule.end - capsule.start
+    share = wp.clamp(wp.dot(point - capsule.start, axis) / wp.max(wp.dot(axis, axis), 1e-12), 0.0, 1.0)
+    n = wp.normalize(point - capsule.start - axis * share)
+    matter = plain(capsule.colour, 0.15, 40.0, capsule.gloss)
+    matter.open = 0.85
+    return shine_on(batch, view, matter, point, n, n, wp.normalize(step))
+
+
+@wp.func
+def shade_face(
+    surface: Surface, batch: Batch, view: View, image: int, face: int, x: float, y: float, hidden: float
+) -> wp.vec3:
+    """Colour of a triangle of the head at (x, y) in samples."""
+    look = batch.looks[view.person]
+    corners, material = surface.index[face], surface.material[face]
+    w = corner_weights(
+        batch.places[image, corners[0]], batch.places[image, corners[1]], batch.places[image, corners[2]], x, y
+    )
+    smooth = wp.normalize(spread_of(batch.normals, image, corners, w))
+    point = spread_of(batch.vertices, image, corners, w)
+    paint = spread(surface.paint, corners, w)
+    open = (
+        surface.openness[corners[0]] * w[0] + surface.openness[corners[1]] * w[1] + surface.openness[corners[2]] * w[2]
+    )
+    ray = wp.normalize(point - view.origin)
+    n = smooth
+    if material == SKIN or material == SOCKET:
+        place = surface.front[corners[0]] * w[0] + surface.front[corners[1]] * w[1] + surface.front[corners[2]] * w[2]
+        matter = paint_skin(surface, batch, look, view, material, corners, w, place, paint)
+        matter.open = open
+        side = batch.side >> view.level
+        start = level_start(batch.side, view.level)
+        relief = bilinear(batch.relief, image, start, side, side, place[0], place[1])
+        across, upwards = wp.vec3(1.0, 0.0, 0.0) - n * n[0], wp.vec3(0.0, 0.0, 1.0) - n * n[2]
+        n = wp.normalize(n - across * relief[0] - upwards * relief[1])
+        keep = 1.0 - wp.clamp(relief[2], 0.0, 1.0)
+        matter.albedo = matter.albedo * keep
+        matter.open = matter.open * keep
+        return shine_on(batch, view, matter, point, smooth, n, ray)
+    matter = inner_matter(surface, look, material, corners, w, paint, hidden)
+    if material == MOUTH or material == TONGUE:
+        matter.albedo = matter.albedo * (0.4 + 0.6 * open)
+    return shine_on(batch, view, matter, point, smooth, n, ray)
+
+
+@wp.func
+def kind_of(surface: Surface, key: wp.int64) -> int:
+    """What is at a sample; lids and eye sockets count as skin."""
+    if key >= EMPTY:
+        return NOTHING
+    if number_of(key) >= surface.material.shape[0]:
+        return SOLID
+    return wp.where(surface.material[number_of(key)] == SOCKET, SKIN, surface.material[number_of(key)])
+
+
+@wp.func
+def alike(surface: Surface, batch: Batch, image: int, one: wp.int64, kind: int, other: wp.int64) -> bool:
+    """Whether the light of one sample, which shows `kind`, may stand for that of another."""
+    if kind == NOTHING or other >= EMPTY:
+        return kind == NOTHING and other >= EMPTY
+    if kind == EYE or kind == TEETH:
+        return False
+    if number_of(one) == number_of(other):
+        return True
+    if kind == SOLID or kind_of(surface, other) != kind or wp.abs(depth_of(one) - depth_of(other)) > NEAR:
+        return False
+    a, b = surface.index[number_of(one)][0], surface.index[number_of(other)][0]
+    return wp.dot(batch.normals[image, a], batch.normals[image, b]) > ALIKE
+
+
+@wp.func
+def backdrop(batch: Batch, paper: wp.vec3i, u: float, v: float) -> wp.vec3:
+    """Colour of the background, stretched over the image; u to the right and v down, both in [0, 1]."""
+    return bilinear(batch.backdrop, 0, paper[0], paper[1], paper[2], u, v)
+
+
+@wp.kernel
+def draw(surface: Surface, batch: Batch, rays: int, out: wp.array3d(dtype=wp.vec3)) -> None:
+    """Draws pixel (i, j) of image `image` from rays x rays samples, of which those alike share one colour."""
+    image, i, j = wp.tid()
+    view = batch.views[image]
+    top, left = i * rays, j * rays
+    total = wp.vec3(0.0, 0.0, 0.0)
+    done = wp.int64(0)  # one bit a sample
+    for first in range(rays * rays):
+        if ((done >> wp.int64(first)) & wp.int64(1)) == wp.int64(0):
+            key = batch.keys[image, top + first / rays, left + first % rays]
+            kind = kind_of(surface, key)
+            x, y, count = float(first % rays), float(first / rays), float(1.0)
+            for other in range(first + 1, rays * rays):
+                if ((done >> wp.int64(other)) & wp.int64(1)) == wp.int64(0):
+                    beside = batch.keys[image, top + other / rays, left + other % rays]
+                    if alike(surface, batch, image, key, kind, beside):
+                        done = done | (wp.int64(1) << wp.int64(other))
+                        x += float(other % rays)
+                        y += float(other / rays)
+                        count += 1.0
+            x, y = float(left) + x / count + 0.5, float(top) + y / count + 0.5
+            if kind == NOTHING:
+                u, v = x / float(batch.keys.shape[2]), y / float(batch.keys.shape[1])
+                total += backdrop(batch, view.backdrop, u, v) * count
+            elif kind == SOLID:
+                number = number_of(key) - surface.material.shape[0]
+                total += shade_solid(batch, view, number, x, y, depth_of(key)) * count
+            else:
+                hidden = float(0.0)
+                if kind != SKIN:
+                    reach = wp.where(kind == EYE, 0.004, 0.012)
+                    hidden = seclusion(
+                        batch.keys, image, top + first / rays, left + first % rays, wp.length(view.turn), reach
+                    )
+                total += shade_face(surface, batch, view, image, number_of(key), x, y, hidden) * count
+    out[image, i, j] = total * (view.gain / float(rays * rays))
