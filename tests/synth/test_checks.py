@@ -1,4 +1,4 @@
-"""What the rendered faces must look like to somebody else: to a face detector, a landmark detector, and a FACS coder."""
+"""What others make of the rendered faces: a face detector, a landmark detector, a look at what each AU changes."""
 
 from dataclasses import replace
 from importlib.util import find_spec
