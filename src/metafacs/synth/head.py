@@ -19,6 +19,8 @@ from metafacs.synth.texture import front_place
 
 SEAM_REACH = 0.004
 """Metres around the rims of the lips that are moved to close a resting mouth."""
+SEAM_PRESS = 0.0003
+"""Metres that the rim of either lip goes past the other's, so that no teeth shine through."""
 
 LID_SPREAD = 0.5
 """How far the eyes are closed where the skin is laid flat on its texture."""
@@ -104,13 +106,14 @@ class Head:
         return np.concatenate([self._close_lips(rest), teeth])
 
     def _close_lips(self, rest: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The same face with lips that touch: the model's are a millimetre apart."""
+        """The same face with lips that touch, and press a little: the model's are a millimetre apart."""
         closed = rest.copy()
         for seam, opposite in (self.seams, self.seams[::-1]):
             other = opposite.rim[np.argsort(rest[opposite.rim, 0])]
             for axis in (1, 2):
                 across = np.interp(rest[seam.rim, 0], rest[other, 0], rest[other, axis])
                 closed[:, axis] += seam.weight * ((across - rest[seam.rim, axis]) / 2)[seam.nearest]
+            closed[:, 2] += seam.weight * (SEAM_PRESS if seam is self.seams[1] else -SEAM_PRESS)
         return closed
 
     def express(self, rest: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:

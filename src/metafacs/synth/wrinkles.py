@@ -12,8 +12,8 @@ from metafacs.synth.texture import TEXTURE, TEXTURE_SPAN, texture_grid
 
 Stroke = tuple[float, float, Sequence[tuple[float, float]]]
 
-# Strokes: depth (below zero: a ridge), half-width, and the points (|x|, z) of the line; millimetres on the average head.
-# A line that begins at x = 0 runs across the middle.
+# Strokes: depth (below zero: a ridge), half-width, and the points (|x|, z) of the line; millimetres on the average
+# head. A line that begins at x = 0 runs across the middle.
 _SIDED: Mapping[str, Sequence[Stroke]] = MappingProxyType(
     {
         "foreheadMiddle": (
@@ -69,12 +69,12 @@ _SIDED: Mapping[str, Sequence[Stroke]] = MappingProxyType(
             (-0.70, 3.5, ((21, 105), (24.5, 98), (27.5, 90))),
         ),
         "nasolabial": (
-            (1.0, 1.9, ((15.5, 102), (20, 96), (24, 89.5), (27.5, 81), (30.5, 72), (33, 64.5), (34, 58))),
+            (0.9, 1.9, ((15.5, 102), (20, 96), (24, 89.5), (27.5, 81), (30.5, 72), (32.5, 65), (33.5, 60))),
             (-0.80, 4.2, ((24, 101), (29, 93), (33.5, 83), (37, 73), (39.5, 64))),
         ),
         "dimple": (
-            (0.90, 1.7, ((26.5, 75.5), (28, 71.5), (28, 67), (26.5, 63))),
-            (0.80, 2.6, ((29, 70.5),)),
+            (0.70, 1.7, ((26.5, 75.5), (28, 71.5), (28, 67), (26.5, 63))),
+            (0.45, 2.6, ((29, 70.5),)),
             (-0.55, 2.6, ((32.5, 76), (33.5, 70), (32, 64))),
             (-0.35, 2.0, ((24.5, 64.5), (24, 66.5))),
         ),
