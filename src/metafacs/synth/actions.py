@@ -29,6 +29,12 @@ SCULPTS: Mapping[str, Sequence[tuple[float, float, float, float, float, float]]]
         "noseWing": ((14, 100, 7, 1.0, -0.8, 3.5), (9, 122, 7, -0.5, -1.2, 1.0)),
         "cheekPit": ((25, 70, 6, 0.8, 3.0, 0.4),),
         "chinBoss": ((8, 46, 10, 0.0, -2.0, 2.5),),
+        "browArch": ((31, 156, 9, 0.0, 0.0, 2.5),),
+        "lipLift": ((19, 93, 8, 0.8, -1.5, 2.5), (12, 78, 5, 0.3, 0.0, 2.0)),
+        "lipTuck": ((9, 62, 8, 0.0, 3.0, 1.8), (9, 76, 7, 0.0, 2.0, -1.8), (9, 54, 7, 0.0, -0.8, 2.2)),
+        "smileFold": ((38, 68, 8, 2.5, -1.0, 2.0),),
+        "cornerSeal": ((15.5, 64.5, 5, 0.0, 0.0, 1.8), (15.5, 74.5, 5, 0.0, 0.0, -1.5)),
+        "cornerTuck": ((23, 69.5, 5, -1.0, 3.0, 0.0), (34, 69, 6, 0.5, -2.5, 0.0)),
     }
 )
 """Facial actions of our own, where the model's are too faint, each on both sides: bumps of the skin given by |x|, z and

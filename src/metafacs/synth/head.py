@@ -14,10 +14,16 @@ from PIL import Image
 from metafacs.synth.actions import model_actions, own_actions
 from metafacs.synth.landmarks import MIDDLE, find_landmarks
 from metafacs.synth.model import Announce, build_model, require, start_warp
+from metafacs.synth.teeth import Teeth, grow_teeth
 from metafacs.synth.texture import front_place
 
 SEAM_REACH = 0.004
 """Metres around the rims of the lips that are moved to close a resting mouth."""
+SEAM_PRESS = 0.0003
+"""Metres that the rim of either lip goes past the other's, so that no teeth shine through."""
+
+LID_SPREAD = 0.5
+"""How far the eyes are closed where the skin is laid flat on its texture."""
 
 _SHAPE_PARTS = ("nose", "mouth", "chin", "forehead", "head", "eyebrows", "eye", "cheek", "ear")
 
@@ -61,6 +67,7 @@ class Head:
         corners: (V, n) int32, triangle numbers around each vertex, padded with F.
         landmarks: (68,) int64, the vertices of the iBUG landmarks.
         seams: the rims of the upper and the lower lip.
+        teeth: the teeth; their vertices are the last of the V.
     """
 
     model: Any
@@ -76,6 +83,7 @@ class Head:
     corners: NDArray[np.int32]
     landmarks: NDArray[np.int64]
     seams: tuple[Seam, Seam]
+    teeth: Teeth
 
     @property
     def local_labels(self) -> list[str]:
@@ -93,16 +101,19 @@ class Head:
             phenotype: anny's phenotype values, each in [0, 1].
             local: anny's local changes, each about in [-1, 1].
         """
-        return self._close_lips(_rest(self.model, phenotype, local))
+        rest = _rest(self.model, phenotype, local)
+        teeth = self.teeth.place(self.template, rest)
+        return np.concatenate([self._close_lips(rest), teeth])
 
     def _close_lips(self, rest: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The same face with lips that touch: the model's are a millimetre apart."""
+        """The same face with lips that touch, and press a little: the model's are a millimetre apart."""
         closed = rest.copy()
         for seam, opposite in (self.seams, self.seams[::-1]):
             other = opposite.rim[np.argsort(rest[opposite.rim, 0])]
             for axis in (1, 2):
                 across = np.interp(rest[seam.rim, 0], rest[other, 0], rest[other, axis])
                 closed[:, axis] += seam.weight * ((across - rest[seam.rim, axis]) / 2)[seam.nearest]
+            closed[:, 2] += seam.weight * (SEAM_PRESS if seam is self.seams[1] else -SEAM_PRESS)
         return closed
 
     def express(self, rest: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -154,27 +165,38 @@ def _head_of(model: Any) -> Head:
     eyes = (ball[template[ball, 0] < 0], ball[template[ball, 0] > 0])
     labels, actions = model_actions(model, template)
     more_labels, more_actions = own_actions(template, ball)
+    labels, actions = labels + more_labels, torch.cat([actions, more_actions])
     lips = boundary(faces, material, SKIN, MOUTH)
+    skin = np.unique(faces[material == SKIN]).astype(np.int64)
+    teeth = grow_teeth(template, np.unique(faces[material == MOUTH]).astype(np.int64))
+    bite = teeth.move(labels, actions.numpy(), template, np.unique(faces[material == TONGUE]).astype(np.int64))
+    bare = np.zeros_like(teeth.points)
+    gums = np.stack([bare[:, 0], bare[:, 0], teeth.gum], axis=1)
+    whole = np.concatenate([template, teeth.points])
+    moves = torch.cat([actions, torch.from_numpy(bite)], dim=1)
+    all_faces = np.concatenate([faces, teeth.faces + np.int32(len(template))])
     return Head(
         model=model,
-        faces=faces,
-        material=material,
-        template=template,
-        front=front_place(template[:, [0, 2]]),
-        ball=_ball(template, eyes),
-        paint=_paint(folder, uv, faces, material, template),
+        faces=all_faces,
+        material=np.concatenate([material, np.full(len(teeth.faces), TEETH, np.int32)]),
+        template=whole,
+        front=front_place((whole + _lids_down(labels, moves))[:, [0, 2]]),
+        ball=np.concatenate([_ball(template, eyes), bare]),
+        paint=np.concatenate([_paint(folder, uv, faces, material, template), gums]),
         eyes=eyes,
-        actions=torch.cat([actions, more_actions]),
-        action_labels=labels + more_labels,
-        corners=_corners(faces, len(template)),
-        landmarks=find_landmarks(
-            template,
-            np.unique(faces[material == SKIN]).astype(np.int64),
-            boundary(faces, material, SKIN, SOCKET),
-            lips,
-        ),
+        actions=moves,
+        action_labels=labels,
+        corners=_corners(all_faces, len(whole)),
+        landmarks=find_landmarks(template, skin, boundary(faces, material, SKIN, SOCKET), lips),
         seams=_seams(template, lips),
+        teeth=teeth,
     )
+
+
+def _lids_down(labels: Sequence[str], actions: torch.Tensor) -> NDArray[np.float32]:
+    """(V, 3) offsets that half close the eyes."""
+    blink = [actions[labels.index(f"eyeBlink{side}")] for side in ("Left", "Right")]
+    return (LID_SPREAD * (blink[0] + blink[1])).numpy()
 
 
 def sphere(points: NDArray[np.floating[Any]]) -> tuple[NDArray[np.float64], float]:
