@@ -3,9 +3,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from metafacs.errors import InputError
+from metafacs.synth.hand import Hand
 from metafacs.synth.head import Head
 from metafacs.synth.photo import eye_centres, rotation
-from metafacs.synth.scene import CROP, EYES, Framing, Scene, aim, crop_recipe, draw_habits, draw_scene
+from metafacs.synth.scene import CROP, EYES, Framing, Scene, aim, crop_recipe, draw_framing, draw_habits, draw_scene
+from metafacs.synth.solids import Glasses
 
 
 def still(seed: int = 0) -> Scene:
@@ -66,3 +69,63 @@ def test_pictures_of_one_person_share_the_light_and_differ_in_pose() -> None:
     assert first.habits is second.habits
     assert first.yaw != second.yaw
     assert crop_recipe(96)["size"] == 96
+
+
+def test_the_wild_varies_more_than_the_laboratory() -> None:
+    def spread(wild: bool) -> tuple[float, float, float]:
+        scenes = []
+        for seed in range(200):
+            rng = np.random.default_rng(seed)
+            scenes.append(draw_scene(draw_habits(rng, wild), rng, wild=wild))
+        turns = np.std([(scene.yaw, scene.pitch) for scene in scenes], axis=0)
+        return float(turns[0]), float(turns[1]), float(np.std([scene.habits.distance for scene in scenes]))
+
+    assert all(wild > 1.3 * lab for wild, lab in zip(spread(True), spread(False), strict=True))
+
+
+def test_distances_lie_within_their_bounds() -> None:
+    for wild, low, high in ((False, 0.8, 1.6), (True, 0.45, 2.5)):
+        distances = [draw_habits(np.random.default_rng(seed), wild).distance for seed in range(100)]
+        assert low <= min(distances) < 1.2 * low and high / 1.2 < max(distances) <= high
+
+
+def test_some_wear_glasses_and_some_hold_a_hand_before_their_face() -> None:
+    for wild, share in ((False, 0.1), (True, 0.15)):
+        rooms = [draw_habits(np.random.default_rng(seed), wild) for seed in range(600)]
+        worn = [any(isinstance(prop, Glasses) for prop in room.props) for room in rooms]
+        assert np.mean(worn) == pytest.approx(share, abs=0.04)
+    habits = draw_habits(np.random.default_rng(0), wild=True)
+    skin = np.array([0.3, 0.2, 0.1])
+    wild = [draw_scene(habits, np.random.default_rng(seed), wild=True, skin=skin) for seed in range(1000)]
+    hands = [prop for scene in wild for prop in scene.props]
+    assert len(hands) == pytest.approx(40, abs=18)
+    assert all(isinstance(hand, Hand) and hand.colour == (0.3, 0.2, 0.1) for hand in hands)
+    assert not any(draw_scene(habits, np.random.default_rng(seed)).props for seed in range(100))
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "eyes"), [(1040, 1392, 110.0), (1024, 768, 90.0), (48, 48, 14.0), (200, 90, 30)]
+)
+def test_a_face_lies_anywhere_in_a_frame_but_in_it(width: int, height: int, eyes: float, head: Head) -> None:
+    points = head.template[head.landmarks]
+    places = []
+    for seed in range(60):
+        framing = draw_framing(np.random.default_rng(seed), width, height, eyes)
+        scene = replace(still(), framing=framing)
+        camera = aim(scene, eye_centres(points))
+        seen = camera.crop(points, width)
+        centres = camera.crop(eye_centres(points), width)
+        assert np.hypot(*(centres[1] - centres[0])) == pytest.approx(eyes, rel=1e-4)
+        assert (centres > 0).all() and (centres < [width, height]).all()
+        if height > 4.5 * eyes:
+            assert (seen > 0).all() and (seen < [width, height]).all()
+        places.append(framing.middle)
+    if width > 4 * eyes:
+        assert np.ptp([x for x, _ in places]) > 0.5 * (width - 3 * eyes) / width
+
+
+def test_a_face_that_cannot_fit_is_refused() -> None:
+    with pytest.raises(InputError, match="200 x 100 pixels"):
+        draw_framing(np.random.default_rng(0), 200, 100, 60)
+    with pytest.raises(InputError, match="at most 50"):
+        draw_framing(np.random.default_rng(0), 200, 100, 0)

@@ -67,14 +67,11 @@ def beard_areas() -> tuple[Map, Map, Map]:
     _, x, z = _band(*_BEARD_BAND)
     side = np.abs(x)
     lips = np.exp(-(((side / 0.027) ** 2 + ((z - 0.0675) / 0.012) ** 2) ** 2))
-    top = (
-        0.081
-        - 0.35 * (0.03 - side) * (side < 0.03)
-        + 0.55 * np.maximum(side - 0.03, 0)
-        + 16 * np.maximum(side - 0.05, 0) ** 2
-    )
+    top = 0.081 - 0.35 * (0.03 - side) * (side < 0.03)
+    top += 0.55 * np.maximum(side - 0.03, 0) + 16 * np.maximum(side - 0.05, 0) ** 2
+    top = np.minimum(top, 0.112)
     cheeks = smoothstep((top - z) / 0.03 + 0.4) * smoothstep((side - 0.014) / 0.012 + (0.06 - z) / 0.01)
-    cheeks *= smoothstep((z - 0.012) / 0.025)
+    cheeks *= smoothstep((z - 0.012) / 0.025) * smoothstep((0.0755 - side) / 0.004)  # none on the ears
     upper = smoothstep((0.0895 - z) / 0.006) * smoothstep((z - 0.074 + 0.25 * side) / 0.005)
     upper = upper * smoothstep((0.032 - side) / 0.01) * (1 - 0.35 * np.exp(-((side / 0.003) ** 2)))
     beside = smoothstep((0.034 - side) / 0.006) * smoothstep((side - 0.024) / 0.004) * smoothstep((0.082 - z) / 0.01)

@@ -111,7 +111,8 @@ def _lips(rng: np.random.Generator, skin: Colour, male: float, tone: float) -> C
     """From bare to painted; dark skin has browner lips, which differ less from it."""
     bare = skin * (np.array([0.86, 0.53, 0.53]) + np.array([-0.06, 0.12, 0.1]) * tone) * rng.uniform(0.85, 1.1)
     if male < 0.5 and rng.random() < 0.4:
-        paint = linear(np.array([rng.uniform(0.45, 0.75), rng.uniform(0.1, 0.38), rng.uniform(0.16, 0.4)]))
+        blue = rng.uniform(0.16, 0.42)
+        paint = linear(np.array([rng.uniform(0.45, 0.75), blue * rng.uniform(0.5, 1.0), blue]))
         amount = rng.uniform(0.2, 0.7)
         return bare * (1 - amount) + paint * amount * (1 - 0.4 * tone)
     return bare

@@ -108,7 +108,7 @@ def _smooth_maximum(a: Map, b: Map, width: float) -> Map:
 def hair_of(head: Head, cut: Cut) -> Map:
     """(V,) metres inside the hair, as `identity.Person.hair`; negative off the skin."""
     inside = inside_hair(cut, *head.template.T)
-    return np.where(_scalp(head)[0] > 0, inside, -0.1).astype(np.float32)
+    return np.where(_scalp(head)[2], inside, -0.1).astype(np.float32)
 
 
 def give_volume(head: Head, cut: Cut, rest: Map, rng: np.random.Generator) -> Map:
@@ -120,7 +120,7 @@ def give_volume(head: Head, cut: Cut, rest: Map, rng: np.random.Generator) -> Ma
         rest: (V, 3) the bare face.
         rng: for the hair's unevenness.
     """
-    free, outwards = _scalp(head)
+    free, outwards, _ = _scalp(head)
     if cut.volume == 0:
         return rest
     x, y, z = head.template.T
@@ -133,7 +133,12 @@ def give_volume(head: Head, cut: Cut, rest: Map, rng: np.random.Generator) -> Ma
     uneven = 1 + 0.12 * (waves @ np.sin(np.stack([90 * x, 80 * y, 85 * z]) + phase[:, None]))
     out = rest + outwards * (free * inside * top * cut.volume * np.clip(uneven, 0.5, 1.5))[:, None].astype(np.float32)
     if cut.style == "covering":
-        low = free * inside * smoothstep((np.abs(x) - 0.045) / 0.02) * smoothstep((0.185 - z) / 0.04)
+        low = (
+            inside
+            * smoothstep((y + 0.056) / 0.016)
+            * smoothstep((np.abs(x) - 0.045) / 0.02)
+            * smoothstep((0.185 - z) / 0.04)
+        )
         out[:, 0] += low * (np.sign(x) * _curtain(y, z, cut.volume) - out[:, 0])
     return out
 
@@ -156,7 +161,7 @@ def paint_edge(rng: np.random.Generator, head: Head, cut: Cut, colour: Colour, t
     row, column = row[near], column[near]
     strands = noise(rng, 1.6, 14)[row, column]
     reach = np.float32(0.012 if cut.fringe else 0.008)
-    ragged = np.float32(0.0028) * strands + np.float32(0.002) * noise(rng, 8)[row, column]
+    ragged = np.clip(np.float32(0.0028) * strands + np.float32(0.002) * noise(rng, 8)[row, column], -0.006, 0.006)
     cover = smoothstep((inside[near] + np.float32(0.006) + ragged) / reach)
     cover *= np.float32(0.55 if cut.style == "shaved" else 0.92)
     shade = colour.astype(np.float32) * (1 + np.float32(0.18) * strands)[:, None]
@@ -165,8 +170,8 @@ def paint_edge(rng: np.random.Generator, head: Head, cut: Cut, colour: Colour, t
 
 
 @functools.lru_cache(maxsize=2)
-def _scalp(head: Head) -> tuple[Map, Map]:
-    """(V,) how freely hair may move a vertex, in [0, 1]; (V, 3) unit directions outwards."""
+def _scalp(head: Head) -> tuple[Map, Map, NDArray[np.bool_]]:
+    """(V,) how freely hair may move a vertex, in [0, 1]; (V, 3) unit directions outwards; (V,) which are skin."""
     skin = np.zeros(len(head.template), np.float32)
     skin[np.unique(head.faces[head.material == SKIN])] = 1
     fixed = head.template[head.landmarks]
@@ -175,7 +180,7 @@ def _scalp(head: Head) -> tuple[Map, Map]:
     outwards = head.template - centre
     outwards[:, 2] = np.where(outwards[:, 2] < 0, 0.2 * outwards[:, 2], outwards[:, 2])
     outwards /= np.linalg.norm(outwards, axis=1, keepdims=True)
-    return skin * smoothstep((near - _KEEP) / 0.012), outwards.astype(np.float32)
+    return skin * smoothstep((near - _KEEP) / 0.012), outwards.astype(np.float32), skin > 0
 
 
 @functools.lru_cache(maxsize=2)

@@ -19,6 +19,7 @@ _FINGERS = (
     (0.026, (0.028, 0.018, 0.015), 0.0072),
 )
 _CLEAR = 0.004  # metres between a hand and the face
+_BULGE = 0.1  # metres: no part of a face between its landmarks is rounder than that
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Hand:
             finger, fan = [knuckle], self.spread * (number - 1.5)
             for part in parts:
                 finger.append(finger[-1] + self.size * part * (way * np.cos(fan) + across * np.sin(fan)))
-            lines.append(([wrist + 0.55 * self.size * start * across, knuckle], 0.0125))
+            lines.append(([wrist + 0.55 * self.size * start * across, knuckle], 0.0142))
             lines.append((finger, radius))
         thumb = [wrist + self.size * (0.02 * way - 0.025 * across)]
         for part, bend in ((0.045, 0.9), (0.034, 0.55), (0.026, 0.35)):
@@ -82,12 +83,11 @@ class Hand:
         return chain(places, radius, self.colour, 0.05)
 
     def _skin(self, points: Points, x: float, z: float) -> float:
-        """y of the front of the face about a place, from the landmarks near it."""
-        away = np.hypot(points[:, 0] - x, points[:, 2] - z)
-        weight = np.exp(-(((away - away.min()) / 0.02) ** 2))
-        around = float((weight * points[:, 1]).sum() / weight.sum())
-        near = points[away < 0.022, 1]
-        return min(around, float(near.min())) if len(near) else around
+        """y that the face at a place does not reach: paraboloids about all landmarks, and about the forehead."""
+        forehead = points[17:27] + np.array([0, 0.002, 0.025])
+        known = np.concatenate([points, forehead])
+        away = (known[:, 0] - x) ** 2 + (known[:, 2] - z) ** 2
+        return float((known[:, 1] + away / (2 * _BULGE)).min())
 
     def _arm(self, wrist: Rows, way: NDArray[np.float64]) -> Solids:
         """The forearm, which leads down and away from the face."""

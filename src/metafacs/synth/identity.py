@@ -93,7 +93,7 @@ def spread_demographics(seed: int, number: int, male: bool | None = None) -> Dem
     sex, age, tone, share = (start + (number + 1) * _STEPS) % 1
     masculine = sex >= 0.5 if male is None else male
     return Demographics(
-        male=float(0.7 + 0.3 * share if masculine else 0.3 * share),
+        male=float(0.78 + 0.22 * share if masculine else 0.22 * share),
         age=float(YOUNGEST + (OLDEST - YOUNGEST) * age),
         tone=float(tone),
     )

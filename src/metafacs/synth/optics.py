@@ -70,16 +70,16 @@ def draw_sensor(rng: np.random.Generator, distance: float, wild: bool = False) -
         wild: whether the pictures are taken anywhere.
     """
     if not wild:
-        pixels = eye_pixels(distance, 50, 36, 1040)
+        pixels = eye_pixels(distance, 70, 36, 1040)
         shake = abs(rng.normal(0, 0.0015))
         return seen_by(pixels, rng.uniform(0.5, 0.9), shake, rng.uniform(0.004, 0.012), int(rng.integers(88, 96)))
     focal = float(np.exp(rng.normal(np.log(35 * max(distance, 0.7)), 0.35)))  # far away with a longer lens
     width = int(np.exp(rng.uniform(np.log(450), np.log(2400))))
-    pixels = max(eye_pixels(distance, focal, 36, width), 16.0)
+    pixels = max(eye_pixels(distance, focal, 36, width), 20.0)
     return seen_by(
         pixels,
         softness=rng.uniform(0.5, 1.1),
         shake=abs(rng.normal(0, 0.0025)),
-        grain=float(np.clip(rng.lognormal(np.log(0.015), 0.6), 0.003, 0.07)),
+        grain=float(np.clip(rng.lognormal(np.log(0.015), 0.6), 0.003, 0.045)),
         quality=int(np.clip(rng.normal(84, 9), 50, 95)),
     )

@@ -23,17 +23,19 @@ AGEING = {
 }
 """How much each local change grows from 20 to 80 years, without its side."""
 MASCULINE = {
-    "chin-bones-incr": 0.12,
-    "chin-width-incr": 0.1,
-    "eyebrows-trans-up": -0.1,
-    "eyebrows-trans-forward": 0.12,
-    "eyebrows-angle-up": -0.08,
-    "mouth-upperlip-volume-incr": -0.14,
-    "mouth-lowerlip-volume-incr": -0.14,
-    "eye-scale-incr": -0.12,
-    "nose-scale-vert-incr": 0.08,
-    "nose-scale-horiz-incr": 0.06,
-    "cheek-volume-incr": -0.1,
+    "chin-bones-incr": 0.18,
+    "chin-width-incr": 0.15,
+    "eyebrows-trans-up": -0.15,
+    "eyebrows-trans-forward": 0.18,
+    "eyebrows-angle-up": -0.12,
+    "mouth-upperlip-volume-incr": -0.2,
+    "mouth-upperlip-height-incr": -0.2,
+    "mouth-lowerlip-volume-incr": -0.2,
+    "mouth-lowerlip-height-incr": -0.2,
+    "eye-scale-incr": -0.18,
+    "nose-scale-vert-incr": 0.12,
+    "nose-scale-horiz-incr": 0.09,
+    "cheek-volume-incr": -0.15,
 }
 """How much more each is in the most masculine face, and less in the most feminine, than in between."""
 CENTRED = ("head-trans-out", "mouth-trans-out", "nose-trans-out")

@@ -119,7 +119,7 @@ def draw_relief(rng: np.random.Generator, years: float) -> Map:
     Pores and unevenness, coarser with age; bags under the eyes; and the wrinkles that stay.
     """
     old = float(np.clip((years - 25) / 55, 0, 1))
-    fine, coarse = rng.uniform(0.02, 0.05) + 0.05 * old, rng.uniform(0.01, 0.03) + 0.05 * old
+    fine, coarse = rng.uniform(0.015, 0.035) + 0.03 * old, rng.uniform(0.003, 0.01) + 0.018 * old
     relief = np.multiply(relief_noise(rng, 2.5), np.float32(fine))
     scratch = _scratch()
     relief += np.multiply(relief_noise(rng, 8), np.float32(coarse), out=scratch)

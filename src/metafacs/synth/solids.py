@@ -108,8 +108,8 @@ class Glasses:
         half_width, half_height, square = LENSES[self.style]
         # Before the corneas as an optician would have it, and clear of the brows and of the bridge of the nose.
         front = min(float(points[36:48, 1].min()) - 0.016, float(points[19:25, 1].min()) - 0.0045)
-        front = min(front, float(points[27, 1]) - 0.005)
-        half_width = min(half_width, (eyes[1][0] - eyes[0][0]) / 2 - 0.0065)
+        front = min(front, float(points[27, 1]) - 0.005, float(points[28, 1]) - 0.002)
+        half_width = min(half_width, (eyes[1][0] - eyes[0][0]) / 2 - 0.0085)
         tall = float(points[[37, 38, 43, 44], 2].mean() - points[[40, 41, 46, 47], 2].mean())
         level = float((eyes[0][2] + eyes[1][2]) / 2) - 0.25 * tall
         parts, inner, outer = [], [], []
@@ -137,7 +137,7 @@ class Glasses:
     def _rim(self, half_width: float, half_height: float, square: float) -> NDArray[np.float64]:
         """(k, 2) points around a lens, outwards and up from its centre."""
         if self.style == "half":
-            angle = np.linspace(-0.15, np.pi + 0.15, _RIM + 1)
+            angle = np.linspace(0.0, np.pi, _RIM + 1)
         else:
             angle = np.arange(_RIM) / _RIM * 2 * np.pi + 0.3
         c, s = np.cos(angle), np.sin(angle)
@@ -170,11 +170,11 @@ class Shoulders:
         neck = chain(np.array([[0, -0.022, 0.03], [0, 0.005, -0.09]]) + lower, 0.046, self.skin, 0.03)
         parts = [neck]
         for side in (-1, 1):
-            slope = [[side * 0.03, 0.02, -0.045], [side * 0.1, 0.03, -0.085], [side * self.width, 0.03, -0.13]]
+            slope = [[side * 0.03, 0.015, -0.02], [side * 0.1, 0.025, -0.055], [side * self.width, 0.03, -0.1]]
             parts.append(chain(np.array(slope) + lower, [0.042, 0.05], self.colour, 0.0))
-            arm = [[side * self.width, 0.03, -0.13], [side * (self.width + 0.04), 0.04, -0.45]]
+            arm = [[side * self.width, 0.03, -0.1], [side * (self.width + 0.04), 0.04, -0.45]]
             parts.append(chain(np.array(arm) + lower, 0.06, self.colour, 0.0))
-        for height, wide, thick in ((-0.16, 0.1, 0.085), (-0.28, 0.1, 0.11), (-0.42, 0.09, 0.12)):
+        for height, wide, thick in ((-0.135, 0.1, 0.085), (-0.27, 0.1, 0.11), (-0.42, 0.09, 0.12)):
             row = np.array([[-wide, 0.03, height], [wide, 0.03, height]])
             parts.append(chain(row + lower, thick, self.colour, 0.0))
         return join(parts)
@@ -198,7 +198,7 @@ def draw_glasses(rng: np.random.Generator) -> Glasses:
         colour=triple(linear(FRAMES[int(rng.integers(len(FRAMES)))]) * rng.uniform(0.7, 1.1)),
         style=str(rng.choice(list(LENSES))),
         thickness=float(rng.uniform(0.0013, 0.0022) if plastic else rng.uniform(0.0007, 0.0011)),
-        gloss=float(rng.uniform(0.1, 0.4) if plastic else rng.uniform(0.5, 0.9)),
+        gloss=float(rng.uniform(0.1, 0.4) if plastic else rng.uniform(0.3, 0.6)),
     )
 
 
