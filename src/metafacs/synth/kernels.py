@@ -1,4 +1,4 @@
-"""What the drawing kernels share: the structs they are given, look-ups, and the depth keys; importing them needs `warp`.
+"""What the drawing kernels share: the structs they are given, look-ups and depth keys; importing them needs `warp`.
 
 A depth key is one integer for what is nearest at a sample: its depth in front, and its number behind, so that the
 least key is the nearest thing, and among equally near things the one with the lowest number.
@@ -7,7 +7,7 @@ least key is the nearest thing, and among equally near things the one with the l
 # What follows is Python in looks only: warp compiles it. Its types are none to mypy, and a variable that changes inside
 # a loop or a branch has to start as `float(0.0)`, or warp takes it for a constant.
 # mypy: ignore-errors
-# ruff: noqa: UP018
+# ruff: noqa: UP018, RUF046
 
 import warp as wp
 

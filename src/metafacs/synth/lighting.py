@@ -11,6 +11,7 @@ wp.set_module_options({"enable_backward": False})
 
 LEAK = wp.constant(0.03)  # light that reaches into a shadow
 FAR = wp.constant(0.03)  # metres between a surface and what shadows it, at which a shadow is softest
+GRAZE = wp.constant(0.004)  # metres
 
 
 @wp.struct
@@ -50,7 +51,9 @@ def behind(shadows: wp.array3d(dtype=wp.int64), lamp: int, i: int, j: int, depth
 
 
 @wp.func
-def lit(shadows: wp.array3d(dtype=wp.int64), number: int, lamp: Lamp, fit: wp.vec3, point: wp.vec3, n: wp.vec3) -> float:
+def lit(
+    shadows: wp.array3d(dtype=wp.int64), number: int, lamp: Lamp, fit: wp.vec3, point: wp.vec3, n: wp.vec3
+) -> float:
     """Share of a lamp's light that reaches a point, in [0, 1].
 
     Looks first for what is in the way; its distance then says how wide the edge of its shadow is. The depth of the
@@ -105,7 +108,7 @@ def glint(n: wp.vec3, half: wp.vec3, matter: Matter, lamp: Lamp) -> float:
     if matter.gloss > 0.0 and cosine > 0.5:
         shine = matter.gloss * wp.pow(cosine, matter.power)
     if matter.wet > 0.0:
-        size = 0.04 + 0.25 * lamp.softness
+        size = 0.03 + 0.17 * lamp.softness
         shine += matter.wet * ramp(1.0 - 0.5 * size * size * 1.6, 1.0 - 0.5 * size * size * 0.4, cosine)
     return shine
 
@@ -128,19 +131,18 @@ def shine_on(
     dome = 0.5 + 0.5 * wp.dot(n, view.up)
     diffuse = (view.sky * dome + view.ground * (1.0 - dome)) * matter.open
     gloss = view.sky * (wp.pow(1.0 - wp.max(-wp.dot(n, ray), 0.0), 4.0) * 0.1 * matter.open)
-    off = point + smooth * matter.lift
     for k in range(view.lights):
         number = view.lamps + k
         lamp = batch.lamps[number]
         cosine = wp.dot(smooth, lamp.direction)
         if cosine > -0.25:
-            share = float(1.0)
-            facing = ramp(-0.05, 0.2, cosine)  # at the edge of its own shadow a surface is left to `wrapped`
-            if facing > 0.0:
-                share = 1.0 + facing * (lit(batch.shadows, number, lamp, batch.fits[number], off, smooth) - 1.0)
+            # Where the lamp grazes the surface, from further off it: the edge of a surface's own shadow is for
+            # `wrapped` to draw, and the map too coarse.
+            off = point + smooth * (matter.lift + GRAZE * (1.0 - ramp(0.0, 0.3, cosine)))
+            share = lit(batch.shadows, number, lamp, batch.fits[number], off, smooth)
             # In the edge of a shadow, light comes through the skin: red first.
             bleed = share * (1.0 - share) * matter.wrap[0]
-            soft = wp.vec3(share + 1.5 * bleed, share + 0.2 * bleed, share)
+            soft = wp.vec3(share + 0.8 * bleed, share + 0.1 * bleed, share)
             soft = soft * (1.0 - LEAK) + wp.vec3(LEAK, LEAK, LEAK)
             light = wp.cw_mul(wrapped(wp.dot(n, lamp.direction), matter.wrap), soft)
             diffuse += wp.cw_mul(lamp.colour, light)

@@ -19,7 +19,7 @@ from metafacs.synth.sensor import record
 from metafacs.synth.solids import Solids, join
 from metafacs.synth.wrinkles import wrinkle_weights
 
-BATCH = 16
+BATCH = 8
 """How many images are drawn at once, at most."""
 MOST_RAYS = 8
 """Most samples across a pixel."""

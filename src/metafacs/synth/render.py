@@ -15,8 +15,8 @@ from metafacs.synth.solids import Solids
 from metafacs.synth.texture import TEXTURE, TEXTURE_SPAN
 from metafacs.synth.wrinkles import wrinkle_maps
 
-SHADOWS = 256
-"""Side of the shadow maps, in texels; one is about a millimetre of the face."""
+SHADOWS = (192, 512)
+"""Least and most side of the shadow maps, in texels; 256 make a texel about a millimetre of the face."""
 MOST_SOLIDS = 64
 """How many capsules an image may hold."""
 
@@ -24,6 +24,7 @@ _LEVELS = 4  # sizes of the skin texture, each half of the one before
 _OPENNESS_RAYS = 48
 _BRIGHTNESS = 0.3  # linear light of a well exposed face
 _ADAPTATION = 0.35  # 0: a camera that never adapts, 1: every face comes out equally bright
+_VEIL = 0.2  # how much darker the whites of the eyes of dark faces are drawn
 _GAMMA = np.float32(1 / 2.2)
 
 Frame = tuple[int, int]
@@ -87,7 +88,8 @@ class Renderer:
         capsules = _capsule_rows(solids)
         batch.capsules = self._structs(self.kernels.Capsule, capsules or [{"image": 0}])
         self._find_visible(batch, len(capsules), (frame[0] * rays, frame[1] * rays))
-        self._find_shadows(batch, len(capsules))
+        lights = max(len(scene.habits.lights) for scene, _ in views)
+        self._find_shadows(batch, (len(capsules), lights), int(np.clip(frame[1], *SHADOWS)))
         out = self._buffer("out", (count, *frame), wp.vec3)
         self._launch(self.shading.draw, (count, *frame), [self._surface, batch, rays], out)
         return np.array(out.numpy())
@@ -107,11 +109,13 @@ class Renderer:
         """The batch as the kernels take it, as far as nothing has to be computed."""
         wp, kernels = self.warp, self.kernels
         batch = kernels.Batch()
-        rows, lamps, papers = [], [], []
+        rows: list[dict[str, Any]] = []
+        lamps: list[dict[str, Any]] = []
+        papers: list[NDArray[np.float32]] = []
         for image, (who, (scene, camera)) in enumerate(zip(person_of, views, strict=True)):
             row = _view(scene, camera, frame[1], rays)
             paper = scene.habits.backdrop
-            place = (sum(map(len, papers)), *paper.shape[:2])
+            place = (sum(len(before) for before in papers), *paper.shape[:2])
             own = {"person": who, "lamps": len(lamps), "backdrop": place, "gain": exposure(scene, persons[who])}
             rows.append(row | own)
             lamps += _lamps(image, scene, camera)
@@ -138,8 +142,8 @@ class Renderer:
             given = [batch.views, batch.capsules, faces]
             self._launch(self.visibility.rasterise_capsules, (capsules, samples[0]), given, batch.keys)
 
-    def _find_shadows(self, batch: Any, capsules: int) -> None:
-        """Fills `shadows` and `fits` of a batch."""
+    def _find_shadows(self, batch: Any, capsules: tuple[int, int], side: int) -> None:
+        """Fills `shadows` and `fits` of a batch; `capsules`: how many, and most lamps that one can have."""
         wp, visibility = self.warp, self.visibility
         lamps, many, (height, width) = len(batch.lamps), batch.vertices.shape[1], batch.keys.shape[1:]
         bounds = self._buffer("bounds", (lamps, 4), wp.float32)
@@ -147,16 +151,16 @@ class Renderer:
         seen = [batch.views, batch.lamps, batch.vertices, batch.normals, batch.places, float(width), float(height)]
         self._launch(visibility.span, (lamps, many), seen, bounds)
         batch.fits = self._buffer("fits", (lamps,), wp.vec3)
-        self._launch(visibility.fit, (lamps,), [bounds, SHADOWS], batch.fits)
+        self._launch(visibility.fit, (lamps,), [bounds, side], batch.fits)
         places = self._buffer("thrown", (lamps, many), wp.vec3)
         self._launch(visibility.throw, (lamps, many), [batch.lamps, batch.fits, batch.vertices], places)
-        batch.shadows = self._buffer("shadows", (lamps, SHADOWS, SHADOWS), wp.int64)
+        batch.shadows = self._buffer("shadows", (lamps, side, side), wp.int64)
         batch.shadows.fill_(self.kernels.EMPTY)
         faces = len(self.head.faces)
         self._launch(visibility.rasterise, (lamps, faces), [places, self._surface.index, 0], batch.shadows)
-        if capsules:
+        if capsules[0]:
             given = [batch.views, batch.lamps, batch.fits, batch.capsules, faces]
-            self._launch(visibility.shade_capsules, (capsules, 3, SHADOWS), given, batch.shadows)
+            self._launch(visibility.shade_capsules, (*capsules, side), given, batch.shadows)
 
     def _relief(self, person_of: Sequence[int], persons: Sequence[Person], wrinkles: NDArray[np.float32]) -> Any:
         """(n, pyramid) the relief of the persons at rest with the wrinkles of the images."""
@@ -173,7 +177,8 @@ class Renderer:
         total = sum((TEXTURE >> level) ** 2 for level in range(_LEVELS))
         pyramid = self._buffer(name, (len(images), total), self.warp.vec3)
         for number, image in enumerate(images):
-            flat = self.warp.array(image.reshape(-1, 3), dtype=self.warp.vec3, device="cpu", copy=False)
+            rows = np.ascontiguousarray(image, np.float32).reshape(-1, 3)
+            flat = self.warp.array(rows, dtype=self.warp.vec3, device="cpu", copy=False)
             self.warp.copy(pyramid, flat, dest_offset=number * total, count=len(flat))
         return self._build(pyramid) if build else pyramid
 
@@ -300,6 +305,8 @@ def _axes(direction: Vector, camera: Camera) -> tuple[Vector, Vector]:
 
 def _look(person: Person) -> dict[str, Any]:
     colours = {name: value for name, value in person.colours.items() if name != "skin"}
+    # The exposure that a dark face gets would make the whites of its eyes glow.
+    colours["sclera"] = colours["sclera"] * np.clip(person.colours["skin"].mean() / _BRIGHTNESS, 0, 1) ** _VEIL
     return {**colours, "pupil": person.pupil, "gloss": person.gloss, "lash": person.lash}
 
 

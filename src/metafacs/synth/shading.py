@@ -1,7 +1,7 @@
 """Kernels that colour what is seen: one light computation for each pixel and surface in it."""
 
 # mypy: ignore-errors
-# ruff: noqa: UP018
+# ruff: noqa: UP018, SIM109
 
 import warp as wp
 
@@ -16,7 +16,6 @@ from metafacs.synth.kernels import (
     TEETH,
     TONGUE,
     Batch,
-    Capsule,
     Look,
     Surface,
     View,
@@ -79,14 +78,14 @@ def seclusion(keys: wp.array3d(dtype=wp.int64), image: int, i: int, j: int, zoom
     for k in range(8):
         angle = (float(k) + 0.5) * 0.785398
         right, below = wp.cos(angle), wp.sin(angle)
-        weight = 1.0 - 0.6 * below
+        weight = 1.0 - 0.75 * below
         for step in range(1, 4):
             radius = reach * float(step) / 3.0 * zoom / depth
             row = wp.clamp(i + int(wp.round(below * radius)), 0, keys.shape[1] - 1)
             column = wp.clamp(j + int(wp.round(right * radius)), 0, keys.shape[2] - 1)
             height = depth - depth_of(keys[image, row, column])
             weights += weight
-            hidden += weight * ramp(0.0, 0.25 * reach, height - 0.0002)
+            hidden += weight * ramp(0.0, 0.15 * reach, height - 0.0001)
     return hidden / weights
 
 
@@ -102,9 +101,9 @@ def eyeball(ball: wp.vec3, look: Look) -> wp.vec3:
     iris = look.iris * fibres * (1.0 - ramp(0.24, 0.37, radius)) + look.iris_rim * ramp(0.24, 0.37, radius)
     pupil = ramp(look.pupil - 0.02, look.pupil + 0.02, radius)
     inner = iris * pupil + wp.vec3(0.01, 0.01, 0.012) * (1.0 - pupil)
-    outside = look.sclera * (0.85 - 0.35 * ramp(0.5, 1.0, radius))
+    outside = look.sclera * (0.76 - 0.32 * ramp(0.5, 1.0, radius))
     pink = 1.0 - 0.18 * ramp(0.45, 0.85, radius)
-    outside = wp.cw_mul(outside, wp.vec3(1.0, pink, pink))
+    outside = wp.cw_mul(outside, wp.vec3(1.0, pink, 0.97 * pink))
     white = ramp(0.35, 0.41, radius)
     return inner * (1.0 - white) + outside * white
 
@@ -130,7 +129,7 @@ def paint_skin(
     matter.albedo = skin * (1.0 - lips) + look.lips * lips
     matter.gloss = 0.6 * look.gloss * (1.0 + lips)
     matter.power = 20.0 + 25.0 * lips
-    matter.wrap = wp.vec3(0.25, 0.12, 0.07)
+    matter.wrap = wp.vec3(0.2, 0.12, 0.08)
     matter.lift = 0.0012
     if material == SOCKET:
         matter.albedo = look.lid
@@ -170,33 +169,38 @@ def inner_matter(
     """What is in the eyes and in the mouth, as secluded as `seclusion` says."""
     if material == EYE:
         matter = plain(eyeball(spread(surface.ball, corners, w), look), 0.15, 1.0, 0.0)
-        matter.wet = 0.7 * (1.0 - hidden)
-        shade = 1.0 - 0.85 * hidden
+        matter.wet = 0.9 * (1.0 - hidden)
+        shade = 1.0 - 0.9 * hidden
         matter.albedo = matter.albedo * shade
         matter.open = shade
         return matter
     if material == TEETH:
-        enamel = wp.vec3(0.62, 0.56, 0.46) * (1.0 - paint[2]) + wp.vec3(0.42, 0.14, 0.14) * paint[2]
-        matter = plain(enamel, 0.3, 60.0, 0.15 * (1.0 - hidden))
+        # What light comes from inside the mouth is red.
+        enamel = wp.vec3(0.72, 0.64 - 0.12 * hidden, 0.52 - 0.14 * hidden)
+        gums = wp.vec3(0.42, 0.14, 0.14)
+        matter = plain(enamel * (1.0 - paint[2]) + gums * paint[2], 0.3, 60.0, 0.15 * (1.0 - hidden))
     elif material == TONGUE:
         matter = plain(wp.vec3(0.45, 0.14, 0.13), 0.2, 18.0, 0.08 * (1.0 - hidden))
     else:
         matter = plain(wp.vec3(0.25, 0.05, 0.045) * (1.0 - paint[0]) + look.lips * paint[0], 0.1, 18.0, 0.03)
     matter.open = 1.0 - hidden
-    matter.albedo = matter.albedo * (1.0 - 0.6 * hidden)
+    matter.albedo = matter.albedo * (1.0 - 0.5 * hidden)
     return matter
 
 
 @wp.func
-def shade_solid(batch: Batch, view: View, number: int, x: float, y: float, depth: float) -> wp.vec3:
-    """Colour of a capsule at (x, y) in samples."""
+def shade_solid(batch: Batch, view: View, number: int, x: float, y: float, depth: float, pixel: float) -> wp.vec3:
+    """Colour of a capsule at (x, y) in samples; `pixel` is the size of a pixel at a depth of one metre, in metres."""
     capsule = batch.capsules[number]
     step = view.corner + view.across * x + view.down * y
     point = view.origin + step * depth
     axis = capsule.end - capsule.start
     share = wp.clamp(wp.dot(point - capsule.start, axis) / wp.max(wp.dot(axis, axis), 1e-12), 0.0, 1.0)
     n = wp.normalize(point - capsule.start - axis * share)
-    matter = plain(capsule.colour, 0.15, 40.0, capsule.gloss)
+    # On what is thin as a pixel a highlight is smaller than a pixel: it is spread, or it would sparkle.
+    size = pixel * depth / capsule.radius
+    blunt = 1.0 + 20.0 * size * size
+    matter = plain(capsule.colour, 0.15, 40.0 / blunt, capsule.gloss / wp.sqrt(blunt))
     matter.open = 0.85
     return shine_on(batch, view, matter, point, n, n, wp.normalize(step))
 
@@ -296,11 +300,12 @@ def draw(surface: Surface, batch: Batch, rays: int, out: wp.array3d(dtype=wp.vec
                 total += backdrop(batch, view.backdrop, u, v) * count
             elif kind == SOLID:
                 number = number_of(key) - surface.material.shape[0]
-                total += shade_solid(batch, view, number, x, y, depth_of(key)) * count
+                pixel = float(rays) / wp.length(view.turn)
+                total += shade_solid(batch, view, number, x, y, depth_of(key), pixel) * count
             else:
                 hidden = float(0.0)
                 if kind != SKIN:
-                    reach = wp.where(kind == EYE, 0.004, 0.012)
+                    reach = wp.where(kind == EYE, 0.006, 0.01)
                     hidden = seclusion(
                         batch.keys, image, top + first / rays, left + first % rays, wp.length(view.turn), reach
                     )
