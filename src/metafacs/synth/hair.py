@@ -130,7 +130,9 @@ def give_volume(head: Head, cut: Cut, rest: Map, rng: np.random.Generator) -> Ma
         top = np.maximum(top, 0.9)
     waves = rng.normal(0, 1, 3) * cut.curl
     phase = rng.uniform(0, 6, 3)
-    uneven = 1 + 0.12 * (waves @ np.sin(np.stack([90 * x, 80 * y, 85 * z]) + phase[:, None]))
+    uneven = 1 + 0.12 * sum(
+        waves[k] * np.sin(pace * axis + phase[k]) for k, (pace, axis) in enumerate(((90, x), (80, y), (85, z)))
+    )
     out = rest + outwards * (free * inside * top * cut.volume * np.clip(uneven, 0.5, 1.5))[:, None].astype(np.float32)
     if cut.style == "covering":
         low = (

@@ -67,8 +67,10 @@ def rest_vertices(model: Any, phenotype: Mapping[str, float], local: Mapping[str
             f"and {len(basis.local)} local changes, listed in its local_change_labels"
         )
     shares = phenotype_shares({name: phenotype.get(name, 0.5) for name in basis.labels})
-    weights = np.where(basis.factors, shares, 1).prod(axis=1, dtype=np.float32) @ basis.mix
-    out = basis.average + weights @ basis.phenotypes
+    parts = np.where(basis.factors, shares, 1).prod(axis=1, dtype=np.float32)
+    # No matrix products: those round differently with another number of threads.
+    weights = np.einsum("p,pb->b", parts, basis.mix)
+    out = basis.average + np.einsum("b,bv->v", weights, basis.phenotypes)
     for name, value in local.items():
         places, offsets = basis.local[name][int(value < 0)]
         out[places] += np.float32(abs(value)) * offsets

@@ -17,7 +17,18 @@ _BLOOD = (-0.06, -0.55, -0.5)
 """What blood near the surface does to the logarithm of the colour (red, green, blue); `_MELANIN` likewise."""
 _MELANIN = (-0.5, -0.75, -0.95)
 
-RESTING = {"forehead": 1.0, "crow": 1.0, "nasolabial": 1.0, "glabella": 0.7, "eye": 0.8, "mouth": 0.5, "lip": 0.4}
+RESTING = {
+    "forehead": 1.0,
+    "crow": 1.0,
+    "nasolabial": 1.0,
+    "glabella": 0.7,
+    "undereye": 0.8,
+    "marionette": 0.7,
+    "lips": 0.4,
+    "oblique": 0.05,
+    "dimple": 0.05,
+    "stretch": 0.05,
+}
 """How readily the wrinkles whose names hold these words stay in an old face at rest; the others do so 0.15."""
 
 
@@ -169,7 +180,7 @@ def _patches() -> list[tuple[tuple[slice, slice], Map]]:
 
 def resting_wrinkles(rng: np.random.Generator, years: float, patterns: tuple[str, ...] = PATTERNS) -> Map:
     """(K,) how deep each wrinkle pattern is in the face at rest: none in the young, up to about 0.5 in the old."""
-    depth = 0.4 * smoothstep(np.array((years - 22) / 62)) * rng.lognormal(0, 0.3)
+    depth = 0.34 * smoothstep(np.array((years - 22) / 62)) * rng.lognormal(0, 0.3)
     return _spread(rng, patterns, 0.35) * np.array([depth * _readiness(name) for name in patterns], np.float32)
 
 
