@@ -50,7 +50,9 @@ def behind(shadows: wp.array3d(dtype=wp.int64), lamp: int, i: int, j: int, depth
 
 
 @wp.func
-def lit(shadows: wp.array3d(dtype=wp.int64), number: int, lamp: Lamp, fit: wp.vec3, point: wp.vec3, n: wp.vec3) -> float:
+def lit(
+    shadows: wp.array3d(dtype=wp.int64), number: int, lamp: Lamp, fit: wp.vec3, point: wp.vec3, n: wp.vec3
+) -> float:
     """Share of a lamp's light that reaches a point, in [0, 1].
 
     Looks first for what is in the way; its distance then says how wide the edge of its shadow is. The depth of the

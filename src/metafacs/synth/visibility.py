@@ -39,9 +39,7 @@ def smooth_normals(
 
 
 @wp.kernel
-def project(
-    views: wp.array(dtype=View), vertices: wp.array2d(dtype=wp.vec3), out: wp.array2d(dtype=wp.vec3)
-) -> None:
+def project(views: wp.array(dtype=View), vertices: wp.array2d(dtype=wp.vec3), out: wp.array2d(dtype=wp.vec3)) -> None:
     """Where each vertex is seen: samples right and down, and 1 / depth, which is -1 behind the camera."""
     image, v = wp.tid()
     view = views[image]
@@ -107,7 +105,10 @@ def throw(
 
 @wp.kernel
 def rasterise(
-    places: wp.array2d(dtype=wp.vec3), index: wp.array(dtype=wp.vec3i), perspective: int, keys: wp.array3d(dtype=wp.int64)
+    places: wp.array2d(dtype=wp.vec3),
+    index: wp.array(dtype=wp.vec3i),
+    perspective: int,
+    keys: wp.array3d(dtype=wp.int64),
 ) -> None:
     """Draws each triangle that is seen from its front into an image of depth keys.
 

@@ -38,7 +38,7 @@ def write_images(root: Path, part: int, plan: FePlan, seed: int, width: int, ray
         aligned = f"basic/Image/aligned/{portrait.row['subject']}_aligned.jpg"
         (root / aligned).write_bytes(encoded)
         rows.append({**portrait.row, "path": aligned, "landmarks": marks})
-        rng = np.random.default_rng([seed, 2, portrait.number, 0, _FRAMING])
+        rng = np.random.default_rng([*portrait.place, 0, _FRAMING])
         across, down = SHAPES[rng.integers(len(SHAPES))]
         height = width * down // across
         framing = draw_framing(rng, width, height, float(rng.uniform(*EYES)) * width)
