@@ -11,6 +11,7 @@ from metafacs.commands import demo
 from metafacs.commands.jobs import Job, run_jobs
 from metafacs.errors import InputError
 from metafacs.evaluation.predictions import read_predictions
+from metafacs.synth import rendering
 from tests.builders import make_prepared
 from tests.toy_runs import flags, metafacs
 
@@ -88,7 +89,7 @@ def test_sample_weights_of_both_streams(place: Path) -> None:
     assert set(weights["stream"]) == {"primary", "auxiliary"}
     assert weights.groupby("stream")["weight"].mean().sum() == pytest.approx(1)
     faces = weights[weights["stream"] == "auxiliary"]
-    assert set(faces["cause"]) <= {"clear", "weak", "blend", "unreadable"} and faces["consistency"].notna().all()
+    assert set(faces["cause"]) <= {"clear", "unreadable"} and faces["consistency"].notna().all()
 
 
 def test_a_failing_job_is_named_with_its_log(tmp_path: Path) -> None:
@@ -98,9 +99,8 @@ def test_a_failing_job_is_named_with_its_log(tmp_path: Path) -> None:
 
 
 def test_demo_from_nothing_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    monkeypatch.setattr(demo, "FACES", {"size": 40, "seed": 0})
-    monkeypatch.setattr(demo, "AU_FACES", {"subjects": 3, "frames": 30})
-    monkeypatch.setattr(demo, "FE_FACES", {"images": 24})
+    monkeypatch.setattr(rendering, "PAIRS", {"small": ({"subjects": 3, "frames": 30}, {"images": 24})})
+    monkeypatch.setattr(rendering, "SIZES", {"small": 40})
     monkeypatch.setattr(demo, "STEPS", 4)
     small = {"data.resize": 36, "data.side": 32, "data.reserve_minimum": 12, "loop.steps": 4, "loop.log_every": 1}
     batches = {"data.batch_primary": 8, "data.batch_auxiliary": 8, "data.batch_meta": 8}

@@ -18,7 +18,7 @@ from metafacs.synth.identity import draw_person, spread_demographics
 from metafacs.synth.model import Announce
 from metafacs.synth.parts import LICENCE, RENDERING, Progress, Row, check_settings, write_dataset
 from metafacs.synth.photo import Shot, encode, take
-from metafacs.synth.plans import FePlan, divide, plan_settings
+from metafacs.synth.plans import FePlan, divide, plan_settings, seeds
 from metafacs.synth.recording import FACTS, level_facts, shot_facts
 from metafacs.synth.rig import RIG_AUS
 from metafacs.synth.scene import crop_recipe, draw_habits, draw_scene
@@ -31,7 +31,9 @@ FE_TRUTHS = (
 )
 CLEAR = "clear"
 
-_FE = 2
+Place = tuple[int, int, int]
+"""What `seeds` gives, and the number of an image."""
+
 _PLAN, _EMOTION, _PERSON, _SCENE = range(1, 5)
 
 
@@ -104,12 +106,12 @@ class Portrait:
     """One picture of an expression dataset.
 
     Attributes:
-        number: of the image, from 0.
+        place: of the image among all that are made; its last number counts the images, from 0.
         shot: the picture to take, as an aligned crop.
         row: its columns but for `image` and `landmarks`.
     """
 
-    number: int
+    place: Place
     shot: Shot
     row: Row
 
@@ -119,7 +121,7 @@ def portraits(part: int, plan: FePlan, seed: int) -> Iterator[Portrait]:
     panel, wanted = draw_panel(seed), assign(plan, seed)
     shares = meant_shares(plan)
     for number in range(part * PART, min((part + 1) * PART, plan.images)):
-        yield _portrait(number, wanted[number], panel, shares, seed)
+        yield _portrait((*seeds(plan, seed), number), wanted[number], panel, shares)
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ def assign(plan: FePlan, seed: int) -> list[Wanted]:
     out, cause = [], _causes(plan, seed)
     for number, (fold, counts) in enumerate(plan.counts.items()):
         names = [name for name in EXPRESSIONS for _ in range(counts.get(name, 0))]
-        order = np.random.default_rng([seed, _FE, number, 0, _PLAN]).permutation(len(names))
+        order = np.random.default_rng([*seeds(plan, seed), number, 0, _PLAN]).permutation(len(names))
         out += [(f"{fold}_{place + 1:05d}", fold, names[k]) for place, k in enumerate(order)]
     return [Wanted(*given, why) for given, why in zip(out, cause, strict=True)]
 
@@ -147,7 +149,7 @@ def _causes(plan: FePlan, seed: int) -> list[str]:
     shares[CLEAR] = max(1 - sum(plan.causes.values()), 0.0)
     counts = divide(plan.images, list(shares.values()))
     causes = [cause for cause, count in zip(shares, counts, strict=True) for _ in range(count)]
-    order = np.random.default_rng([seed, _FE, len(plan.counts), 1, _PLAN]).permutation(len(causes))
+    order = np.random.default_rng([*seeds(plan, seed), 0, 1, _PLAN]).permutation(len(causes))
     return [causes[k] for k in order]
 
 
@@ -157,19 +159,20 @@ def meant_shares(plan: FePlan) -> list[float]:
     return [count / sum(counts) for count in counts]
 
 
-def _portrait(number: int, wanted: Wanted, panel: Panel, shares: Sequence[float], seed: int) -> Portrait:
-    emotion, votes = draw_labelled(_rng(seed, number, _EMOTION), panel, wanted.expression, wanted.cause, shares)
-    shot, acting = _pose(emotion, number, seed)
+def _portrait(place: Place, wanted: Wanted, panel: Panel, shares: Sequence[float]) -> Portrait:
+    emotion, votes = draw_labelled(_rng(place, _EMOTION), panel, wanted.expression, wanted.cause, shares)
+    shot, acting = _pose(emotion, place)
     truth = {"true_expression": emotion.expression, **level_facts(_levels(emotion.strengths), _levels(acting))}
     row = {"subject": wanted.name, "sequence": "1", "frame": 0, "fold": wanted.fold, "expression": wanted.expression}
-    return Portrait(number, shot, {**row, "votes": votes, CAUSE: wanted.cause, **truth, **shot_facts(shot)})
+    return Portrait(place, shot, {**row, "votes": votes, CAUSE: wanted.cause, **truth, **shot_facts(shot)})
 
 
-def _pose(emotion: Emotion, number: int, seed: int) -> tuple[Shot, NDArray[np.float64]]:
+def _pose(emotion: Emotion, place: Place) -> tuple[Shot, NDArray[np.float64]]:
     """Somebody who shows an emotion somewhere; also (2, A) the strengths of the AUs on the right and the left."""
-    person = draw_person(load_head(), _rng(seed, number, _PERSON), spread_demographics(seed, number))
+    who = spread_demographics(place[0] + place[1], place[2])
+    person = draw_person(load_head(), _rng(place, _PERSON), who)
     acting = sides(emotion.strengths[None], person.asymmetry, emotion.asymmetry[None])[0]
-    around = _rng(seed, number, _SCENE)
+    around = _rng(place, _SCENE)
     scene = draw_scene(draw_habits(around, wild=True), around, wild=True, skin=person.colours["skin"])
     yaw, pitch, roll = emotion.pose
     framing = replace(scene.framing, roll=scene.framing.roll + roll)
@@ -183,5 +186,5 @@ def _levels(strengths: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.asarray((strengths[..., None] >= begins).sum(axis=-1))
 
 
-def _rng(seed: int, number: int, what: int) -> np.random.Generator:
-    return np.random.default_rng([seed, _FE, number, 0, what])
+def _rng(place: Place, what: int) -> np.random.Generator:
+    return np.random.default_rng([*place, 0, what])

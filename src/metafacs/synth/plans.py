@@ -1,6 +1,7 @@
 """What a rendered dataset is to hold: who is in it, what is recorded of them, how often each AU or expression comes."""
 
 import hashlib
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -137,6 +138,11 @@ class FePlan:
         if sum(self.causes.values()) > 1 + 1e-9:
             listed = ", ".join(f"{cause} {share:g}" for cause, share in self.causes.items())
             raise InputError(f"the shares of the causes add up to more than 1: {listed}")
+
+
+def seeds(plan: AuPlan | FePlan, seed: int) -> tuple[int, int]:
+    """What all random numbers of a dataset start from: datasets of other names share no people, whatever the seed."""
+    return seed, zlib.crc32(plan.name.encode())
 
 
 def plan_settings(plan: AuPlan | FePlan) -> dict[str, Any]:

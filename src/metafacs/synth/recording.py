@@ -26,9 +26,12 @@ from metafacs.synth.head import load_head
 from metafacs.synth.identity import Person, draw_person, spread_demographics
 from metafacs.synth.parts import Row
 from metafacs.synth.photo import Shot
-from metafacs.synth.plans import AuPlan
+from metafacs.synth.plans import AuPlan, seeds
 from metafacs.synth.rig import RIG_AUS
 from metafacs.synth.scene import Framing, Habits, Scene, draw_habits, draw_scene
+
+Place = tuple[int, int, int, int]
+"""What `seeds` gives, the number of a person, the number of a recording."""
 
 POSE_PACE = 1.5
 """Seconds in which a head goes from one position to the next."""
@@ -42,7 +45,6 @@ turned (radians, to the person's left and upwards)."""
 AU_TRUTHS = true_levels([au_column(au) for au in RIG_AUS], sides=True) | FACTS
 
 # Every random draw has a stream of its own, so that nothing depends on what was drawn before.
-_AU = 1
 _PERSON, _HABITS, _TEMPER, _COURSE, _LEAN, _CODER, _SCENE, _GAZE, _GRAIN = range(1, 10)
 
 
@@ -55,10 +57,11 @@ class Role:
 
 
 @functools.lru_cache(maxsize=2)
-def cast(seed: int, number: int, male: bool | None) -> Role:
-    """Person `number` of an AU dataset, of a given sex or of any."""
-    person = draw_person(load_head(), _rng(seed, number, 0, _PERSON), spread_demographics(seed, number, male))
-    return Role(person, draw_habits(_rng(seed, number, 0, _HABITS)))
+def cast(start: tuple[int, int], number: int, male: bool | None) -> Role:
+    """Person `number` of an AU dataset, of a given sex or of any; `start` from `seeds`."""
+    who = spread_demographics(sum(start), number, male)
+    person = draw_person(load_head(), _rng((*start, number, 0), _PERSON), who)
+    return Role(person, draw_habits(_rng((*start, number, 0), _HABITS)))
 
 
 def draw_latents(plan: AuPlan, seed: int) -> list[NDArray[np.float64]]:
@@ -72,16 +75,17 @@ def draw_latents(plan: AuPlan, seed: int) -> list[NDArray[np.float64]]:
 
 def _latent(plan: AuPlan, seed: int, number: int, clip: int) -> NDArray[np.float64]:
     frames = plan.subjects[number].clips[clip].frames
-    latent = draw_latent(_rng(seed, number, clip, _COURSE), _temper(seed, number), frames, plan.step)
+    place = (*seeds(plan, seed), number, clip)
+    latent = draw_latent(_rng(place, _COURSE), _temper(place), frames, plan.step)
     return np.asarray(latent, np.float64)
 
 
-def _temper(seed: int, number: int) -> Temper:
-    return draw_temper(_rng(seed, number, 0, _TEMPER))
+def _temper(place: Place) -> Temper:
+    return draw_temper(_rng((*place[:3], 0), _TEMPER))
 
 
-def _rng(seed: int, number: int, clip: int, what: int, *which: int) -> np.random.Generator:
-    return np.random.default_rng([seed, _AU, number, clip, what, *which])
+def _rng(place: Place, what: int, *which: int) -> np.random.Generator:
+    return np.random.default_rng([*place, what, *which])
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +94,7 @@ class Recording:
 
     Attributes:
         role: who, where.
-        place: seed, number of the person, number of the recording.
+        place: of the recording among all that are made; starts its random numbers.
         step: seconds between frames.
         acting: (n, 2, A) rendered strength of each AU of the rig on the right and the left.
         levels: (n, A) FACS intensity 0-5 of both sides on average, which is what a coder who never errs writes down.
@@ -99,7 +103,7 @@ class Recording:
     """
 
     role: Role
-    place: tuple[int, int, int]
+    place: Place
     step: float
     acting: NDArray[np.float64]
     levels: NDArray[np.int64]
@@ -109,8 +113,8 @@ class Recording:
     def shot(self, frame: int) -> Shot:
         """The picture of one frame as an aligned crop; frames count from 0."""
         scene = self._scene(frame)
-        gaze = _rng(*self.place, _GAZE, int(frame * self.step / GAZE_PACE)).normal(0, (0.1, 0.05))
-        grain = int(_rng(*self.place, _GRAIN, frame).integers(2**31))
+        gaze = _rng(self.place, _GAZE, int(frame * self.step / GAZE_PACE)).normal(0, (0.1, 0.05))
+        grain = int(_rng(self.place, _GRAIN, frame).integers(2**31))
         return Shot(self.role.person, self.acting[frame], (float(gaze[0]), float(gaze[1])), scene, grain)
 
     def labels(self, frame: int, aus: Sequence[int]) -> Row:
@@ -131,24 +135,25 @@ class Recording:
         return blend_scenes(before, self._draw_scene(knot + 1), part * part * (3 - 2 * part))
 
     def _draw_scene(self, knot: int) -> Scene:
-        return draw_scene(self.role.habits, _rng(*self.place, _SCENE, knot), skin=self.role.person.colours["skin"])
+        return draw_scene(self.role.habits, _rng(self.place, _SCENE, knot), skin=self.role.person.colours["skin"])
 
 
 def record(plan: AuPlan, scale: Scale, seed: int, number: int, clip: int) -> Recording:
     """Recording `clip` of person `number`; the same whoever asks for it."""
-    role = cast(seed, number, plan.subjects[number].male)
+    place = (*seeds(plan, seed), number, clip)
+    role = cast(place[:2], number, plan.subjects[number].male)
     course = intensities(_latent(plan, seed, number, clip), scale)
-    wobble = draw_wobble(_rng(seed, number, clip, _LEAN), len(course), plan.step)
+    wobble = draw_wobble(_rng(place, _LEAN), len(course), plan.step)
     lean = role.person.asymmetry
     acting = sides(strength(course) * role.person.expressiveness, lean, wobble)
     return Recording(
         role=role,
-        place=(seed, number, clip),
+        place=place,
         step=plan.step,
-        acting=np.asarray(with_resting(acting, _temper(seed, number).resting), np.float64),
+        acting=np.asarray(with_resting(acting, _temper(place).resting), np.float64),
         levels=np.floor(course).astype(np.int64),
         side_levels=side_levels(course, lean, wobble),
-        coded=code(course, plan.coder_noise, _rng(seed, number, clip, _CODER), plan.step),
+        coded=code(course, plan.coder_noise, _rng(place, _CODER), plan.step),
     )
 
 

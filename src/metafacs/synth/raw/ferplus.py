@@ -15,7 +15,7 @@ from PIL import Image
 from metafacs.data.protocols import FER2013_EXPRESSIONS, FERPLUS_USAGES, FERPLUS_VOTES
 from metafacs.facs import EXPRESSIONS
 from metafacs.files import atomic_file, write_text
-from metafacs.synth.fe_dataset import portraits
+from metafacs.synth.fe_dataset import Portrait, portraits
 from metafacs.synth.parts import Row
 from metafacs.synth.plans import FePlan
 from metafacs.synth.raw.camera import film
@@ -38,14 +38,14 @@ def write_images(scratch: Path, part: int, plan: FePlan, seed: int, rays: int) -
     rows: list[Row] = []
     pixels, votes = [], []
     for portrait, (_, marks, picture) in zip(made, film((p.shot for p in made), SIDE, rays), strict=True):
-        number, usage = portrait.number, usages[portrait.row["fold"]]
+        number, usage = portrait.place[-1], usages[portrait.row["fold"]]
         line = number + (number >= training)  # behind the last training image stands one that is no face
         rows.append({**portrait.row, "path": PIXELS, "frame": line, "landmarks": marks})
         code = next(code for code, name in FER2013_EXPRESSIONS.items() if name == portrait.row["true_expression"])
         pixels.append(f"{code},{_spell(np.asarray(Image.fromarray(picture).convert('L')))},{usage}\n")
-        votes.append(f"{usage},fer{line:07d}.png,{','.join(map(str, _ten(portrait.row['votes'], number, seed)))}\n")
+        votes.append(f"{usage},fer{line:07d}.png,{','.join(map(str, _ten(portrait)))}\n")
         if number in (training - 1, plan.images - 1):
-            noise = np.random.default_rng([seed, 2, number, 0, _NOISE]).integers(0, 256, (SIDE, SIDE))
+            noise = np.random.default_rng([*portrait.place, 0, _NOISE]).integers(0, 256, (SIDE, SIDE))
             pixels.append(f"6,{_spell(noise)},{usage}\n")
             votes.append(f"{usage},,{'0,' * (len(FERPLUS_VOTES) - 1)}{TAGGERS}\n")
     write_text(scratch / f"{PIXELS}-{part:06d}", "".join(pixels))
@@ -63,10 +63,10 @@ def join(root: Path, scratch: Path, parts: Iterator[pa.Table]) -> None:
                 file.write((scratch / f"{name}-{part:06d}").read_text(encoding="utf-8"))
 
 
-def _ten(votes: np.ndarray, number: int, seed: int) -> list[int]:
+def _ten(portrait: Portrait) -> list[int]:
     """The votes of ten of the annotators, in the order of FERPlus's columns."""
-    rng = np.random.default_rng([seed, 2, number, 0, _TAGGERS])
-    drawn = rng.multivariate_hypergeometric(np.asarray(votes), TAGGERS - (number == SHORT))
+    rng, votes = np.random.default_rng([*portrait.place, 0, _TAGGERS]), np.asarray(portrait.row["votes"])
+    drawn = rng.multivariate_hypergeometric(votes, TAGGERS - (portrait.place[-1] == SHORT))
     found = dict(zip(EXPRESSIONS, drawn.tolist(), strict=True))
     return [found.get(name, 0) for name in FERPLUS_VOTES]
 

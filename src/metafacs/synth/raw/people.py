@@ -74,9 +74,9 @@ def footage(plan: AuPlan, scale: Scale, seed: int, part: int, size: tuple[int, i
     """
     number, which = recordings(plan)[part]
     subject = plan.subjects[number]
-    rng = np.random.default_rng([seed, 1, number, which, _FRAMING])
-    framing = draw_framing(rng, size[1], size[0], eyes * size[1])
     recording = record(plan, scale, seed, number, which)
-    clothes = np.random.default_rng([seed, 1, number, 0, _CLOTHES])
+    rng = np.random.default_rng([*recording.place, _FRAMING])
+    framing = draw_framing(rng, size[1], size[0], eyes * size[1])
+    clothes = np.random.default_rng([*recording.place[:3], 0, _CLOTHES])
     habits = uncropped(recording.role.person, recording.role.habits, framing, clothes)
     return Footage(subject, subject.clips[which], recording, framing, habits, plan.aus)

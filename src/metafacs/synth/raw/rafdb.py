@@ -22,8 +22,8 @@ NAME = "RAF-DB"
 ALIGNED = 100
 SHAPES = ((4, 3), (3, 4), (1, 1), (2, 3))
 """Width to height of the original photos."""
-EYES = (0.12, 0.28)
-"""Distance between the eyes in an original photo, as a share of its width: the least and the most."""
+EYES = (0.11, 0.2)
+"""Distance between the eyes in an original photo, as a share of its shorter side: the least and the most."""
 _FRAMING = 11
 
 
@@ -38,10 +38,10 @@ def write_images(root: Path, part: int, plan: FePlan, seed: int, width: int, ray
         aligned = f"basic/Image/aligned/{portrait.row['subject']}_aligned.jpg"
         (root / aligned).write_bytes(encoded)
         rows.append({**portrait.row, "path": aligned, "landmarks": marks})
-        rng = np.random.default_rng([seed, 2, portrait.number, 0, _FRAMING])
+        rng = np.random.default_rng([*portrait.place, 0, _FRAMING])
         across, down = SHAPES[rng.integers(len(SHAPES))]
         height = width * down // across
-        framing = draw_framing(rng, width, height, float(rng.uniform(*EYES)) * width)
+        framing = draw_framing(rng, width, height, float(rng.uniform(*EYES)) * min(width, height))
         habits = uncropped(portrait.shot.person, portrait.shot.scene.habits, framing, rng)
         ((encoded, marks, _),) = film([reframe(portrait.shot, framing, habits)], (height, width), rays)
         original = f"basic/Image/original/{portrait.row['subject']}.jpg"

@@ -71,6 +71,7 @@ class RawTree:
 
     def write_part(self, part: int, rows: Sequence[Row]) -> None:
         """Notes the truth of a part, atomically; call it when all of the part's files are in `root`."""
+        rows = [{"dataset": self.card.name, **row} for row in rows]
         table = pa.Table.from_arrays(
             [_array([row.get(column.name) for row in rows], column) for column in self.schema], schema=self.schema
         )
