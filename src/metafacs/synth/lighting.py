@@ -19,8 +19,8 @@ class Matter:
     """What a surface does with light.
 
     `wrap` is how far past the edge of the shadow diffuse light reaches (in skin, red light most), `power` how narrow
-    and `gloss` how bright its highlights are, `open` the share of its surroundings that it sees, and `lift` how far
-    off the surface shadows are looked for, in metres.
+    and `gloss` how bright its highlights are, `open` the share of its surroundings that it sees, `lift` how far
+    off the surface shadows are looked for, in metres, and `bare` the share of the skin that no hair covers.
     """
 
     albedo: wp.vec3
@@ -30,6 +30,7 @@ class Matter:
     open: wp.float32
     lift: wp.float32
     wet: wp.float32
+    bare: wp.float32
 
 
 @wp.func

@@ -131,6 +131,7 @@ def paint_skin(
     matter.power = 20.0 + 25.0 * lips
     matter.wrap = wp.vec3(0.2, 0.12, 0.08)
     matter.lift = 0.0012
+    matter.bare = 1.0
     if material == SOCKET:
         matter.albedo = look.lid
     lash = paint[1] * look.lash
@@ -146,6 +147,7 @@ def paint_skin(
         covered = ramp(-0.006, 0.006, inside + 0.003 * strands)
         matter.albedo = matter.albedo * (1.0 - covered) + look.hair * ((0.8 + 0.35 * strands) * covered)
         matter.gloss = matter.gloss * (1.0 - 0.5 * covered)
+        matter.bare = 1.0 - covered
     return matter
 
 
@@ -229,7 +231,7 @@ def shade_face(
         matter.open = open
         side = batch.side >> view.level
         start = level_start(batch.side, view.level)
-        relief = bilinear(batch.relief, image, start, side, side, place[0], place[1])
+        relief = bilinear(batch.relief, image, start, side, side, place[0], place[1]) * matter.bare
         across, upwards = wp.vec3(1.0, 0.0, 0.0) - n * n[0], wp.vec3(0.0, 0.0, 1.0) - n * n[2]
         n = wp.normalize(n - across * relief[0] - upwards * relief[1])
         keep = 1.0 - wp.clamp(relief[2], 0.0, 1.0)
