@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from metafacs.synth.head import TEETH, TONGUE, Head
 from metafacs.synth.identity import Person, draw_person
 from metafacs.synth.photo import BATCH, Shot, eye_centres, pose_face, take
-from metafacs.synth.render import Renderer, develop, exposure, renderer
+from metafacs.synth.render import Renderer, develop, renderer
 from metafacs.synth.rig import RIG_AUS
+from metafacs.synth.rows import exposure
 from metafacs.synth.scene import CROP, Light, Scene, aim, draw_habits, unit
 from metafacs.synth.solids import Solids
 

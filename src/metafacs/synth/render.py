@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from metafacs.synth.head import Head
 from metafacs.synth.identity import Person
 from metafacs.synth.model import require, start_warp
-from metafacs.synth.scene import Camera, Scene, Vector, unit
+from metafacs.synth.rows import LEVELS, capsule_rows, exposure, lamp_rows, look_row, view_row
+from metafacs.synth.scene import Camera, Scene
 from metafacs.synth.solids import Solids
-from metafacs.synth.texture import TEXTURE, TEXTURE_SPAN
+from metafacs.synth.texture import TEXTURE
 from metafacs.synth.wrinkles import wrinkle_maps
 
 SHADOWS = (192, 512)
@@ -20,11 +21,7 @@ SHADOWS = (192, 512)
 MOST_SOLIDS = 64
 """How many capsules an image may hold."""
 
-_LEVELS = 4  # sizes of the skin texture, each half of the one before
 _OPENNESS_RAYS = 48
-_BRIGHTNESS = 0.3  # linear light of a well exposed face
-_ADAPTATION = 0.35  # 0: a camera that never adapts, 1: every face comes out equally bright
-_VEIL = 0.2  # how much darker the whites of the eyes of dark faces are drawn
 _GAMMA = np.float32(1 / 2.2)
 
 Frame = tuple[int, int]
@@ -85,7 +82,7 @@ class Renderer:
         batch.vertices = self._array(vertices, wp.vec3)
         batch.normals = self._normals(batch.vertices)
         batch.relief = self._relief(person_of, persons, wrinkles)
-        capsules = _capsule_rows(solids)
+        capsules = capsule_rows(solids)
         batch.capsules = self._structs(self.kernels.Capsule, capsules or [{"image": 0}])
         self._find_visible(batch, len(capsules), (frame[0] * rays, frame[1] * rays))
         lights = max(len(scene.habits.lights) for scene, _ in views)
@@ -113,16 +110,16 @@ class Renderer:
         lamps: list[dict[str, Any]] = []
         papers: list[NDArray[np.float32]] = []
         for image, (who, (scene, camera)) in enumerate(zip(person_of, views, strict=True)):
-            row = _view(scene, camera, frame[1], rays)
+            row = view_row(scene, camera, frame[1], rays)
             paper = scene.habits.backdrop
             place = (sum(len(before) for before in papers), *paper.shape[:2])
             own = {"person": who, "lamps": len(lamps), "backdrop": place, "gain": exposure(scene, persons[who])}
             rows.append(row | own)
-            lamps += _lamps(image, scene, camera)
+            lamps += lamp_rows(image, scene, camera)
             papers.append(paper.reshape(-1, 3))
         batch.views = self._structs(kernels.View, rows)
         batch.lamps = self._structs(kernels.Lamp, lamps)
-        batch.looks = self._structs(kernels.Look, [_look(person) for person in persons])
+        batch.looks = self._structs(kernels.Look, [look_row(person) for person in persons])
         batch.backdrop = self._array(np.concatenate(papers)[None], wp.vec3)
         batch.hair = self._array(np.stack([person.hair for person in persons]), float)
         batch.texture = self._pyramid("texture", [person.texture for person in persons])
@@ -174,7 +171,7 @@ class Renderer:
 
     def _pyramid(self, name: str, images: Sequence[NDArray[np.float32]], build: bool = True) -> Any:
         """(n, pyramid) textures, each followed by smaller copies of itself, in the buffer `name`."""
-        total = sum((TEXTURE >> level) ** 2 for level in range(_LEVELS))
+        total = sum((TEXTURE >> level) ** 2 for level in range(LEVELS))
         pyramid = self._buffer(name, (len(images), total), self.warp.vec3)
         for number, image in enumerate(images):
             rows = np.ascontiguousarray(image, np.float32).reshape(-1, 3)
@@ -184,7 +181,7 @@ class Renderer:
 
     def _build(self, pyramid: Any) -> Any:
         source = 0
-        for level in range(1, _LEVELS):
+        for level in range(1, LEVELS):
             side = TEXTURE >> (level - 1)
             target = source + side * side
             self._launch(self.kernels.halve, (len(pyramid), side // 2, side // 2), [side, source, target], pyramid)
@@ -248,75 +245,10 @@ def renderer(head: Head, device: str = "cpu") -> Renderer:
     return Renderer(head, device)
 
 
-def exposure(scene: Scene, person: Person) -> float:
-    """What the camera multiplies light by: half-way between none and the same brightness for every face."""
-    room = scene.habits
-    facing = [np.clip(0.35 + 0.65 * lamp.direction[2], 0, 1) for lamp in room.lights]
-    lamps = sum(share * lamp.colour for share, lamp in zip(facing, room.lights, strict=True))
-    light = 0.6 * lamps + 0.5 * (room.sky + room.ground)
-    seen = float(np.mean(light * person.colours["skin"]))
-    return float(room.exposure * (_BRIGHTNESS / seen) ** _ADAPTATION)
-
-
 def develop(light: NDArray[np.float32]) -> NDArray[np.float32]:
     """Linear light -> sRGB-like values in [0, 1], with highlights rolled off rather than clipped."""
     soft = np.where(light > 0.7, 0.7 + 0.3 * np.tanh((light - 0.7) / 0.3), light)
     return np.asarray(np.clip(soft, 0, 1) ** _GAMMA, np.float32)
-
-
-def _view(scene: Scene, camera: Camera, width: int, rays: int) -> dict[str, Any]:
-    samples = width * rays
-    texels = abs(camera.turn) * scene.habits.distance / width * TEXTURE / TEXTURE_SPAN  # in a pixel
-    turn = samples / camera.turn
-    return {
-        "lights": len(scene.habits.lights),
-        "level": int(np.clip(np.round(np.log2(texels)), 0, _LEVELS - 1)),
-        "origin": camera.origin,
-        "right": camera.right,
-        "up": camera.up,
-        "forward": camera.forward,
-        "corner": camera.forward + camera.direction(camera.start),
-        "across": camera.direction(camera.turn / samples),
-        "down": camera.direction(camera.turn * 1j / samples),
-        "start": (camera.start.real, camera.start.imag),
-        "turn": (turn.real, turn.imag),
-        "sky": scene.habits.sky,
-        "ground": scene.habits.ground,
-    }
-
-
-def _lamps(image: int, scene: Scene, camera: Camera) -> list[dict[str, Any]]:
-    rows = []
-    for light in scene.habits.lights:
-        x, y, z = light.direction
-        direction = camera.right * x + camera.up * y - camera.forward * z
-        across, down = _axes(direction, camera)
-        basis = {"direction": direction, "across": across, "down": down}
-        rows.append({"image": image, "colour": light.colour, "softness": light.softness, **basis})
-    return rows
-
-
-def _axes(direction: Vector, camera: Camera) -> tuple[Vector, Vector]:
-    """What is to the right and what is below, seen from a lamp in that direction."""
-    overhead = abs(float(direction @ camera.up)) > 0.9
-    across = unit(np.cross(camera.forward if overhead else camera.up, direction))
-    return across, -np.cross(direction, across)
-
-
-def _look(person: Person) -> dict[str, Any]:
-    colours = {name: value for name, value in person.colours.items() if name != "skin"}
-    # The exposure that a dark face gets would make the whites of its eyes glow.
-    colours["sclera"] = colours["sclera"] * np.clip(person.colours["skin"].mean() / _BRIGHTNESS, 0, 1) ** _VEIL
-    return {**colours, "pupil": person.pupil, "gloss": person.gloss, "lash": person.lash}
-
-
-def _capsule_rows(solids: Sequence[Solids]) -> list[dict[str, Any]]:
-    names = ("start", "end", "radius", "colour", "gloss")
-    return [
-        {"image": image, **{name: getattr(things, name)[k] for name in names}}
-        for image, things in enumerate(solids)
-        for k in range(len(things))
-    ]
 
 
 def _patterns() -> list[tuple[int, int, NDArray[np.float32]]]:
