@@ -14,6 +14,7 @@ from PIL import Image
 from metafacs.synth.actions import model_actions, own_actions
 from metafacs.synth.landmarks import MIDDLE, find_landmarks
 from metafacs.synth.model import Announce, build_model, require, start_warp
+from metafacs.synth.shape import rest_vertices
 from metafacs.synth.teeth import Teeth, grow_teeth
 from metafacs.synth.texture import front_place
 
@@ -101,7 +102,7 @@ class Head:
             phenotype: anny's phenotype values, each in [0, 1].
             local: anny's local changes, each about in [-1, 1].
         """
-        rest = _rest(self.model, phenotype, local)
+        rest = rest_vertices(self.model, phenotype, local)
         teeth = self.teeth.place(self.template, rest)
         return np.concatenate([self._close_lips(rest), teeth])
 
@@ -125,14 +126,6 @@ class Head:
         """
         frames = [torch.einsum("k,kvc->vc", row, self.actions) for row in torch.from_numpy(weights)]
         return rest + torch.stack(frames).numpy()
-
-
-def _rest(model: Any, phenotype: Mapping[str, float], local: Mapping[str, float]) -> NDArray[np.float32]:
-    pose = torch.eye(4)[None, None].repeat(1, model.bone_count, 1, 1)
-    tensors = [{name: torch.tensor([float(v)]) for name, v in values.items()} for values in (phenotype, local)]
-    with torch.no_grad():
-        out = model(pose_parameters=pose, phenotype_kwargs=tensors[0], local_changes_kwargs=tensors[1])
-    return out["vertices"][0].numpy().astype(np.float32)
 
 
 @functools.cache
@@ -160,7 +153,7 @@ def _head_of(model: Any) -> Head:
     faces = model.faces.numpy().astype(np.int32)
     uv = model.texture_coordinates.numpy()[model.face_texture_coordinate_indices.numpy()].astype(np.float32)
     material = _materials(folder, uv)
-    template = _rest(model, dict.fromkeys(model.phenotype_labels, 0.5), {})
+    template = rest_vertices(model, dict.fromkeys(model.phenotype_labels, 0.5), {})
     ball = np.unique(faces[material == EYE])
     eyes = (ball[template[ball, 0] < 0], ball[template[ball, 0] > 0])
     labels, actions = model_actions(model, template)
