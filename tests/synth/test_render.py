@@ -128,7 +128,7 @@ def test_the_white_of_the_eye_is_darker_under_the_lid(head: Head, person: Person
 @pytest.mark.parametrize("au", RIG_AUS)
 def test_an_au_changes_the_picture_at_training_size(au: int, head: Head, person: Person) -> None:
     rest, acting = take(head, [shot(person), shot(person, au)], SIZE, 2)[0].astype(float)
-    assert np.abs(rest - acting).max() > 25
+    assert np.abs(rest - acting).max() > 15
 
 
 def test_closed_eyes_show_no_white(head: Head, person: Person) -> None:
@@ -167,7 +167,7 @@ def test_a_shadow_has_a_soft_edge_under_a_large_lamp(head: Head, person: Person)
         with_ball, without = take(head, [shot(person, lights=(lamp,), props=given) for given in (props, ())], 300, 1)[
             0
         ].astype(float)
-        row = (with_ball / without.clip(1))[60:70, 60:230].mean(axis=(0, 2))
+        row = (with_ball / without.clip(1))[25:40, 60:185].mean(axis=(0, 2))
         return int(((row > 0.6) & (row < 0.95)).sum())
 
     assert edge(0.4) > edge(0.02) + 5
