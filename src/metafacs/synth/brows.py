@@ -98,6 +98,6 @@ def paint_brows(rng: np.random.Generator, layers: Map, colours: Colouring, male:
     cover = smoothstep(inside) * smoothstep(along / 0.25 + 0.35) * smoothstep((1 - along) / 0.12 + 0.4)
     if rng.random() < 0.12 * male:  # grown together
         cover = np.maximum(cover, 0.5 * smoothstep((0.016 - side) / 0.006) * smoothstep(inside))
-    density = float(np.clip(rng.normal(0.7, 0.14) + 0.08 * (male - 0.5), 0.35, 0.95))
+    density = float(np.clip(rng.normal(0.76, 0.12) + 0.08 * (male - 0.5), 0.45, 0.95))
     cover *= np.float32(density) * (0.92 + 0.07 * ragged)
     blend(layers, rows, colours.brow * rng.uniform(0.7, 1.1), np.clip(cover, 0, 0.96).astype(np.float32))

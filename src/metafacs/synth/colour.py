@@ -70,12 +70,13 @@ def draw_colouring(
         years: of age.
         tone: of the skin, in [0, 1], from the lightest to the darkest of `SKIN_TONES`.
     """
-    fair = float(ancestry[2]) * (1 - tone) ** 1.5
+    fair = float(ancestry[2]) * (1 - tone) ** 2.5
     warm, red = rng.normal(0, [0.5, 0.5])
     skin = between(SKIN_TONES, tone) * np.exp(
         warm * np.array([0.02, 0, -0.07]) + red * np.array([0.035, -0.025, -0.02])
     )
     natural = _hair(rng, fair)
+    brow = np.minimum(0.8 * natural, 0.55 * skin)  # brows are darker than fair hair, and than the skin
     silver = between(GREY_HAIR, rng.random())
     grey = float(np.clip((years - 36) / 34 + rng.normal(0, 0.3), 0, 1)) * (years > 26)
     grey *= 1.0 if male > 0.5 or rng.random() > 0.45 else 0.15  # some dye it
@@ -83,8 +84,8 @@ def draw_colouring(
     return Colouring(
         skin=skin,
         hair=natural * (1 - grey) + silver * grey,
-        brow=natural * (1 - 0.55 * grey) + 0.8 * silver * 0.55 * grey,
-        beard=natural * (1 - grey) + silver * grey,
+        brow=brow * (1 - 0.35 * grey) + 0.6 * silver * 0.35 * grey,
+        beard=natural * (1 - grey) + 0.75 * silver * grey,
         lips=_lips(rng, skin, male, tone),
         iris=_iris(rng, fair),
         sclera=linear(
@@ -103,7 +104,7 @@ def _hair(rng: np.random.Generator, fair: float) -> Colour:
 
 def _iris(rng: np.random.Generator, fair: float) -> Colour:
     if rng.random() < 1.3 * fair:
-        return between(LIGHT_EYES, rng.random()) * rng.uniform(0.9, 1.3)
+        return between(LIGHT_EYES, rng.random()) * rng.uniform(0.75, 1.05)
     return between(DARK_EYES, rng.beta(1.3, 1.6)) * rng.uniform(1.0, 1.4)
 
 
