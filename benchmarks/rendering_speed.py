@@ -34,7 +34,7 @@ def main() -> None:
                 seconds = time.perf_counter() - start
                 count = len(PreparedDataset.open(out))
             lines.append(f"{data},{side},{count},{processes.cores()},{count / seconds:.1f}")
-            print(lines[-1], flush=True)  # noqa: T201
+            print(lines[-1], flush=True)
     write_text(given.out, "\n".join(lines) + "\n")
 
 

@@ -142,7 +142,8 @@ def _fe_shots(count: int, rng: np.random.Generator) -> list[Shot]:
         person = draw_person(load_head(), rng)
         strengths = prototype(EXPRESSIONS[1 + k % (len(EXPRESSIONS) - 1)], rng.uniform(0.7, 1.0), rng)
         acting = sides(strengths[None], person.asymmetry, rng.normal(0, 0.05, (1, len(RIG_AUS))))
-        shots.append(Shot(person, acting[0], (0.0, 0.0), draw_scene(draw_habits(rng), rng)))
+        scene = draw_scene(draw_habits(rng, wild=True), rng, wild=True, skin=person.colours["skin"])
+        shots.append(Shot(person, acting[0], (0.0, 0.0), scene, k))
     return shots
 
 
