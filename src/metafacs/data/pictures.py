@@ -1,6 +1,7 @@
 """Reads image files as people's folders hold them: turned by EXIF, grey, transparent, 16 bits deep, or damaged."""
 
 import io
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,10 @@ def read_picture(source: Path | bytes) -> Picture:
         if not source.stat().st_size:
             raise UnreadableError("empty file")
     try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+        with (
+            warnings.catch_warnings(action="ignore"),  # about EXIF and size: what matters is checked here
+            Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image,
+        ):
             _check_size(*image.size)
             turned: Image.Image = image
             for turn in _TURNS.get(_orientation(image), ()):

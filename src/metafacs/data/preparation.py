@@ -107,8 +107,10 @@ class Part:
 
 def cut(rows: pd.DataFrame) -> list[slice]:
     """Cuts a listing into parts of at most `PART` rows: short sequences together, long ones into equal pieces."""
+    if not len(rows):
+        return []
     keys = (rows["subject"].astype(str) + "\0" + rows["sequence"].astype(str)).to_numpy()
-    starts = [0, *(np.flatnonzero(keys[1:] != keys[:-1]) + 1).tolist()] if len(rows) else []
+    starts = [0, *(np.flatnonzero(keys[1:] != keys[:-1]) + 1).tolist()]
     found: list[slice] = []
     for start, end in zip(starts, [*starts[1:], len(rows)], strict=True):
         pieces = -(-(end - start) // PART)

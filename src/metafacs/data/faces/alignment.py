@@ -35,10 +35,15 @@ def eyes_matrix(eyes: Points, recipe: Recipe) -> Points:
     return np.array([[turn.real, -turn.imag, start.real], [turn.imag, turn.real, start.imag]])
 
 
-def whole_matrix(width: int, height: int, size: int) -> Points:
-    """(2, 3) the matrix that fits a picture into the middle of a square crop."""
-    scale = size / max(width, height)
-    return np.array([[scale, 0, (size - scale * width) / 2], [0, scale, (size - scale * height) / 2]])
+def fit(image: Picture, size: int) -> tuple[Picture, Points]:
+    """The whole picture in the middle of a square crop, and the (2, 3) matrix that takes it there."""
+    height, width = image.shape[:2]
+    wide, high = (max(1, round(side * size / max(width, height))) for side in (width, height))
+    left, top = (size - wide) // 2, (size - high) // 2
+    out = np.zeros((size, size, 3), np.uint8)
+    shown = Image.fromarray(image).resize((wide, high), Image.Resampling.BICUBIC)
+    out[top : top + high, left : left + wide] = np.asarray(shown)
+    return out, np.array([[wide / width, 0, left], [0, high / height, top]])
 
 
 def align(image: Picture, eyes: Points | None, recipe: Recipe) -> tuple[Picture, Points]:
@@ -53,11 +58,10 @@ def align(image: Picture, eyes: Points | None, recipe: Recipe) -> tuple[Picture,
         (size, size, 3) uint8 crop, and (2, 3) the matrix from the picture's coordinates to the crop's.
     """
     if recipe.kind == WHOLE:
-        matrix = whole_matrix(image.shape[1], image.shape[0], recipe.size)
-    elif eyes is None:
+        return fit(image, recipe.size)
+    if eyes is None:
         raise ValueError("no eyes to align by")
-    else:
-        matrix = eyes_matrix(np.asarray(eyes, np.float64), recipe)
+    matrix = eyes_matrix(np.asarray(eyes, np.float64), recipe)
     return resample(image, matrix, recipe.size), matrix
 
 
