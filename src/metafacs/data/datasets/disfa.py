@@ -138,8 +138,8 @@ class DISFA(RawDataset):
             )
         if self.first_frame is None and not from_0 and not from_1:
             raise InputError(
-                "the pictures do not tell whether they are counted from 0 or from 1: nobody has a picture 0, nor one with "
-                "the number of the last label; give first_frame=0 or first_frame=1, as the tool that extracted "
+                "the pictures do not tell whether they are counted from 0 or from 1: nobody has a picture 0, nor one "
+                "with the number of the last label; give first_frame=0 or first_frame=1, as the tool that extracted "
                 "them counted"
             )
         first = (0 if from_0 else 1) if self.first_frame is None else self.first_frame

@@ -25,7 +25,7 @@ class Lists(RawDataset):
     """Reads pairs of lists: image paths (F001/T1/2440.jpg), and labels, separated by spaces, in the same order.
 
     Without `paths`, all pairs below the raw folder are read: BP4D_test_img_path_fold1.txt with
-    BP4D_test_label_fold1.txt (ME-GraphAU), BP4D_part1_path.txt with BP4D_part1_AUoccur.txt (JAA-Net). An image that is in
+    BP4D_test_label_fold1.txt (ME-GraphAU), BP4D_part1_path.txt with BP4D_part1_AUoccur.txt (JAA-Net). An image in
     several lists counts once. Folds are P1 to P3 by subject, whatever the lists are called.
 
     Args:
@@ -42,8 +42,8 @@ class Lists(RawDataset):
         what="frames of BP4D or DISFA with AU labels, as prepared for these tools",
         count="as many as the lists have; ME-GraphAU: 146,847 frames of BP4D, 130,814 of DISFA",
         split="three subject-exclusive parts, P1 to P3 here; the lists of different tools number them differently",
-        licence="that of BP4D and DISFA: for research, by signed agreement; the lists hold labels, so do not pass them on",
-        citation="C. Luo et al., Learning multi-dimensional edge feature-based AU relation graph (ME-GraphAU), IJCAI 2022; "
+        licence="that of BP4D and DISFA: for research, by signed agreement; do not pass lists of labels on",
+        citation="C. Luo et al., Learning multi-dimensional edge feature-based AU relation graph, IJCAI 2022; "
         "Z. Shao et al., JAA-Net, International Journal of Computer Vision 129, 2021; and the dataset's",
         obtain="make them with the tool's scripts from the released labels",
         url="https://github.com/CVI-SZU/ME-GraphAU",
@@ -140,8 +140,8 @@ def read_pair(paths: Path, labels: Path, aus: Sequence[str], unknown: frozenset[
     if len(images) != len(rows):
         short = paths if len(images) < len(rows) else labels
         raise InputError(
-            f"{paths} has {len(images):,} rows, {labels} {len(rows):,}: they belong together row by row; {short.name} was "
-            f"cut off, {AGAIN}"
+            f"{paths} has {len(images):,} rows, {labels} {len(rows):,}: they belong together row by row; {short.name} "
+            f"was cut off, {AGAIN}"
         )
     entries = []
     for (number, image), (line, row) in zip(images, rows, strict=True):

@@ -81,7 +81,8 @@ class RAFDB(RawDataset):
             found.setdefault(key, (parts[-3].lower(), int(parts[-2]), []))[2].append(path)
         if not found:
             raise InputError(
-                f"{raw} has neither EmoLabel/{LIST} nor folders train/1 to test/7; give the folder of RAF-DB's basic set"
+                f"{raw} has neither EmoLabel/{LIST} nor folders train/1 to test/7; give the folder of RAF-DB's basic "
+                "set"
             )
         rows, skipped = RowTable([]), []
         for name, (fold, code, paths) in found.items():

@@ -8,7 +8,7 @@ from pathlib import Path
 from metafacs.errors import InputError
 
 AGAIN = "unpack or download it again"
-_WHOLE = re.compile(r"[+-]?\d+(\.0*)?([eE][+-]?\d+)?")
+_WHOLE = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?", re.ASCII)
 
 
 def check_file(path: Path, what: str) -> None:
@@ -62,6 +62,8 @@ def read_csv(path: Path, what: str, delimiter: str = ",") -> Iterator[tuple[int,
                 row = [cell.strip() for cell in cells]
                 if not any(row):
                     continue
+                if any("\0" in cell for cell in row):
+                    raise InputError(_zero_bytes(path, what))
                 width = width or len(row)
                 if len(row) != width:
                     last = next(reader, None) is None
@@ -116,12 +118,16 @@ def _decoded(path: Path, what: str) -> str:
     except UnicodeError as error:
         raise InputError(_no_text(path, what, error)) from error
     if "\0" in text:
-        raise InputError(f"{path} ({what}) holds zero bytes: it is damaged or no text file; {AGAIN}")
+        raise InputError(_zero_bytes(path, what))
     return text
 
 
 def _no_text(path: Path, what: str, error: UnicodeError) -> str:
     return f"{path} ({what}) is no text in UTF-8 ({error}); {AGAIN}, or save it as UTF-8"
+
+
+def _zero_bytes(path: Path, what: str) -> str:
+    return f"{path} ({what}) holds zero bytes: it is damaged or no text file; {AGAIN}"
 
 
 def _wrong_width(path: Path, number: int, found: int, width: int, last: bool) -> str:
