@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -64,14 +65,17 @@ def test_folders_that_archives_add(tmp_path: Path) -> None:
         (["9.0 4.0", "17.0"], r"facs\.txt, line 2: '17\.0' is not an AU and its intensity; cut off"),
         (["9.0 7.0"], r"facs\.txt, line 1: intensity 7; 0 \(not given\) to 5 are known"),
         (["9.0 4.0", "9.0 3.0"], r"line 2: AU9 once more with another intensity"),
+        ([], r"facs\.txt \(AU codes\) is empty, 0 bytes"),
         (["9.5 4.0"], r"line 1: '9\.5' where the AU should be"),
     ],
 )
 def test_damage_names_file_and_line(lines: list[str], message: str, tmp_path: Path) -> None:
     tree(tmp_path)
-    text(tmp_path / "FACS/S005/001/S005_001_00000011_facs.txt", lines)
-    with pytest.raises(InputError, match=message):
-        CKPlus().read(tmp_path)
+    text(tmp_path / "FACS/S005/001/S005_001_00000011_facs.txt", lines, end="\n" if lines else "")
+    listing = CKPlus().read(tmp_path)
+    (skip,) = listing.skipped
+    assert len(listing.rows) == 3 and skip.where == "S005_001_00000011_facs.txt"
+    assert re.search(message, skip.reason)
 
 
 def test_other_faults(tmp_path: Path) -> None:

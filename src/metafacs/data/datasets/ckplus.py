@@ -25,7 +25,8 @@ _Sequence = tuple[str, str]
 class CKPlus(RawDataset):
     """Reads CK+: FACS/S005/001/S005_001_00000011_facs.txt, Emotion/ alike, cohn-kanade-images/S005/001/*.png.
 
-    The last frame of each sequence is coded. AUs that its file does not name are absent.
+    The last frame of each sequence is coded. AUs that its file does not name are absent. A sequence whose file is empty
+    or damaged is left out and counted.
 
     Args:
         aus: which AUs, as a list such as "1,2,4".
@@ -65,7 +66,12 @@ class CKPlus(RawDataset):
         pictures, rows, skipped = PictureFolders(raw), RowTable(self.aus, self.aus), []
         strange: set[int] = set()
         for (subject, number), path in coded.items():
-            levels, expression = read_facs(path), emotions.get((subject, number))
+            try:
+                levels, expression = read_facs(path), emotions.get((subject, number))
+            except InputError as error:
+                # One damaged file of 593 costs one sequence, not the dataset.
+                skipped.append(Skip(path.name, str(error)))
+                continue
             strange |= levels.keys() - ACTION_UNITS.keys()
             peak = int(path.name.split("_")[2])
             wanted = {1: {}, peak: levels} if self.neutral_frames else {peak: levels}
