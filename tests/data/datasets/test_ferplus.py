@@ -61,6 +61,8 @@ def test_the_real_files_oddities_are_read_and_told(tmp_path: Path) -> None:
         ([4, 0, 0, 3, 0, 0, 0, 0, 3, 0], None, "neutral"),
         # Single votes are dropped before the majority is taken: 4 of 4 + 3.
         ([4, 1, 1, 3, 1, 0, 0, 0, 0, 0], "neutral", "neutral"),
+        # Just half of what is left, 4 of 8, is no majority.
+        ([4, 0, 0, 2, 2, 0, 0, 0, 1, 1], None, "neutral"),
         ([5, 5, 0, 0, 0, 0, 0, 0, 0, 0], None, None),
         ([3, 0, 0, 0, 0, 0, 0, 0, 3, 4], None, None),
         ([2, 0, 0, 0, 0, 0, 0, 0, 8, 0], None, None),

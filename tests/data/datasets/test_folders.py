@@ -33,6 +33,14 @@ def test_hidden_files_of_archives_are_no_pictures(tmp_path: Path) -> None:
     assert list(files_below(tmp_path, frozenset({".jpg", ".png"}))) == ["1.jpg", "b/4.PNG"]
 
 
+def test_links_are_followed_once(tmp_path: Path) -> None:
+    picture(tmp_path / "disk/a/1.jpg")
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw/img").symlink_to(tmp_path / "disk")
+    (tmp_path / "disk/a/loop").symlink_to(tmp_path / "disk")
+    assert list(files_below(tmp_path / "raw", frozenset({".jpg"}))) == ["img/a/1.jpg"]
+
+
 def test_pictures_are_found_whatever_case_ending_and_padding(tmp_path: Path) -> None:
     for name in ("a/0111.JPG", "a/Face.png", "a/7.jpg", "a/007.jpg", "top.jpeg"):
         picture(tmp_path / name)

@@ -119,7 +119,7 @@ def read_pixels(path: Path) -> Iterator[tuple[int, bytes, str]]:
     header = f"P5 {SIDE} {SIDE} 255\n".encode()
     for line, row in rows:
         try:
-            grey = bytes(map(int, row[pixels_at].split()))
+            grey = _grey(row[pixels_at].split())
         except ValueError as error:
             raise InputError(f"{path}, line {line}: a pixel is no number from 0 to 255 ({error}); {AGAIN}") from error
         if len(grey) != SIDE * SIDE:
@@ -142,6 +142,17 @@ def read_votes(path: Path) -> Iterator[tuple[int, str, str, list[int]]]:
         if min(counts) < 0:
             raise InputError(f"{path}, line {line}: {min(counts)} votes; {AGAIN}")
         yield line, row[name_at], _usage(row[usage_at], path, line), counts
+
+
+_LEVELS = {str(level): level for level in range(256)}
+
+
+def _grey(cells: list[str]) -> bytes:
+    """The bytes of pixels written as text; looked up, which is faster than `int` 80 million times."""
+    try:
+        return bytes(map(_LEVELS.__getitem__, cells))
+    except KeyError:
+        return bytes(map(int, cells))
 
 
 def _usage(text: str, path: Path, line: int) -> str:

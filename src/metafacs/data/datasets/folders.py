@@ -70,8 +70,17 @@ def find_file(raw: Path, names: Sequence[str]) -> Path | None:
 
 
 def files_below(raw: Path, suffixes: frozenset[str]) -> Iterator[str]:
-    """Paths (relative to `raw`, with "/") of all files with one of `suffixes`, in order, hidden ones left out."""
+    """Paths (relative to `raw`, with "/") of all files with one of `suffixes`, in order, hidden ones left out.
+
+    Links to folders are followed, but no folder is entered twice.
+    """
+    entered: set[str] = set()
     for folder, folders, files in os.walk(raw, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in entered:
+            folders.clear()
+            continue
+        entered.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         inside = Path(folder).relative_to(raw).as_posix()
         prefix = "" if inside == "." else f"{inside}/"
