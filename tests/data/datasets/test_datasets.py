@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from jsonargparse import ArgumentParser
 
 from metafacs.data.datasets import DATASETS, Listing, SourceCard
 from metafacs.data.datasets.base import DEFAULTS, RowTable
@@ -32,6 +33,17 @@ def test_every_option_has_a_default_and_help(name: str) -> None:
     options = {} if reader.__init__ is object.__init__ else inspect.signature(reader).parameters
     assert set(options) == described
     assert all(option.default is not option.empty for option in options.values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_options_become_flags(name: str, tmp_path: Path) -> None:
+    options = miniature(name, tmp_path)
+    parser = ArgumentParser(exit_on_error=False)
+    own = parser.add_class_arguments(DATASETS[name])
+    flags = [f"--{option}={value}" for option, value in options.items()]
+    settings = parser.parse_args(flags).as_dict()
+    assert set(settings) == set(own) and all(settings[option] == value for option, value in options.items())
+    assert len(DATASETS[name](**settings).read(tmp_path).rows)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -53,6 +53,21 @@ def test_missing_pictures_strangers_and_repeats_are_told(tmp_path: Path) -> None
     assert any(note.endswith("so without a fold: 102") for note in listing.notes)
 
 
+def test_one_table_of_folds_in_place_of_two_lists(tmp_path: Path) -> None:
+    options = {**miniature("gft", tmp_path), "train": "", "test": "", "files": "**/*.csv"}
+    path = table(tmp_path / "partition.csv", [["Subject", "Group", "Partition"], [101, 10, "train"], [102, 10, "test"]])
+    rows = GFT(**options, partition=str(path)).read(tmp_path).rows
+    assert rows["fold"].tolist() == ["train"] * 3 + ["test"] * 3
+    with pytest.raises(InputError, match="the folds are given twice"):
+        GFT(**{**options, "train": "x"}, partition=str(path)).read(tmp_path)
+    table(path, [["Subject", "Partition"], [101, "train"], [101, "test"]])
+    with pytest.raises(InputError, match=r"partition\.csv, line 3: '101' in fold 'test'; each subject needs one fold"):
+        GFT(**options, partition=str(path)).read(tmp_path)
+    table(path, [["Subject", "Group"], [101, "train"]])
+    with pytest.raises(InputError, match=r"partition\.csv, line 1: no column fold"):
+        GFT(**options, partition=str(path)).read(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -32,6 +32,7 @@ class Layout:
     present_from: int = 0
     train: str = ""
     test: str = ""
+    partition: str = ""
 
 
 @DATASETS.register("gft")
@@ -51,6 +52,7 @@ class GFT(RawDataset):
         present_from: 0 if AU labels are 0 and 1; for intensities, the one from which an AU counts as present.
         train: text file with the training subjects, one a line.
         test: text file with the test subjects, one a line.
+        partition: in place of train and test: a table with a column of subjects and one of folds (fold, partition...).
         aus: which AUs; "gft" is the usual 10.
         mapping: JSON or YAML file that gives any of the options above but aus; what it says counts.
     """
@@ -80,10 +82,13 @@ class GFT(RawDataset):
         present_from: int = 0,
         train: str = "",
         test: str = "",
+        partition: str = "",
         aus: str = "gft",
         mapping: str = "",
     ) -> None:
-        given = Layout(files, columns or {}, subjects, image, video, first_frame, unknown, present_from, train, test)
+        given = Layout(
+            files, columns or {}, subjects, image, video, first_frame, unknown, present_from, train, test, partition
+        )
         self.layout = replace(given, **read_mapping(Path(mapping))) if mapping else given
         self.aus = parse_aus(aus)
         self.labels = Labels(frozenset(self.layout.unknown), self.layout.present_from)
@@ -91,11 +96,11 @@ class GFT(RawDataset):
     def read(self, raw: Path) -> Listing:
         """See `RawDataset.read`."""
         check_raw(raw)
-        paths = [path for path in sorted(raw.glob(self.layout.files)) if not path.name.startswith(".")]
+        folds, lists = self._folds()
+        found = (path for path in sorted(raw.glob(self.layout.files)) if not path.name.startswith("."))
+        paths = [path for path in found if path.resolve() not in lists]
         if not paths:
             raise InputError(f"no file in {raw} fits files='{self.layout.files}'; say where the labels are")
-        named = {fold: path for fold in ("train", "test") if (path := getattr(self.layout, fold))}
-        folds = folds_from_lists({fold: Path(path) for fold, path in named.items()})
         rows, missing, pictures = RowTable(self.aus, self.aus), Missing(), PictureFolders(raw)
         skipped: list[Skip] = []
         for path in paths:
@@ -104,10 +109,20 @@ class GFT(RawDataset):
         subjects = sorted({str(subject) for subject in rows.values("subject")})
         strangers = [subject for subject in subjects if subject not in folds]
         if not folds:
-            notes.append("no fold: give the official lists of subjects with train and test")
+            notes.append("no fold: give the official lists of subjects with train and test, or partition")
         elif strangers:
-            notes.append(f"in neither list of subjects, so without a fold: {', '.join(strangers)}")
+            notes.append(f"in no list of subjects, so without a fold: {', '.join(strangers)}")
         return rows.listing(raw, skipped + missing.skips(), notes, "gft")
+
+    def _folds(self) -> tuple[dict[str, str], set[Path]]:
+        """The fold of every subject, and the files that say so."""
+        named = {fold: Path(path) for fold in ("train", "test") if (path := getattr(self.layout, fold))}
+        if not self.layout.partition:
+            return folds_from_lists(named), {path.resolve() for path in named.values()}
+        if named:
+            raise InputError("the folds are given twice: by partition, and by train or test; leave one out")
+        path = Path(self.layout.partition)
+        return folds_from_table(path), {path.resolve()}
 
     def _add(
         self, rows: RowTable, missing: Missing, pictures: PictureFolders, path: Path, folds: Mapping[str, str]
@@ -182,6 +197,25 @@ def read_mapping(path: Path) -> dict[str, Any]:
         if not isinstance(value, kind):
             raise InputError(f"{path}: {name} is {value!r}; an example is {known[name]!r}")
     return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
+
+
+def folds_from_table(path: Path) -> dict[str, str]:
+    """Subject -> fold from a table with a row a subject.
+
+    Raises:
+        InputError: a column is missing, a cell empty, or a subject in two folds.
+    """
+    rows = table_rows(path)
+    columns = find_columns(next(rows)[1], {}, path)
+    for what in ("subject", "fold"):
+        if what not in columns.places:
+            raise InputError(f"{path}, line 1: no column {what}; one of subjects and one of folds are needed")
+    folds: dict[str, str] = {}
+    for line, row in rows:
+        subject, fold = columns.text(row, "subject"), columns.text(row, "fold")
+        if not subject or not fold or folds.setdefault(subject, fold) != fold:
+            raise InputError(f"{path}, line {line}: '{subject}' in fold '{fold}'; each subject needs one fold")
+    return folds
 
 
 def _frame(columns: Columns, row: Sequence[str], line: int, path: Path) -> int:
