@@ -96,7 +96,7 @@ def _prepare(prog: str, name: str, arguments: Sequence[str]) -> None:
 
 
 def _sentences(card: SourceCard) -> str:
-    return " ".join(f"{title.capitalize()}: {text}" if title else f"{text}." for title, text in describe(card))
+    return " ".join(f"{title.capitalize()}: {text}." if title else f"{text}." for title, text in describe(card))
 
 
 def _add_flags(made: ArgumentParser) -> None:
