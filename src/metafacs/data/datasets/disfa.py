@@ -229,4 +229,5 @@ def _clip_frame(clip: str, index: int) -> tuple[dict[str, object], str]:
 
 def _odd_counts(counts: Mapping[str, int]) -> list[str]:
     odd = [f"{subject} {count:,}" for subject, count in counts.items() if count != DISFA_FRAMES]
-    return [f"people with other than {DISFA_FRAMES:,} labelled frames: {', '.join(odd)}"] if odd else []
+    shown = ", ".join(odd[:6]) + (f" and {len(odd) - 6} more" if len(odd) > 6 else "")
+    return [f"people with other than {DISFA_FRAMES:,} labelled frames: {shown}"] if odd else []
