@@ -29,6 +29,17 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "mal, adam": ("mal", {"alpha": 0.3, "beta": 0.05, "meta_optimiser": "adam"}),
     "mal, separate": ("mal", {"alpha": 0.3, "beta": 0.5, "meta_optimiser": "sgd", "statistics": "separate"}),
     "mal, difference": ("mal", {"alpha": 0.3, "beta": 0.5, "meta_optimiser": "sgd", "way": "difference"}),
+    "mal, task weights": ("mal", {"alpha": 0.3, "beta": 0.5, "meta_optimiser": "sgd", "weights": "task"}),
+    "mal, heads": ("mal", {"alpha": 0.3, "beta": 0.5, "meta_optimiser": "sgd", "lookahead": "heads"}),
+    "mal, told more": ("mal", {"inputs": "feature+label+loss", "normalised_features": True, "normalise": False}),
+    "l2rw": ("l2rw", {}),
+    "meta_weight_net": ("meta_weight_net", {"alpha": 0.3, "beta": 0.05}),
+    "density_ratio": ("density_ratio", {"rate": 0.1}),
+    "uncertainty": ("uncertainty", {}),
+    "dwa": ("dwa", {"window": 1}),
+    "gradnorm": ("gradnorm", {}),
+    "pcgrad": ("pcgrad", {}),
+    "loss_balanced": ("loss_balanced", {}),
 }
 
 

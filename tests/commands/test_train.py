@@ -67,6 +67,26 @@ def test_sample_weights_have_a_row_for_every_training_image(run: Path, fe_datase
     assert not [column for column in weights if "AU" in column]
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"method": "meta_weight_net"},
+        {"mal__inputs": "feature+label+loss", "mal__normalised_features": "true", "mal__normalise": "false"},
+        {"mal__weights": "task"},
+    ],
+)
+def test_weights_that_depend_on_labels_are_written_too(
+    changes: dict[str, str], au_dataset: PreparedDataset, fe_dataset: PreparedDataset, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    assert metafacs(*flags(out, au_dataset.folder, fe_dataset.folder, loop__steps=3, **changes)) == 0
+    weights = pd.read_parquet(out / "sample_weights.parquet")
+    assert weights["stream"].value_counts().to_dict() == {"auxiliary": 48, "primary": 28}
+    assert weights["raw_weight"].between(0, 1).all()
+    distinct = weights.groupby("stream")["raw_weight"].nunique()
+    assert (distinct == 1).all() if "mal__weights" in changes else (distinct > 5).all()
+
+
 @pytest.mark.parametrize("method", list(METHODS))
 def test_every_method_trains_from_the_command_line(
     method: str, au_dataset: PreparedDataset, fe_dataset: PreparedDataset, tmp_path: Path

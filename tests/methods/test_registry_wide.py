@@ -104,8 +104,10 @@ def test_sample_weights_are_there_if_they_are_learned(name: str) -> None:
         with pytest.raises(NotImplementedError, match="learns no sample weights"):
             method.raw_sample_weights(torch.rand(3, 3, 32, 32))
         return
-    weights = method.raw_sample_weights(torch.rand(3, 3, 32, 32))
-    assert weights.shape == (3,) and (weights > 0).all() and not weights.requires_grad
+    for stream in ("primary", "auxiliary"):
+        data = batches(3, 3, side=32, masked=0.2, dtype=torch.float32)[stream]
+        weights = method.raw_sample_weights(data.images, data.labels)
+        assert weights.shape == (3,) and (weights > 0).all() and not weights.requires_grad
 
 
 def test_a_restored_method_goes_on_to_the_last_bit(name: str, tmp_path: Path) -> None:

@@ -252,7 +252,8 @@ class _Session:
         """The weight of every training image at the end of training."""
         tables = []
         for name, (dataset, faces) in self.data.rows.items():
-            raw = over_faces(self.method.raw_sample_weights, faces, self.settings.data.side, self.device)
+            weigh, labels = self.method.raw_sample_weights, self.data.streams[name].labels
+            raw = over_faces(weigh, faces, self.settings.data.side, self.device, labels=labels)
             table = dataset.to_pandas().iloc[faces.rows]
             kept = [c for c in ("dataset", "subject", "sequence", "frame", "expression", "cause") if c in table]
             table = table[kept].assign(stream=name, row=faces.rows, raw_weight=raw, step=self.steps)

@@ -80,8 +80,13 @@ class Method(ABC):
         with self.autocast():
             return torch.sigmoid(self.network(images).au_logits)
 
-    def raw_sample_weights(self, images: Tensor) -> Tensor:
-        """(N,) unnormalised weight that the method gives each of `images`, (N, 3, H, W) in [0, 1]."""
+    def raw_sample_weights(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """(N,) unnormalised weight that the method gives each image.
+
+        Args:
+            images: (N, 3, H, W), in [0, 1], of one stream.
+            labels: of that stream, as in `Batch`; needed by methods whose weights depend on task, label or loss.
+        """
         raise NotImplementedError(f"{type(self).__name__} learns no sample weights")
 
     def review(self, means: Mapping[str, float]) -> str | None:

@@ -11,6 +11,10 @@ Differs from the paper in: the meta gradient is computed without a second-order 
 forward pass at theta serves meta-train and base-learning; base-learning may use any optimiser; with batches of unequal
 size each task's sum is divided by its own batch. The copy of the paper at hand lost alpha, beta and the details of the
 optimisers: the defaults are ours.
+
+Ablations, options that are off by default: one weight a task (`weights`), no normaliser (`normalise`), a virtual step
+of the heads alone (`lookahead`), a plain meta loss (`balanced_meta`), a meta network that is told other things
+(`inputs`) or standardised features (`normalised_features`).
 """
 
 from collections.abc import Callable, Mapping
@@ -18,61 +22,32 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from metafacs import processes
 from metafacs.errors import InputError
-from metafacs.methods.base import METHODS, Batch, Method, OptimiserFactory, Stream
-from metafacs.methods.joint import JointForward, StatisticsMode, over_batches
-from metafacs.methods.lookahead import (
-    LossesAt,
-    Parameters,
-    RandomState,
-    Way,
-    differentiable_attention,
-    isolated,
-    pick_way,
-    weight_gradient,
-    weighted_gradient,
+from metafacs.methods.base import METHODS, Batch, OptimiserFactory, Stream
+from metafacs.methods.joint import StatisticsMode, over_batches
+from metafacs.methods.losses import AUReduction
+from metafacs.methods.meta_network import (
+    Inputs,
+    MetaNetwork,
+    RunningStandard,
+    Told,
+    described,
+    normalise,
+    told_size,
 )
-from metafacs.methods.losses import AUReduction, balanced_au_losses
-from metafacs.methods.tangents import Record
-from metafacs.models.network import Network, Output
+from metafacs.methods.sample_weighting import SampleWeighting, Scope, TrainingPass, WayOption, weight_means
+from metafacs.models.network import Network
+
+__all__ = ["MAL", "MetaNetwork", "normalise"]
 
 SATURATED = 0.02
 """A raw weight this near to 0 or 1 has next to no gradient left."""
 
 
-class MetaNetwork(nn.Module):
-    """One linear layer from the feature to one logit, zero-initialised, then a sigmoid: every weight starts at 0.5.
-
-    Args:
-        feature_size: length of the feature.
-    """
-
-    def __init__(self, feature_size: int) -> None:
-        super().__init__()
-        self.linear = nn.Linear(feature_size, 1)
-        nn.init.zeros_(self.linear.weight)
-        nn.init.zeros_(self.linear.bias)
-
-    def forward(self, feature: Tensor) -> Tensor:
-        """(N, F) -> raw weights (N,) in (0, 1)."""
-        return torch.sigmoid(self.linear(feature)).squeeze(1)
-
-
-def normalise(raw: Tensor, primary: int) -> Tensor:
-    """Raw weights -> weights whose AU mean plus FE mean is one.
-
-    Args:
-        raw: (B1 + B2,), the AU images' first.
-        primary: B1.
-    """
-    return raw / (raw[:primary].mean() + raw[primary:].mean())
-
-
 @METHODS.register("mal")
-class MAL(Method):
+class MAL(SampleWeighting):
     """Learns the weight of every image online, by its effect one step ahead on reserved AU images.
 
     Args:
@@ -87,9 +62,14 @@ class MAL(Method):
             central differences, with a warning), "forward", "difference" or "second-order" (the slow reference).
         au_reduction: "mean" or "sum" over the labelled AUs of an image.
         statistics: BatchNorm statistics of the two streams: "joint" or "separate", as for MTL.
+        weights: "sample" (the paper: one weight an image) or "task" (one weight a task, no meta network).
+        normalise: whether raw weights are divided by the sum of the two tasks' means, as in the paper.
+        lookahead: what the virtual step moves: "full" (the paper: the whole network) or "heads" (the two heads).
+        balanced_meta: whether the meta loss is class-balanced, as in the paper.
+        inputs: what the meta network is told of an image: "feature" (the paper), "feature+label+loss" or "loss".
+        normalised_features: whether it is told features standardised by running statistics.
     """
 
-    streams: ClassVar[tuple[Stream, ...]] = ("primary", "auxiliary", "meta")
     learns_sample_weights: ClassVar[bool] = True
 
     def __init__(
@@ -101,95 +81,92 @@ class MAL(Method):
         alpha: float = 0.1,
         beta: float = 0.001,
         meta_optimiser: Literal["sgd", "adam"] = "adam",
-        way: Literal["auto", "forward", "difference", "second-order"] = "auto",
+        way: WayOption = "auto",
         au_reduction: AUReduction = "mean",
         statistics: StatisticsMode = "joint",
+        weights: Literal["sample", "task"] = "sample",
+        normalise: bool = True,
+        lookahead: Scope = "full",
+        balanced_meta: bool = True,
+        inputs: Inputs = "feature",
+        normalised_features: bool = False,
     ) -> None:
-        super().__init__(network, optimiser, class_weights, autocast)
-        if class_weights is None:
-            raise InputError("MAL needs the class weights of the reserved AU images")
+        super().__init__(network, optimiser, class_weights, autocast, way, au_reduction, statistics, balanced_meta)
         if alpha <= 0 or beta < 0:
             raise InputError(f"MAL's alpha must be positive and beta not negative; found {alpha} and {beta}")
-        self.alpha = alpha
-        self.balance = class_weights
-        self.joint = JointForward(network, au_reduction, statistics, autocast)
-        self.way: Way | None = None if way == "auto" else way
-        like = next(network.parameters())
-        self.meta_network = MetaNetwork(network.feature_size).to(like.device, like.dtype)
+        if normalised_features and (weights == "task" or inputs == "loss"):
+            raise InputError("MAL's normalised_features is on, but its weights do not look at features; turn it off")
+        if weights == "task" and inputs != "feature":
+            raise InputError(f"MAL's weights of tasks look at no image; leave out inputs ({inputs})")
+        self.alpha, self.normalised, self.scope = alpha, normalise, lookahead
+        self.told: Told = "task" if weights == "task" else inputs
+        self.aus, self.classes = network.au_head.out_features, network.expression_head.out_features
+        size = told_size(self.told, network.feature_size, self.aus, self.classes)
+        self.meta_network = MetaNetwork(size, bias=weights == "sample").to(self.like)
         self.modules["meta_network"] = self.meta_network
+        self.standard = RunningStandard(network.feature_size).to(self.like) if normalised_features else None
+        if self.standard:
+            self.modules["standard"] = self.standard
         factory = torch.optim.SGD if meta_optimiser == "sgd" else torch.optim.Adam
         self.optimisers["meta"] = factory(self.meta_network.parameters(), lr=beta)
 
     def training_step(self, batch: Mapping[Stream, Batch]) -> dict[str, Tensor]:
         """Meta-train, meta-test and base-learning on one batch."""
-        self.network.train()
-        primary, auxiliary = batch["primary"], batch["auxiliary"]
-        if self.way is None:
-            self.way = pick_way(self.network, primary.images[:2])
-        n = len(primary)
-        losses_at, meta_loss_at = self.joint.replay(primary, auxiliary), self.meta_loss_at(batch["meta"])
-        parameters = dict(self.network.named_parameters())
-        record = Record() if self.way == "forward" else None
-        with differentiable_attention() if self.way == "second-order" else record or nullcontext():
-            feature, losses = self.joint(primary, auxiliary)
-        feature, n_all = _everywhere(feature.detach(), n), n * processes.count()
-
-        u = self.weigh(feature, n_all)[1]
-        found = weight_gradient(
-            losses, losses_at, meta_loss_at, parameters, _here(u.detach(), n), self.alpha, self.way, record
-        )
-        self._update_meta(u, _everywhere(found.gradient, n))
+        images = self.forward_pass(batch)
+        known = self.known(images)
+        u = self.weigh(known, images.primary)[1]
+        found = images.look_ahead(u, self.alpha, self.scope)
+        self._update_meta(u, found.gradient)
         with torch.no_grad():
-            raw, u = self.weigh(feature, n_all)
-        self.update_base(weighted_gradient(losses, parameters, _here(u, n)))
+            raw, u = self.weigh(known, images.primary)
+        self.update_base(images.gradient(u))
         return {
-            "loss_primary": losses[:n].detach().mean(),
-            "loss_auxiliary": losses[n:].detach().mean(),
+            **images.task_losses(),
             "meta_loss": found.meta_loss,
-            **_weight_statistics(raw, n_all),
+            **weight_means(self._normalised(raw, images.primary), images.primary),
+            "raw_weight_mean": raw.mean(),
+            "raw_weight_sd": raw.std(),
+            "raw_weight_saturated": ((raw < SATURATED) | (raw > 1 - SATURATED)).float().mean(),
         }
 
-    def weigh(self, feature: Tensor, primary: int) -> tuple[Tensor, Tensor]:
+    def known(self, images: TrainingPass) -> Tensor:
+        """What the meta network is told of every image, (B1 + B2, K)."""
+        feature = images.feature
+        if self.standard:
+            self.standard.update(feature)
+            feature = self.standard(feature)
+        return described(self.told, feature, images.au_labels, images.expressions, images.losses, self.classes)
+
+    def weigh(self, known: Tensor, primary: int) -> tuple[Tensor, Tensor]:
         """Raw weights r and u = w / B of the whole batch (all processes), each (B1 + B2,).
 
         Args:
-            feature: (B1 + B2, F), the AU images' first, detached from the base network.
+            known: (B1 + B2, K), what the meta network is told, the AU images' first, detached from the base network.
             primary: B1.
         """
-        raw = self.meta_network(feature)
-        return raw, over_batches(normalise(raw, primary), primary)
+        raw = self.meta_network(known)
+        return raw, over_batches(self._normalised(raw, primary), primary)
 
-    def meta_loss_at(self, meta: Batch) -> LossesAt:
-        """The class-balanced AU loss of reserved images as a function of the parameters, without side effects.
-
-        The network normalises the batch by its own BatchNorm statistics, as in training.
-        """
-        passes = isolated(self.network)
-        positive, negative = self.balance
-        whole = len(meta) * processes.count()
-
-        def meta_loss(parameters: Parameters) -> Tensor:
-            with RandomState(meta.images).replayed(), self.autocast():
-                logits = Output(*passes(parameters, meta.images)).au_logits
-            losses = balanced_au_losses(logits, meta.labels, positive, negative, self.joint.au_reduction)
-            return losses.sum() / whole
-
-        return meta_loss
+    def _normalised(self, raw: Tensor, primary: int) -> Tensor:
+        return normalise(raw, primary) if self.normalised else raw
 
     @torch.no_grad()
-    def raw_sample_weights(self, images: Tensor) -> Tensor:
-        """(N,) raw weight of each image, as the network sees it outside training."""
-        self.network.eval()
-        with self.autocast():
-            feature = self.network(images).feature
-        return self.meta_network(feature)
+    def raw_sample_weights(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """(N,) raw weight of each image, as the network sees it outside training.
 
-    def _update_meta(self, u: Tensor, gradient: Tensor) -> None:
-        """phi <- phi - beta * (d meta loss / d u) (d u / d phi)."""
-        phi = list(self.meta_network.parameters())
-        for parameter, g in zip(phi, torch.autograd.grad(u, phi, grad_outputs=gradient), strict=True):
-            parameter.grad = g
-        self.optimisers["meta"].step()
+        Args:
+            images: (N, 3, H, W), in [0, 1].
+            labels: as in `Batch`; not looked at by the paper's MAL.
+        """
+        feature, losses = self._outside_training(images, labels)
+        feature = self.standard(feature) if self.standard else feature
+        if self.told == "feature":
+            return self.meta_network(feature)
+        if labels is None or losses is None:
+            raise ValueError("these weights depend on an image's task, labels or loss: give `labels`")
+        none = labels.new_zeros(0)
+        aus, expressions = (labels, none.long()) if labels.dim() == 2 else (none.view(0, self.aus), labels)
+        return self.meta_network(described(self.told, feature, aus, expressions, losses, self.classes))
 
     def review(self, means: Mapping[str, float]) -> str | None:
         """Warns when most raw weights are stuck at an end."""
@@ -200,27 +177,3 @@ class MAL(Method):
             f"{share:.0%} of the raw sample weights are below {SATURATED} or above {1 - SATURATED}: the meta "
             "network is saturated and hardly learns any more; lower --mal.beta"
         )
-
-
-@torch.no_grad()
-def _weight_statistics(raw: Tensor, primary: int) -> dict[str, Tensor]:
-    """What the log shows of a batch's raw weights (B1 + B2,), the first `primary` of them AU images'."""
-    weights = normalise(raw, primary)
-    return {
-        "weight_primary": weights[:primary].mean(),
-        "weight_auxiliary": weights[primary:].mean(),
-        "raw_weight_mean": raw.mean(),
-        "raw_weight_sd": raw.std(),
-        "raw_weight_saturated": ((raw < SATURATED) | (raw > 1 - SATURATED)).float().mean(),
-    }
-
-
-def _everywhere(values: Tensor, primary: int) -> Tensor:
-    """The whole batch's values, AU images first, from this process's (its first `primary` are AU images')."""
-    return torch.cat([processes.gather(values[:primary]), processes.gather(values[primary:])])
-
-
-def _here(values: Tensor, primary: int) -> Tensor:
-    """The inverse of `_everywhere`."""
-    streams = values.split([primary * processes.count(), len(values) - primary * processes.count()])
-    return torch.cat([stream[processes.share(len(stream))] for stream in streams])

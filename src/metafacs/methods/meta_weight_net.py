@@ -1,0 +1,133 @@
+"""Meta-Weight-Net: the weight of an image as a learned function of its loss.
+
+Paper: Shu, Xie, Yi, Zhao, Zhou, Xu & Meng, Meta-Weight-Net: Learning an Explicit Mapping For Sample Weighting,
+NeurIPS 2019, Eq. 3-5, Algorithm 1. With V(l; phi) a network of one hidden layer of 100 units, ReLU, and a sigmoid,
+
+    virtual step   theta' = theta - alpha * grad (1/B) sum_i V(l_i; phi) l_i,   no gradient through V's input
+    meta step      phi <- phi - beta * d L_v(theta') / d phi,   L_v = loss of reserved images
+    network step   theta <- theta - gamma * grad (1/B) sum_i V(l_i; phi) l_i  with the new phi
+
+Differs from the paper in: there is one V for each task, for the losses of AU and of expression images are of different
+scale and mean different things; the reserved images' loss is the class-balanced AU loss of MAL; phi is trained by Adam;
+the gradient is computed without a second-order graph (`lookahead.py`), exactly. Weights are not normalised, as in the
+paper's equations; the authors' code divides them by their sum (`normalise`: by MAL's normaliser).
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from metafacs.errors import InputError
+from metafacs.methods.base import METHODS, Batch, OptimiserFactory, Stream
+from metafacs.methods.joint import StatisticsMode, over_batches
+from metafacs.methods.losses import AUReduction
+from metafacs.methods.meta_network import normalise as normalised
+from metafacs.methods.sample_weighting import SampleWeighting, WayOption, weight_means
+from metafacs.models.network import Network
+
+
+class WeightNet(nn.Module):
+    """V: one hidden layer from a loss to a weight in (0, 1).
+
+    Args:
+        hidden: units of the hidden layer.
+    """
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(1, hidden), nn.ReLU(), nn.Linear(hidden, 1))
+
+    def forward(self, losses: Tensor) -> Tensor:
+        """(N,) -> (N,)."""
+        return torch.sigmoid(self.layers(losses[:, None])).squeeze(1)
+
+
+@METHODS.register("meta_weight_net")
+class MetaWeightNet(SampleWeighting):
+    """Learns online which weight images of a given loss should have, by their effect one step ahead.
+
+    Args:
+        network: the base network.
+        optimiser: makes the base optimiser.
+        class_weights: weights of present and absent AUs in the meta loss.
+        autocast: mixed precision.
+        alpha: length of the virtual (look-ahead) SGD step.
+        beta: learning rate of V (Adam).
+        hidden: units of V's hidden layer.
+        normalise: whether weights are divided by the sum of the two tasks' means, as MAL's are.
+        way: how the meta gradient is found: "auto", "forward", "difference" or "second-order", as for MAL.
+        au_reduction: "mean" or "sum" over the labelled AUs of an image.
+        statistics: BatchNorm statistics of the two streams: "joint" or "separate", as for MTL.
+    """
+
+    learns_sample_weights: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        network: Network,
+        optimiser: OptimiserFactory,
+        class_weights: tuple[Tensor, Tensor] | None = None,
+        autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
+        alpha: float = 0.1,
+        beta: float = 0.001,
+        hidden: int = 100,
+        normalise: bool = False,
+        way: WayOption = "auto",
+        au_reduction: AUReduction = "mean",
+        statistics: StatisticsMode = "joint",
+    ) -> None:
+        super().__init__(network, optimiser, class_weights, autocast, way, au_reduction, statistics)
+        if alpha <= 0 or beta < 0 or hidden < 1:
+            raise InputError(
+                "Meta-Weight-Net's alpha must be positive, beta not negative and hidden at least 1; found "
+                f"{alpha}, {beta} and {hidden}"
+            )
+        self.alpha, self.normalised = alpha, normalise
+        self.primary_net, self.auxiliary_net = WeightNet(hidden).to(self.like), WeightNet(hidden).to(self.like)
+        self.modules |= {"primary_net": self.primary_net, "auxiliary_net": self.auxiliary_net}
+        phi = [*self.primary_net.parameters(), *self.auxiliary_net.parameters()]
+        self.optimisers["meta"] = torch.optim.Adam(phi, lr=beta)
+
+    def training_step(self, batch: Mapping[Stream, Batch]) -> dict[str, Tensor]:
+        """Virtual step, meta step and network step on one batch."""
+        images = self.forward_pass(batch)
+        n = images.primary
+        found = images.look_ahead(u := over_batches(self.weigh(images.losses, n), n), self.alpha)
+        self._update_meta(u, found.gradient)
+        with torch.no_grad():
+            weights = self.weigh(images.losses, n)
+        self.update_base(images.gradient(over_batches(weights, n)))
+        return {
+            **images.task_losses(),
+            "meta_loss": found.meta_loss,
+            **weight_means(weights, n),
+            "weight_sd": weights.std(),
+        }
+
+    def weigh(self, losses: Tensor, primary: int) -> Tensor:
+        """The weights of the whole batch (all processes), (B1 + B2,).
+
+        Args:
+            losses: (B1 + B2,), the AU images' first, without a graph.
+            primary: B1.
+        """
+        losses = losses.to(self.like.dtype)
+        raw = torch.cat([self.primary_net(losses[:primary]), self.auxiliary_net(losses[primary:])])
+        return normalised(raw, primary) if self.normalised else raw
+
+    @torch.no_grad()
+    def raw_sample_weights(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """(N,) V of each image's loss, as the network sees it outside training.
+
+        Args:
+            images: (N, 3, H, W), in [0, 1].
+            labels: as in `Batch`; without them there is no loss.
+        """
+        losses = self._outside_training(images, labels)[1]
+        if labels is None or losses is None:
+            raise ValueError("these weights depend on an image's loss: give `labels`")
+        net = self.primary_net if labels.dim() == 2 else self.auxiliary_net
+        return net(losses.to(self.like.dtype))
