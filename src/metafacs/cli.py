@@ -19,6 +19,7 @@ COMMANDS = {
     "inspect": "look at a prepared dataset: counts, base rates, a picture, problems by row",
     "train": "train a detector by a method of your choice",
     "evaluate": "score a trained detector on its test fold",
+    "benchmark": "train and score a grid of methods, folds and seeds; print the table",
     "compare": "put runs side by side in a table like the paper's",
     "figures": "draw the paper's curves from run folders",
 }
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def overview() -> str:
     """What `metafacs --help` prints."""
-    lines = "\n".join(f"  {name:<10}{text}" for name, text in COMMANDS.items())
+    lines = "\n".join(f"  {name:<11}{text}" for name, text in COMMANDS.items())
     return (
         "metafacs: train facial Action Unit detectors from few AU labels and many expression labels.\n\n"
         f"usage: metafacs COMMAND [flags]\n\n{lines}\n\n"

@@ -111,6 +111,7 @@ class TrainConfig:
         out: run folder to make.
         data: what to train on.
         method: name of the method; its own options follow under its name.
+        label: how tables name this run, where not by its method.
         network: the base network.
         optimiser: how it is updated.
         loop: how long, how often, on what.
@@ -120,6 +121,7 @@ class TrainConfig:
     out: Path
     data: DataConfig
     method: str = "mal"
+    label: str | None = None
     network: NetworkConfig = field(default_factory=NetworkConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)

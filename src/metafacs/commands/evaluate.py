@@ -66,6 +66,7 @@ def predict_run(run: Path, batch: int = 256, console: Console | None = None) -> 
         )
     info = {
         "method": card.method,
+        "label": config.get("label"),
         "backbone": card.backbone,
         "dataset": card.dataset,
         "fold": card.test_fold,

@@ -1,18 +1,18 @@
-"""Several training runs side by side, each a process of its own with a bar of its own."""
+"""Several training runs side by side, with bars that show how far they are."""
 
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
+from rich.progress import TaskID
 
+from metafacs.commands.launching import Launch, Launched, LocalProcess
 from metafacs.commands.progress import bars, plain_lines
 from metafacs.errors import InputError
+from metafacs.evaluation.predictions import PREDICTIONS_FILE
 from metafacs.training.run import DONE, METRICS
 
 _SHOWN = {"loss_primary": "AU loss", "loss_auxiliary": "FE loss", "weight_auxiliary": "FE weight"}
@@ -20,7 +20,7 @@ _SHOWN = {"loss_primary": "AU loss", "loss_auxiliary": "FE loss", "weight_auxili
 
 @dataclass
 class Job:
-    """One run of `metafacs train`.
+    """One run: training, then predictions on its test fold.
 
     Attributes:
         name: for the bar.
@@ -33,25 +33,21 @@ class Job:
     run: Path
     flags: Sequence[str]
     steps: int
-    process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    launched: Launched | None = field(default=None, init=False)
 
     @property
     def log(self) -> Path:
-        """Where the process prints to."""
+        """Where it prints to."""
         return self.run.with_name(f"{self.run.name}.log")
 
     @property
     def done(self) -> bool:
-        """Whether the run is finished."""
-        return (self.run / DONE).exists()
+        """Whether the run is trained and has its predictions."""
+        return (self.run / DONE).exists() and (self.run / PREDICTIONS_FILE).exists()
 
-    def start(self) -> None:
-        """Starts the process, or goes on with an unfinished run, on one core."""
-        self.run.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "metafacs.cli", "train", *self.flags, "--out", str(self.run), "--resume"]
-        with self.log.open("wb") as log:
-            one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=one_thread)
+    def start(self, launch: Launch) -> None:
+        """Starts it, or goes on where it stopped."""
+        self.launched = launch([str(self.run), *self.flags], self.log)
 
     def last_line(self) -> tuple[int, str]:
         """The step of the last training line in the log, and what to show of it."""
@@ -63,51 +59,71 @@ class Job:
         shown = [f"{text} {trained[-1][key]:.3f}" for key, text in _SHOWN.items() if trained[-1].get(key)]
         return int(trained[-1]["step"]), ", ".join(shown)
 
-    def check(self) -> None:
-        """Raises InputError with the end of the log if the process has failed."""
-        if self.process is not None and self.process.poll() not in (None, 0):
-            said = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            end = "\n".join(said[-5:]) or "it said nothing"
-            raise InputError(f"{self.name} failed (exit {self.process.returncode}), its log is {self.log}:\n{end}")
+    def failure(self) -> str | None:
+        """What went wrong, with the end of the log, or None."""
+        status = self.launched.poll() if self.launched else None
+        if status in (None, 0):
+            return None
+        said = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if self.log.exists() else []
+        end = "\n".join(said[-5:]) or "it said nothing"
+        return f"{self.name} failed (exit {status}), its log is {self.log}:\n{end}"
 
 
-def run_jobs(jobs: Sequence[Job], at_once: int, console: Console) -> None:
-    """Runs all jobs that are not done, `at_once` at a time, with progress bars.
+def run_jobs(
+    jobs: Sequence[Job], at_once: int, console: Console, *, keep_going: bool = False, launch: Launch = LocalProcess
+) -> list[str]:
+    """Carries out all jobs that are not done, `at_once` at a time, with progress bars.
+
+    Args:
+        jobs: the runs.
+        at_once: how many side by side.
+        console: for the bars.
+        keep_going: whether the rest is done when a job fails.
+        launch: where they are carried out.
+
+    Returns:
+        What went wrong in each job that failed.
 
     Raises:
-        InputError: a job failed; the others are stopped and can be resumed.
+        InputError: a job failed and `keep_going` is off; the others are stopped and can be resumed.
     """
     waiting = [job for job in jobs if not job.done]
     running: list[Job] = []
+    failures: list[str] = []
     try:
-        with _Bars(waiting, console) as shown:
+        with _Bars(jobs, console) as shown:
             while waiting or running:
                 while waiting and len(running) < at_once:
                     running.append(waiting.pop(0))
-                    running[-1].start()
+                    running[-1].start(launch)
                 time.sleep(0.5)
                 for job in running:
                     shown.show(job)
-                    job.check()
-                running = [job for job in running if job.process is None or job.process.poll() is None]
+                    if (failed := job.failure()) is None:
+                        continue
+                    if not keep_going:
+                        raise InputError(failed)
+                    failures.append(failed)
+                    console.print(failed, markup=False)
+                running = [job for job in running if job.launched is None or job.launched.poll() is None]
     finally:
         for job in running:
-            if job.process is not None and job.process.poll() is None:
-                job.process.terminate()
-                job.process.wait()
+            if job.launched is not None and job.launched.poll() is None:
+                job.launched.stop()
+    return failures
 
 
 class _Bars:
-    """A bar a job; where the output is no terminal, a line for every tenth of a job."""
+    """A bar for all jobs together, one for each that runs; no terminal: a line for every tenth of the whole."""
 
     def __init__(self, jobs: Sequence[Job], console: Console) -> None:
         self._progress = bars(console)
-        self._tasks = {
-            job.name: self._progress.add_task(f"training {job.name}", total=job.steps, note="", start=False)
-            for job in jobs
-        }
-        plain = not console.is_terminal
-        self._lines = {job.name: plain_lines(f"training {job.name}", console) for job in jobs if plain}
+        self._steps = {job.name: job.steps if job.done else 0 for job in jobs}
+        self._total = sum(job.steps for job in jobs)
+        self._whole = self._progress.add_task(f"{len(jobs)} runs", total=self._total, note="")
+        self._progress.update(self._whole, completed=sum(self._steps.values()))
+        self._tasks: dict[str, TaskID] = {}
+        self._lines = None if console.is_terminal else plain_lines(f"{len(jobs)} runs, steps", console)
 
     def __enter__(self) -> "_Bars":
         self._progress.start()
@@ -117,12 +133,16 @@ class _Bars:
         self._progress.stop()
 
     def show(self, job: Job) -> None:
-        """Brings a running job's bar up to date."""
+        """Brings a running job's bar, and the whole's, up to date."""
         step, text = job.last_line()
-        task = self._tasks[job.name]
-        self._progress.start_task(task)
-        self._progress.update(task, completed=step, note=text)
-        if job.name in self._lines:
-            update, note = self._lines[job.name]
-            note(text)
-            update(step, job.steps)
+        self._steps[job.name] = step
+        if job.name not in self._tasks:
+            self._tasks[job.name] = self._progress.add_task(job.name, total=job.steps, note="")
+        self._progress.update(self._tasks[job.name], completed=step, note=text)
+        if job.launched is not None and job.launched.poll() is not None:
+            self._progress.update(self._tasks[job.name], visible=False)
+        self._progress.update(self._whole, completed=sum(self._steps.values()))
+        if self._lines:
+            update, note = self._lines
+            note(f"({job.name}: {text})" if text else "")
+            update(sum(self._steps.values()), self._total)

@@ -28,7 +28,7 @@ from metafacs.methods import METHODS, Method
 from metafacs.models.network import build_network, check_side
 from metafacs.training import loop
 from metafacs.training.checkpoint import DetectorCard, load_state, save_detector, save_state
-from metafacs.training.run import DETECTOR, SAMPLE_WEIGHTS, STATE, TENSORBOARD, RunFolder, check_run
+from metafacs.training.run import DETECTOR, SAMPLE_WEIGHTS, STATE, TENSORBOARD, RunFolder, check_run, peak_memory
 
 DESCRIPTION = """Trains a detector of facial Action Units on a prepared AU dataset, with the help of a prepared
 expression dataset where the method uses one, and writes a run folder: configuration, logs, checkpoints and, for
@@ -39,9 +39,9 @@ _CONTRACT = {"network", "optimiser", "class_weights", "autocast"}
 logger = logging.getLogger(__name__)
 
 
-def train_parser(prog: str) -> ArgumentParser:
+def train_parser(prog: str, description: str = DESCRIPTION) -> ArgumentParser:
     """Flags of the command; every registered method's options stand under its name."""
-    made = parser(prog, DESCRIPTION, config_file=True)
+    made = parser(prog, description, config_file=True)
     made.add_class_arguments(TrainConfig, None)
     made.add_argument("--resume", action="store_true", help="go on with the unfinished run in `out`, if there is one.")
     for name in METHODS:
@@ -142,9 +142,10 @@ class _Session:
             self.folder.start_metrics(start)
         board = SummaryWriter(self.out / TENSORBOARD, purge_step=start + 1) if self.folder else None
         self.board = board
+        before = peak_memory(self.device)
         try:
             self._loop(range(start, self.steps))
-            self._finish()
+            self._finish({"memory_before_mib": before, "memory_peak_mib": peak_memory(self.device)})
         finally:
             if board:
                 board.close()
@@ -220,7 +221,7 @@ class _Session:
             if self.board:
                 self.board.add_scalar(f"{event}/{name}", value, step)
 
-    def _finish(self) -> None:
+    def _finish(self, memory: Mapping[str, float]) -> None:
         if not self.folder:
             return
         if self.method.learns_sample_weights:
@@ -246,7 +247,7 @@ class _Session:
                 steps=self.steps,
             ),
         )
-        self.folder.finish({"steps": self.steps})
+        self.folder.finish({"steps": self.steps, **memory})
 
     def _write_sample_weights(self) -> None:
         """The weight of every training image at the end of training."""

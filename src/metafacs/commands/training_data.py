@@ -51,17 +51,9 @@ def open_data(settings: Namespace, auxiliary: bool, seed: int, console: Console)
     """
     _check_sizes(settings)
     primary = PreparedDataset.open(settings.primary)
-    aus = _common_aus(primary, settings.aus)
+    aus = common_aus(primary, settings.aus)
     labels = primary.au_labels(aus)
-    split = split_by_fold(
-        primary.column("fold").tolist(),
-        primary.column("subject").tolist(),
-        ~np.isnan(labels).all(axis=1),
-        settings.test_fold,
-        settings.reserve_fraction,
-        settings.reserve_minimum,
-        seed,
-    )
+    split = split_primary(primary, labels, settings, settings.test_fold, seed)
     _warn_of_rare(aus, labels[split.reserve])
     faces = {"primary": Faces(primary, split.train, settings.resize)}
     reserve = Faces(primary, split.reserve, settings.resize)
@@ -91,6 +83,23 @@ def open_data(settings: Namespace, auxiliary: bool, seed: int, console: Console)
     )
 
 
+def split_primary(primary: PreparedDataset, labels: np.ndarray, settings: Namespace, fold: str, seed: int) -> Split:
+    """The rows of training, reserve and test when `fold` is the test fold.
+
+    Raises:
+        InputError: the dataset has no such fold, or too few people for it.
+    """
+    return split_by_fold(
+        primary.column("fold").tolist(),
+        primary.column("subject").tolist(),
+        ~np.isnan(labels).all(axis=1),
+        fold,
+        settings.reserve_fraction,
+        settings.reserve_minimum,
+        seed,
+    )
+
+
 def _check_sizes(settings: Namespace) -> None:
     if not 16 <= settings.side <= settings.resize:
         raise InputError(
@@ -102,7 +111,7 @@ def _check_sizes(settings: Namespace) -> None:
             raise InputError(f"--data.{name} is {size}; it must be at least 2 and divisible by the number of processes")
 
 
-def _common_aus(primary: PreparedDataset, wanted: str) -> list[str]:
+def common_aus(primary: PreparedDataset, wanted: str) -> list[str]:
     """The AUs to train: those wanted that the dataset has."""
     if not primary.aus:
         raise InputError(f"{primary.folder} has no AU columns, so no AU detector can be trained on it")

@@ -92,7 +92,7 @@ class _Means:
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
         self._steps = self._images = 0
-        self._since = time.perf_counter()
+        self._since, self._worked_since = time.perf_counter(), time.process_time()
 
     def add(self, values: Mapping[str, Tensor], images: int) -> None:
         for name, value in values.items():
@@ -102,14 +102,18 @@ class _Means:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Time spent within does not count for images per second."""
-        start = time.perf_counter()
+        """Time spent within does not count for images per second nor for the time of a step."""
+        start, worked = time.perf_counter(), time.process_time()
         yield
         self._since += time.perf_counter() - start
+        self._worked_since += time.process_time() - worked
 
     def take(self) -> Values:
         means = {name: value.item() / self._steps for name, value in self._sums.items()}
-        means["images_per_second"] = self._images / max(time.perf_counter() - self._since, 1e-9)
+        seconds = max(time.perf_counter() - self._since, 1e-9)
+        means["images_per_second"] = self._images / seconds
+        means["seconds_per_step"] = seconds / self._steps
+        means["processor_seconds_per_step"] = (time.process_time() - self._worked_since) / self._steps
         self.__init__()  # type: ignore[misc]
         return means
 

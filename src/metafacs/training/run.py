@@ -3,6 +3,7 @@
 import fcntl
 import json
 import platform
+import resource
 import sys
 import time
 from collections.abc import Mapping
@@ -163,6 +164,14 @@ def environment() -> dict[str, Any]:
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         **{package: of(package) for package in _PACKAGES},
     }
+
+
+def peak_memory(device: torch.device) -> float:
+    """The most memory that this process has had so far, MiB: on the GPU where it trains there, else in RAM."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
 def _lines(path: Path) -> list[str]:
