@@ -1,4 +1,3 @@
-import os
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,7 +9,7 @@ import pytest
 from metafacs.data.prepared import PreparedDataset, validate
 from metafacs.errors import InputError
 from metafacs.facs import EXPRESSIONS, PRESENT_FROM
-from metafacs.synth import au_dataset, fe_dataset, parts
+from metafacs.synth import au_dataset, fe_dataset
 from metafacs.synth.activity import calibrate
 from metafacs.synth.annotators import ANNOTATORS
 from metafacs.synth.au_dataset import render_au_dataset
@@ -24,10 +23,6 @@ from metafacs.synth.scene import EYES
 DRAWING = {"size": 48, "rays": 1, "workers": 1}
 AU = own_au_plan(3, 4, (12, 4, 26), coder_noise=1.0)
 FE = own_fe_plan(14, {"unreadable": 0.4, "wrong label": 0.15})
-
-
-def _die(part: int) -> int:
-    os._exit(9)
 
 
 @pytest.fixture(scope="module")
@@ -159,11 +154,6 @@ def test_parts_do_not_change_what_is_in_them(monkeypatch: pytest.MonkeyPatch) ->
     pieces = [row for part in (3, 4, 5) for row in make(part)]
     assert [row["image"] for row in pieces] == [row["image"] for row in whole]
     assert {row["subject"] for row in pieces} == {"S002"}
-
-
-def test_a_killed_worker_is_reported() -> None:
-    with pytest.raises(InputError, match="fewer workers than 2"):
-        list(parts.run(_die, [0, 1], 2))
 
 
 def test_other_seeds_and_names_give_other_faces(au: PreparedDataset, tmp_path: Path) -> None:

@@ -1,22 +1,15 @@
 """Work in parts: done in several processes, interrupted at any moment, the same whatever the number of processes."""
 
 import functools
-import multiprocessing
-import os
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
-
-from metafacs import processes
 from metafacs.data.prepared import PreparedDataset, PreparedWriter
 from metafacs.errors import InputError
+from metafacs.pool import run_parts
 from metafacs.synth.head import load_head
 from metafacs.synth.model import Announce
+from metafacs.synth.photo import MOST_RAYS
 
 RENDERING = 2
 """Goes up when the pictures change, so that parts drawn by another version are not mixed with new ones."""
@@ -36,8 +29,8 @@ def check_settings(*, size: int, rays: int, seed: int, workers: int) -> None:
     """
     if size < SMALLEST:
         raise InputError(f"images of {size} pixels are too small to show AUs; ask for a size of at least {SMALLEST}")
-    if rays < 1:
-        raise InputError(f"rays is {rays}; at least 1 sample in each direction is needed")
+    if not 1 <= rays <= MOST_RAYS:
+        raise InputError(f"rays is {rays}; give 1 to {MOST_RAYS} samples in each direction")
     if seed < 0:
         raise InputError(f"seed is {seed}; give 0 or more")
     if workers < 0:
@@ -86,63 +79,6 @@ def work(
     tell(done, sum(sizes))
     if missing:
         load_head(announce)
-    for part in run(task, missing, workers):
+    for part in run_parts(task, missing, workers, ["metafacs.synth.preload"], "rendering"):
         done += sizes[part]
         tell(done, sum(sizes))
-
-
-def run(task: Callable[[int], int], parts: Sequence[int], workers: int) -> Iterator[int]:
-    """Runs a task for each part, in this process or in several, and yields the parts as they are done.
-
-    Raises:
-        InputError: a process was killed.
-    """
-    workers = min(workers or processes.cores(), len(parts))
-    if workers <= 1:
-        with single_thread():
-            yield from map(task, parts)
-        return
-    pool = ProcessPoolExecutor(workers, _context(), _start_worker)
-    try:
-        for future in as_completed([pool.submit(task, part) for part in parts]):
-            yield future.result()
-    except BrokenProcessPool as error:
-        raise InputError(
-            "a rendering process was killed, perhaps for lack of memory; run the command again, it goes on where it "
-            f"stopped, with fewer workers than {workers}"
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _context() -> multiprocessing.context.BaseContext:
-    """Workers are forked off a small server process that has loaded the head once, where the system can."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["metafacs.synth.preload"])
-    return context
-
-
-def _start_worker() -> None:
-    """Called once in each worker process: one thread each, and no life after the parent's, even if that is killed."""
-    torch.set_num_threads(1)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
-
-
-def _follow(parent: multiprocessing.process.BaseProcess) -> None:
-    parent.join()
-    os._exit(1)
-
-
-@contextmanager
-def single_thread() -> Iterator[None]:
-    """One thread in torch for the length of a block, so that sums are added up in the same order everywhere."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

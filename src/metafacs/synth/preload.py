@@ -4,9 +4,9 @@ It also imports what workers run. It does not start warp, which must not be fork
 """
 
 import metafacs.synth.raw.layouts  # noqa: F401
+from metafacs.pool import single_thread
 from metafacs.synth.head import shared_head
 from metafacs.synth.model import require
-from metafacs.synth.parts import single_thread
 
 require("warp")
 with single_thread():  # threads do not survive a fork
