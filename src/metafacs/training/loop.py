@@ -60,6 +60,7 @@ def train(
         InputError: a loss or a parameter is no longer a finite number. What was saved before is untouched.
     """
     sums = _Means()
+    method.plan(total_steps)
     base = method.optimisers["base"]
     full_rates = [group.setdefault("full_lr", group["lr"]) for group in base.param_groups]
     for step, batch in zip(steps, batches, strict=True):
@@ -91,13 +92,14 @@ class _Means:
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
-        self._steps = self._images = 0
+        self._counts: dict[str, int] = {}
+        self._images = 0
         self._since = time.perf_counter()
 
     def add(self, values: Mapping[str, Tensor], images: int) -> None:
         for name, value in values.items():
             self._sums[name] = self._sums[name] + value if name in self._sums else value
-        self._steps += 1
+            self._counts[name] = self._counts.get(name, 0) + 1  # a step may leave a value out
         self._images += images
 
     @contextmanager
@@ -108,7 +110,7 @@ class _Means:
         self._since += time.perf_counter() - start
 
     def take(self) -> Values:
-        means = {name: value.item() / self._steps for name, value in self._sums.items()}
+        means = {name: value.item() / self._counts[name] for name, value in self._sums.items()}
         means["images_per_second"] = self._images / max(time.perf_counter() - self._since, 1e-9)
         self.__init__()  # type: ignore[misc]
         return means
