@@ -17,8 +17,10 @@ DIES += "n = 0; l._Means.add = add"
 
 
 def toy(out: Path, au: PreparedDataset, fe: PreparedDataset, method: str, **changes: object) -> list[str]:
-    small = {"network__backbone": "test_resnet", "network__options": str({"drop_path_rate": 0.2, **SMALL_RESNET})}
-    return flags(out, au.folder, fe.folder, method=method, loop__steps=6, loop__save_every=1, **{**small, **changes})
+    small: dict[str, object] = {"network__backbone": "test_resnet"}
+    small["network__options"] = str({"drop_path_rate": 0.2, **SMALL_RESNET})
+    small |= {"loop__steps": 6, "loop__save_every": 1}
+    return flags(out, au.folder, fe.folder, method=method, **{**small, **changes})
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -47,11 +48,11 @@ def card_of(name: str) -> DetectorCard:
     return replace(CARD, backbone="test_resnet", backbone_options={"drop_path_rate": 0.2, **SMALL_RESNET})
 
 
-def build(name: str, seed: int = 0) -> Method:
+def build(name: str, seed: int = 0, **options: Any) -> Method:
     torch.manual_seed(seed)
     card = card_of(name)
     network = build_network(card.backbone, AUS, EXPRESSIONS, "scratch", card.backbone_options)
-    return METHODS[name](network, adamw, class_balance(batches(meta=40)["meta"].labels.float()))
+    return METHODS[name](network, adamw, class_balance(batches(meta=40)["meta"].labels.float()), **options)
 
 
 def batch(method: Method, step: int) -> dict[str, Batch]:
@@ -147,6 +148,16 @@ def test_learning_lowers_the_loss(name: str) -> None:
         torch.manual_seed(step)
         losses.append(method.training_step(fixed)["loss_primary"].item())  # type: ignore[arg-type]
     assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
+
+
+def test_it_trains_in_mixed_precision(name: str) -> None:
+    method = build(name, autocast=lambda: torch.autocast("cpu", torch.bfloat16))
+    before = state(method)
+    for values in take(method, range(2)):
+        assert all(torch.isfinite(value) for value in values.values())
+    after = state(method)
+    assert all(value.dtype == before[key].dtype and torch.isfinite(value).all() for key, value in after.items())
+    assert not torch.equal(before["network.au_head.weight"], after["network.au_head.weight"])
 
 
 def test_the_base_optimiser_has_every_parameter_of_the_network(name: str) -> None:

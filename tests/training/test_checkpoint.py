@@ -67,6 +67,8 @@ def test_only_another_form_is_named_in_the_file(detector: Path, tmp_path: Path) 
     [
         ({"form": "braided", "facts": {}}, "cannot build: unknown form of network 'braided'; known: plain"),
         ({"form": "stitched", "facts": {"loops": 2}}, "cannot build: .*'loops'"),
+        ({"form": "stitched", "facts": {"own": "x"}}, "cannot build: "),
+        ({"form": ["stitched"], "facts": {}}, "cannot build: "),
         ({"form": "attended", "facts": {}}, "cannot build: MTAN works on the stages of timm's ResNets"),
         ({"facts": {}}, "its card does not fit"),
         ([], "its card does not fit"),

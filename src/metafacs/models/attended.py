@@ -72,7 +72,7 @@ class AttendedNetwork(Network):
     @classmethod
     def around(cls, network: Network, **facts: Any) -> Self:
         """See the class."""
-        return cls(network)
+        return cls(network, **facts)
 
     def forward(self, images: Tensor) -> Output:
         """As a plain network's; each head reads its own task's attended feature."""

@@ -86,7 +86,7 @@ def load_detector(path: Path) -> tuple[Network, DetectorCard]:
     network = build_network(card.backbone, len(card.aus), len(card.expressions), SCRATCH, card.backbone_options)
     try:
         network = FORMS[name].around(network, **facts)
-    except (InputError, TypeError) as error:
+    except (InputError, TypeError, ValueError) as error:
         raise InputError(f"{path} holds a network that this version cannot build: {error}") from error
     _load_module(network, {k.removeprefix("network."): v for k, v in tensors.items()}, path)
     return network.eval(), card
