@@ -25,7 +25,9 @@ class Launcher:
     """Starts `metafacs` processes; use as a context manager."""
 
     def __enter__(self) -> "Launcher":
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
+        root = Path(__file__).parents[1]
+        path = os.pathsep.join(map(str, (root, root / "src")))  # this tree's package, wherever another is installed
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
         self._forker = subprocess.Popen(
             [sys.executable, "-m", "tests.launcher"],
             stdin=subprocess.PIPE,

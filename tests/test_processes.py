@@ -18,7 +18,7 @@ from metafacs import processes
 from metafacs.methods import METHODS, Batch
 from metafacs.methods.losses import class_balance
 from metafacs.models.network import Network
-from tests.methods.networks import AUS, EXPRESSIONS, batches
+from tests.methods.networks import AUS, EXPRESSIONS, batches, small_resnet
 
 PROCESSES, STEPS = 2, 3
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -28,6 +28,9 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "mal": ("mal", {"alpha": 0.3, "beta": 0.5, "meta_optimiser": "sgd"}),
     "mal, adam": ("mal", {"alpha": 0.3, "beta": 0.05, "meta_optimiser": "adam"}),
     "mal, separate": ("mal", {"alpha": 0.3, "beta": 0.5, "meta_optimiser": "sgd", "statistics": "separate"}),
+    "cross-stitch": ("cross_stitch", {"auxiliary_weight": 0.3}),
+    "l2t-ww": ("l2t_ww", {"source_share": 0.4, "alpha": 0.05}),
+    "maxl": ("maxl", {"alpha": 0.3, "subclasses": 2}),
     "mal, difference": ("mal", {"alpha": 0.3, "beta": 0.5, "meta_optimiser": "sgd", "way": "difference"}),
     "mal, task weights": ("mal", {"alpha": 0.3, "beta": 0.5, "meta_optimiser": "sgd", "weights": "task"}),
     "mal, heads": ("mal", {"alpha": 0.3, "beta": 0.5, "meta_optimiser": "sgd", "lookahead": "heads"}),
@@ -43,6 +46,13 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+class Norm(nn.GroupNorm):
+    """Of each image by itself, in the place of BatchNorm."""
+
+    def __init__(self, channels: int, **options: Any) -> None:
+        super().__init__(2, channels, **options)
+
+
 class Plain(nn.Module):
     """No BatchNorm, whose statistics depend on how a batch is divided."""
 
@@ -56,7 +66,9 @@ class Plain(nn.Module):
         return self.layers(images).mean((2, 3))
 
 
-def network() -> Network:
+def network(resnet: bool = False) -> Network:
+    if resnet:
+        return small_resnet(norm_layer=Norm)
     torch.manual_seed(0)
     return Network(Plain(), 16, AUS, EXPRESSIONS).double()
 
@@ -73,7 +85,8 @@ def train(case: str) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
     """This process's part of some steps; the state after them and what the steps returned."""
     name, options = CASES[case]
     balance = class_balance(batches(meta=40)["meta"].labels)
-    made = METHODS[name](network(), adamw if name == "mtl" else sgd, balance, **options)
+    made = METHODS[name](network(METHODS[name].needs_resnet), adamw if name == "mtl" else sgd, balance, **options)
+    made.plan(STEPS)
     values = []
     for step in range(STEPS):
         whole = batches(8, 12, 10, masked=0.3, seed=step)
@@ -128,7 +141,8 @@ def test_two_processes_equal_one(case: str, several: list[Any]) -> None:
         assert state.keys() == alone.keys()
         for name, tensor in state.items():
             assert (tensor - alone[name]).abs().max() < tolerance, name
-    assert any((alone[f"network.{k}"] - v).abs().max() > 1e-3 for k, v in network().state_dict().items())
+    start = network(METHODS[CASES[case][0]].needs_resnet).state_dict()
+    assert any((alone[f"network.{k}"] - v).abs().max() > 1e-3 for k, v in start.items())
     for step, values in enumerate(alone_values):
         for name, value in values.items():
             seen = [found[case][1][step][name] for found, _ in several]

@@ -16,6 +16,8 @@ from metafacs.training.run import DETECTOR
 STEPS = 12
 BACKBONE = "test_efficientnet"
 """A small timm model with BatchNorm, dropout and drop path."""
+SMALL_RESNET = {"layers": [2, 2, 2, 2], "channels": [8, 8, 8, 16], "stem_width": 8}
+"""Options that make timm's `test_resnet` smaller, with two blocks in every stage."""
 
 FLAGS: Mapping[str, object] = {
     "method": "mal",

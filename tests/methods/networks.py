@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from metafacs.methods import Batch
 from metafacs.models.network import Network
+from tests.toy_runs import SMALL_RESNET
 
 AUS, EXPRESSIONS = 5, 7
 
@@ -39,6 +40,10 @@ def timm_network(name: str, seed: int = 0, dtype: torch.dtype = torch.float64, *
     torch.manual_seed(seed)
     backbone = timm.create_model(name, num_classes=0, **options)
     return Network(backbone, backbone.num_features, AUS, EXPRESSIONS).to(dtype)
+
+
+def small_resnet(seed: int = 0, dtype: torch.dtype = torch.float64, **options: object) -> Network:
+    return timm_network("test_resnet", seed, dtype, **{**SMALL_RESNET, **options})
 
 
 def batches(

@@ -1,6 +1,8 @@
 """What must hold of every method there is; one that is registered is tested here without a further line."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +13,7 @@ from metafacs.methods.losses import class_balance
 from metafacs.models.network import build_network
 from metafacs.training.checkpoint import DetectorCard, load_detector, load_state, save_detector, save_state
 from tests.methods.networks import AUS, EXPRESSIONS, batches
-from tests.toy_runs import BACKBONE
+from tests.toy_runs import BACKBONE, SMALL_RESNET
 
 CARD = DetectorCard(
     aus=[f"AU{k:02d}" for k in (1, 2, 4, 6, 12)],
@@ -39,10 +41,18 @@ def adamw(parameters) -> torch.optim.Optimizer:
     return torch.optim.AdamW(parameters, lr=1e-3)
 
 
-def build(name: str, seed: int = 0) -> Method:
+def card_of(name: str) -> DetectorCard:
+    """The card of a method's detector: on the smallest backbone that it works with."""
+    if not METHODS[name].needs_resnet:
+        return CARD
+    return replace(CARD, backbone="test_resnet", backbone_options={"drop_path_rate": 0.2, **SMALL_RESNET})
+
+
+def build(name: str, seed: int = 0, **options: Any) -> Method:
     torch.manual_seed(seed)
-    network = build_network(BACKBONE, AUS, EXPRESSIONS, "scratch", {"drop_path_rate": 0.2})
-    return METHODS[name](network, adamw, class_balance(batches(meta=40)["meta"].labels.float()))
+    card = card_of(name)
+    network = build_network(card.backbone, AUS, EXPRESSIONS, "scratch", card.backbone_options)
+    return METHODS[name](network, adamw, class_balance(batches(meta=40)["meta"].labels.float()), **options)
 
 
 def batch(method: Method, step: int) -> dict[str, Batch]:
@@ -73,7 +83,7 @@ def test_three_steps_train_and_report_finite_scalars(name: str) -> None:
     assert before.keys() == after.keys()
     assert not torch.equal(before["network.au_head.weight"], after["network.au_head.weight"])
     assert all(torch.isfinite(value).all() for value in after.values())
-    counted = [value for key, value in after.items() if key.endswith("num_batches_tracked")]
+    counted = [v for k, v in after.items() if k.startswith("network.") and k.endswith("num_batches_tracked")]
     assert counted and all(value == 3 for value in counted), "one pass a step counts for the running statistics"
 
 
@@ -124,10 +134,10 @@ def test_a_restored_method_goes_on_to_the_last_bit(name: str, tmp_path: Path) ->
 def test_its_detector_predicts_the_same_from_a_file(name: str, tmp_path: Path) -> None:
     method = build(name)
     take(method, range(2))
-    save_detector(tmp_path / "d.safetensors", method.network, CARD)
+    save_detector(tmp_path / "d.safetensors", method.network, card_of(name))
     network, card = load_detector(tmp_path / "d.safetensors")
     images = torch.rand(3, 3, 32, 32)
-    assert card == CARD and not network.training
+    assert card == card_of(name) and not network.training
     with torch.no_grad():
         assert torch.equal(torch.sigmoid(network(images).au_logits), method.predict(images))
 
@@ -140,6 +150,16 @@ def test_learning_lowers_the_loss(name: str) -> None:
         torch.manual_seed(step)
         losses.append(method.training_step(fixed)["loss_primary"].item())  # type: ignore[arg-type]
     assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
+
+
+def test_it_trains_in_mixed_precision(name: str) -> None:
+    method = build(name, autocast=lambda: torch.autocast("cpu", torch.bfloat16))
+    before = state(method)
+    for values in take(method, range(2)):
+        assert all(torch.isfinite(value) for value in values.values())
+    after = state(method)
+    assert all(value.dtype == before[key].dtype and torch.isfinite(value).all() for key, value in after.items())
+    assert not torch.equal(before["network.au_head.weight"], after["network.au_head.weight"])
 
 
 def test_the_base_optimiser_has_every_parameter_of_the_network(name: str) -> None:

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from metafacs.errors import InputError
-from metafacs.models.network import Network, build_network, check_side
+from metafacs.models.network import FORMS, Network, build_network, check_side
 from tests.toy_runs import BACKBONE
 
 
@@ -123,3 +123,9 @@ def test_pretrained_weights_without_network(tmp_path: Path, monkeypatch: pytest.
 def test_a_backbone_without_published_weights() -> None:
     with pytest.raises(InputError, match="could not be had"):
         build_network("ghostnet_050", 3, 7)
+
+
+def test_a_plain_network_around_itself() -> None:
+    network = scratch()
+    assert Network.around(network) is network and network.facts() == {}
+    assert {"plain", "attended", "stitched"} <= set(FORMS)

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from metafacs.errors import InputError
 from metafacs.models.network import Network
+from metafacs.models.stitched import StitchedNetwork
 from metafacs.training.checkpoint import all_finite, load_detector, load_state, save_detector, save_state
 from tests.methods.networks import TinyBackbone
-from tests.methods.test_registry_wide import CARD, build, take
+from tests.methods.test_registry_wide import CARD, build, card_of, take
 
 SIZES = (CARD.aus, CARD.expressions)
 
@@ -37,6 +38,49 @@ def test_everything_a_detector_needs_is_in_its_file(detector: Path) -> None:
     with safe_open(detector, "pt") as opened:
         header = json.loads(opened.metadata()["metafacs"])
     assert header["aus"] == CARD.aus and header["test_subjects"] == ["S000"] and header["tool_version"]
+
+
+@pytest.mark.parametrize("name", ["mtan", "cross_stitch"])
+def test_a_network_of_another_form_comes_back(name: str, tmp_path: Path) -> None:
+    method = build(name)
+    card = card_of(name)
+    save_detector(tmp_path / "d", method.network, card)
+    network, found = load_detector(tmp_path / "d")
+    expected = method.network.state_dict()
+    assert found == card and type(network) is type(method.network) and not network.training
+    assert all(torch.equal(value, expected[key]) for key, value in network.state_dict().items())
+
+
+def test_only_another_form_is_named_in_the_file(detector: Path, tmp_path: Path) -> None:
+    """So that files of plain networks stay as they were, in both directions of time."""
+    save_detector(tmp_path / "d", StitchedNetwork(build("mtan").network, per="layer"), CARD)
+    headers = []
+    for path in (detector, tmp_path / "d"):
+        with safe_open(path, "pt") as opened:
+            headers.append(json.loads(opened.metadata()["metafacs"]))
+    assert "network" not in headers[0]
+    assert headers[1]["network"] == {"form": "stitched", "facts": {"per": "layer"}}
+
+
+@pytest.mark.parametrize(
+    "form, message",
+    [
+        ({"form": "braided", "facts": {}}, "cannot build: unknown form of network 'braided'; known: plain"),
+        ({"form": "stitched", "facts": {"loops": 2}}, "cannot build: .*'loops'"),
+        ({"form": "stitched", "facts": {"own": "x"}}, "cannot build: "),
+        ({"form": ["stitched"], "facts": {}}, "cannot build: "),
+        ({"form": "attended", "facts": {}}, "cannot build: MTAN works on the stages of timm's ResNets"),
+        ({"facts": {}}, "its card does not fit"),
+        ([], "its card does not fit"),
+    ],
+)
+def test_forms_that_cannot_be_built(form: object, message: str, detector: Path) -> None:
+    with safe_open(detector, "pt") as opened:
+        header = json.loads(opened.metadata()["metafacs"])
+        tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
+    save_file(tensors, detector, {"metafacs": json.dumps({**header, "network": form})})
+    with pytest.raises(InputError, match=message):
+        load_detector(detector)
 
 
 def test_a_checkpoint_is_as_open_to_others_as_any_file(detector: Path) -> None:

@@ -98,3 +98,24 @@ def test_a_loss_that_is_not_finite_stops(loss: float) -> None:
 def test_no_step_left_is_no_error() -> None:
     hooks = train(Counting(), range(10, 10))
     assert not hooks.logged and not hooks.saved
+
+
+def test_a_value_that_some_steps_leave_out_is_averaged_over_the_others() -> None:
+    class Late(Counting):
+        def training_step(self, batch) -> dict[str, Tensor]:
+            values = super().training_step(batch)
+            return values if self.taken > 2 else {"loss_auxiliary": torch.tensor(1.0)}
+
+    hooks = train(Late(), range(3))
+    assert hooks.logged[3]["loss_primary"] == 3.0 and hooks.logged[3]["loss_auxiliary"] == 1.0
+
+
+def test_the_method_is_told_how_long_the_run_is_also_when_it_goes_on() -> None:
+    class Planning(Counting):
+        def plan(self, steps: int) -> None:
+            assert self.taken == 0
+            self.planned = steps
+
+    method = Planning()
+    train(method, range(4, 6), total=10)
+    assert method.planned == 10

@@ -49,6 +49,8 @@ class Method(ABC):
 
     streams: ClassVar[tuple[Stream, ...]]
     learns_sample_weights: ClassVar[bool] = False
+    needs_resnet: ClassVar[bool] = False
+    """Whether it works on the stages of a timm ResNet (with at least two blocks each) only."""
 
     def __init__(
         self,
@@ -61,6 +63,9 @@ class Method(ABC):
         self.autocast = autocast
         self.modules: dict[str, nn.Module] = {"network": network}
         self.optimisers: dict[str, Optimizer] = {"base": optimiser(network.parameters())}
+
+    def plan(self, steps: int) -> None:  # noqa: B027 - most methods do not care
+        """Is told, before the first step and when a run is resumed, how many steps the whole run has."""
 
     @abstractmethod
     def training_step(self, batch: Mapping[Stream, Batch]) -> dict[str, Tensor]:
@@ -93,12 +98,16 @@ class Method(ABC):
         """A warning for the user, if `means` (of what `training_step` returned since the last look) calls for one."""
         return None
 
-    def update_base(self, gradient: Mapping[str, Tensor]) -> None:
+    def update_base(self, gradient: Mapping[str, Tensor], parameters: Mapping[str, Tensor] | None = None) -> None:
         """Steps the base optimiser along `gradient` (by parameter name; absent = untouched).
 
         No gradient stays behind: it would take memory, as much as the network, until the next step's end.
+
+        Args:
+            gradient: of `parameters`.
+            parameters: all that the base optimiser moves; the network's where not given.
         """
-        for name, parameter in self.network.named_parameters():
+        for name, parameter in (parameters or dict(self.network.named_parameters())).items():
             parameter.grad = gradient.get(name)
         self.optimisers["base"].step()
         self.optimisers["base"].zero_grad(set_to_none=True)

@@ -56,16 +56,21 @@ class JointForward:
 
         Call it before `__call__`: random layers will draw the same masks that `__call__` is about to draw.
         """
+        both_at = self.replay_both(primary, auxiliary)
+        return lambda parameters: both_at(parameters)[1]
+
+    def replay_both(self, primary: Batch, auxiliary: Batch) -> Callable[[Parameters], tuple[Tensor, Tensor]]:
+        """Like `replay`, for features and losses."""
         passes, random = isolated(self.network), RandomState(primary.images)
 
-        def losses_at(parameters: Parameters) -> Tensor:
+        def both_at(parameters: Parameters) -> tuple[Tensor, Tensor]:
             def forward(images: Tensor) -> Output:
                 return Output(*passes(parameters, images))
 
             with random.replayed():
-                return self._losses(forward, forward, primary, auxiliary)[1]
+                return self._losses(forward, forward, primary, auxiliary)
 
-        return losses_at
+        return both_at
 
     def _losses(self, network: Forward, aside: Forward, primary: Batch, auxiliary: Batch) -> tuple[Tensor, Tensor]:
         n = len(primary)

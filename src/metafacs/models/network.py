@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import timm
 import torch
@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from metafacs.errors import InputError
+from metafacs.registry import Registry
 
 SCRATCH = "scratch"
 PRETRAINED = "pretrained"
@@ -38,8 +39,12 @@ class Network(nn.Module):
         expressions: number of expressions.
         mean: per-channel mean that the backbone expects to be subtracted.
         std: per-channel standard deviation that it expects to be divided by.
+
+    A network of another form (more than a backbone and two heads) is a subclass registered in `FORMS` that is built
+    `around` a plain one and names the `facts` that this takes, so that a detector file can be read again.
     """
 
+    form: ClassVar[str] = "plain"
     mean: Tensor
     std: Tensor
 
@@ -62,11 +67,39 @@ class Network(nn.Module):
 
     def forward(self, images: Tensor) -> Output:
         """Feature and logits of `images`, (N, 3, H, W) in [0, 1]; all three in float32 or the input's wider type."""
-        feature = self.backbone((images - self.mean) / self.std)
-        wide = torch.promote_types(feature.dtype, torch.float32)
-        feature = feature.to(wide)
-        with torch.autocast(feature.device.type, enabled=False):
-            return Output(feature, self.au_head(feature), self.expression_head(feature))
+        feature = self.backbone(self.normalised(images))
+        return self.read(feature, feature)
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """Images in [0, 1] as the backbone expects them."""
+        return (images - self.mean) / self.std
+
+    def read(self, au_feature: Tensor, expression_feature: Tensor) -> Output:
+        """The heads' logits, each from its own task's feature (N, F); the feature given out is the AU task's."""
+        wide = torch.promote_types(au_feature.dtype, torch.float32)
+        au_feature, expression_feature = au_feature.to(wide), expression_feature.to(wide)
+        with torch.autocast(au_feature.device.type, enabled=False):
+            return Output(au_feature, self.au_head(au_feature), self.expression_head(expression_feature))
+
+    @classmethod
+    def around(cls, network: "Network", **facts: Any) -> Self:
+        """This form of network, with the parts of the plain `network` in it (not copies)."""
+        if not isinstance(network, cls):
+            raise TypeError(f"{cls.__name__} cannot be built around {type(network).__name__}")
+        return network
+
+    def facts(self) -> dict[str, Any]:
+        """What `around` was given beside the network; JSON values."""
+        return {}
+
+    def _take(self, network: "Network") -> None:
+        """Puts the heads and the normalisation of `network` in place of the own ones."""
+        self.au_head, self.expression_head = network.au_head, network.expression_head
+        self.mean, self.std = network.mean, network.std
+
+
+FORMS: Registry[Network] = Registry("form of network")
+FORMS.register(Network.form)(Network)
 
 
 def build_network(
@@ -99,7 +132,7 @@ def build_network(
     if weights == PRETRAINED:
         _load_pretrained(model, backbone)
     elif weights != SCRATCH:
-        _load_weights(model, Path(weights))
+        load_weights(model, Path(weights))
     normalisation = {key: tuple(model.pretrained_cfg.get(key, ())) for key in ("mean", "std")}
     given = {key: value for key, value in normalisation.items() if len(value) == 3}
     feature_size = getattr(model, "head_hidden_size", model.num_features)
@@ -135,7 +168,12 @@ def _load_pretrained(model: nn.Module, name: str) -> None:
     _load_state(model, state, f"timm's pretrained '{name}'")
 
 
-def _load_weights(model: nn.Module, path: Path) -> None:
+def load_weights(model: nn.Module, path: Path) -> None:
+    """The weights in a safetensors file, a backbone's or a metafacs checkpoint's, into the backbone `model`.
+
+    Raises:
+        InputError: no such file, no safetensors file, or of another backbone.
+    """
     if not path.is_file():
         raise InputError(f"weights file {path} does not exist; give a safetensors file, '{PRETRAINED}' or '{SCRATCH}'")
     try:

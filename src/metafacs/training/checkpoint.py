@@ -15,10 +15,10 @@ from torch.optim import Optimizer
 from metafacs import __version__
 from metafacs.errors import InputError
 from metafacs.files import atomic_file
-from metafacs.models.network import SCRATCH, Network, build_network
+from metafacs.models.network import FORMS, SCRATCH, Network, build_network
 
 FORMAT = 1
-_HEADER = "metafacs"
+_HEADER, _NETWORK = "metafacs", "network"
 
 
 @dataclass
@@ -60,10 +60,14 @@ class DetectorCard:
     tool_version: str = field(default=__version__)
 
 
-def save_detector(path: Path, network: nn.Module, card: DetectorCard) -> None:
-    """Writes weights and card into one safetensors file, atomically."""
+def save_detector(path: Path, network: Network, card: DetectorCard) -> None:
+    """Writes weights and card into one safetensors file, atomically.
+
+    Beside the card stands the form of the network, unless it is plain: its name in `FORMS` and its facts.
+    """
     tensors = {f"network.{name}": _plain(value) for name, value in network.state_dict().items()}
-    _save(path, tensors, asdict(card))
+    form = {_NETWORK: {"form": network.form, "facts": network.facts()}} if network.form != Network.form else {}
+    _save(path, tensors, {**asdict(card), **form})
 
 
 def load_detector(path: Path) -> tuple[Network, DetectorCard]:
@@ -73,11 +77,17 @@ def load_detector(path: Path) -> tuple[Network, DetectorCard]:
         InputError: no such file, not a metafacs detector, damaged, or of a later version.
     """
     tensors, header = _load(path)
+    form = header.pop(_NETWORK, {"form": Network.form, "facts": {}})
     try:
         card = DetectorCard(**header)
-    except TypeError as error:
+        name, facts = form["form"], dict(form["facts"])
+    except (TypeError, KeyError, ValueError) as error:
         raise InputError(f"{path} is not a metafacs detector: its card does not fit ({error})") from error
     network = build_network(card.backbone, len(card.aus), len(card.expressions), SCRATCH, card.backbone_options)
+    try:
+        network = FORMS[name].around(network, **facts)
+    except (InputError, TypeError, ValueError) as error:
+        raise InputError(f"{path} holds a network that this version cannot build: {error}") from error
     _load_module(network, {k.removeprefix("network."): v for k, v in tensors.items()}, path)
     return network.eval(), card
 

@@ -60,6 +60,7 @@ def train(
         InputError: a loss or a parameter is no longer a finite number. What was saved before is untouched.
     """
     sums = _Means()
+    method.plan(total_steps)
     base = method.optimisers["base"]
     full_rates = [group.setdefault("full_lr", group["lr"]) for group in base.param_groups]
     for step, batch in zip(steps, batches, strict=True):
@@ -91,12 +92,14 @@ class _Means:
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
         self._steps = self._images = 0
         self._since, self._worked_since = time.perf_counter(), time.process_time()
 
     def add(self, values: Mapping[str, Tensor], images: int) -> None:
         for name, value in values.items():
             self._sums[name] = self._sums[name] + value if name in self._sums else value
+            self._counts[name] = self._counts.get(name, 0) + 1  # a step may leave a value out
         self._steps += 1
         self._images += images
 
@@ -109,7 +112,7 @@ class _Means:
         self._worked_since += time.process_time() - worked
 
     def take(self) -> Values:
-        means = {name: value.item() / self._steps for name, value in self._sums.items()}
+        means = {name: value.item() / self._counts[name] for name, value in self._sums.items()}
         seconds = max(time.perf_counter() - self._since, 1e-9)
         means["images_per_second"] = self._images / seconds
         means["seconds_per_step"] = seconds / self._steps

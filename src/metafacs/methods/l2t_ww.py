@@ -1,0 +1,207 @@
+"""L2T-WW: learning what and where to transfer from an expression network to the AU network.
+
+Paper: Jang, Lee, Hwang & Shin, Learning What and Where to Transfer, ICML 2019, Eq. 1-4, Algorithm 1. With S_s the
+feature of a frozen source network's stage s, T_t the target's of stage t, r a 1x1 convolution,
+
+    matching loss   M = beta * sum over pairs (s, t) of  lambda_st sum_c w_stc mean_places (S_sc - r_st(T_t)_c)^2
+    what            w_st = softmax(linear(pool(S_s))), zero at the start       (all channels the same)
+    where           lambda_st = relu6(linear(pool(S_s))), bias 1 at the start, all 16 pairs of four stages
+
+per batch: one ordinary step on AU loss + M; then T = 2 virtual steps on M alone and one on the AU loss; the gradient of
+the AU loss after them, through all three steps, updates the two linear maps (Adam); the target is rolled back.
+beta 0.5, T, and Adam's rates are those of the authors' code.
+Differs from the paper in: the source is trained here, on the expression images in the first `source_share` of the
+steps, during which the target waits, so that the run has as many steps as any other method's and one learning rate
+schedule spans both; target and source have the same backbone and start from the same weights; virtual steps are plain
+SGD of length alpha, whatever the base optimiser; they count for no running statistics; the gradient goes through one
+step's graph at a time (`unrolled.py`), exactly.
+"""
+
+import copy
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from metafacs import processes
+from metafacs.errors import InputError
+from metafacs.methods.base import METHODS, Batch, Method, OptimiserFactory, Stream
+from metafacs.methods.lookahead import LossesAt, Parameters, RandomState, isolated, weighted_gradient
+from metafacs.methods.losses import AUReduction, au_losses, expression_losses
+from metafacs.methods.transfer import Student, TransferWeights, matching_losses
+from metafacs.methods.unrolled import unrolled_gradient
+from metafacs.models.network import Network, load_weights
+from metafacs.models.stages import stage_outputs, stages, widths
+
+
+class _Taken(nn.Module):
+    """The number of steps taken, where it is saved and restored with everything else."""
+
+    count: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("count", torch.zeros((), dtype=torch.int64))  # stays on the CPU: it is read every step
+
+
+@METHODS.register("l2t_ww")
+class L2TWW(Method):
+    """Trains an expression network, then an AU network that learns which of its features to match.
+
+    Args:
+        network: the target, on a timm ResNet; the source starts as a copy of it.
+        optimiser: makes the base optimiser and the source's.
+        class_weights: not used.
+        autocast: mixed precision.
+        source: safetensors file with the weights of a trained source, a backbone's or a metafacs detector's, whose
+            training must not have seen the test subjects; without it the source is trained in this run.
+        source_share: share of the run's steps in which the source is trained, in [0, 1); 0 leaves it as the network
+            starts. Not used where `source` is given.
+        alpha: length of a virtual SGD step.
+        beta: weight of the matching loss.
+        virtual_steps: T, on the matching loss alone, before the one on the AU loss.
+        meta_rate: Adam's learning rate for the meta networks.
+        meta_decay: Adam's weight decay for them.
+        au_reduction: "mean" or "sum" over the labelled AUs of an image.
+    """
+
+    streams: ClassVar[tuple[Stream, ...]] = ("primary", "auxiliary")
+    needs_resnet: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        network: Network,
+        optimiser: OptimiserFactory,
+        class_weights: tuple[Tensor, Tensor] | None = None,
+        autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
+        source: str | None = None,
+        source_share: float = 0.3,
+        alpha: float = 0.1,
+        beta: float = 0.5,
+        virtual_steps: int = 2,
+        meta_rate: float = 1e-4,
+        meta_decay: float = 1e-4,
+        au_reduction: AUReduction = "mean",
+    ) -> None:
+        stages(network.backbone, "L2T-WW")
+        super().__init__(network, optimiser, class_weights, autocast)
+        if not 0 <= source_share < 1:
+            raise InputError(f"L2T-WW's source_share is {source_share}; it must be at least 0 and below 1")
+        if alpha <= 0 or beta < 0 or virtual_steps < 1:
+            raise InputError(
+                "L2T-WW's alpha must be positive, beta not negative and virtual_steps at least 1; "
+                f"found {alpha}, {beta} and {virtual_steps}"
+            )
+        self.alpha, self.beta, self.virtual_steps = alpha, beta, virtual_steps
+        self.au_reduction: AUReduction = au_reduction
+        self.source_share, self.source_steps = 0.0 if source else source_share, 0
+        self.source = copy.deepcopy(network)
+        if source:
+            load_weights(self.source.backbone, Path(source))
+        channels = widths(network.backbone)
+        self.student = Student(network, channels)
+        like = network.au_head.weight
+        self.meta = TransferWeights(channels).to(like.device, like.dtype)
+        self.taken = _Taken()
+        self.modules |= {"source": self.source, "matching": self.student.matching, "meta": self.meta}
+        self.modules["taken"] = self.taken
+        self.optimisers["base"] = optimiser(self.student.parameters())
+        self.optimisers["source"] = optimiser(self.source.parameters())
+        self.optimisers["meta"] = torch.optim.Adam(self.meta.parameters(), lr=meta_rate, weight_decay=meta_decay)
+
+    def plan(self, steps: int) -> None:
+        """Sets how many steps train the source; none until this is called."""
+        self.source_steps = round(self.source_share * steps)
+
+    def training_step(self, batch: Mapping[Stream, Batch]) -> dict[str, Tensor]:
+        """One step of the source, or one of the target and one of the meta networks."""
+        taken = int(self.taken.count)
+        self.taken.count += 1
+        if taken < self.source_steps:
+            return self._train_source(batch["auxiliary"])
+        return self._train_target(batch["primary"])
+
+    def _train_source(self, auxiliary: Batch) -> dict[str, Tensor]:
+        self.source.train()
+        with self.autocast():
+            logits = self.source(auxiliary.images).expression_logits
+        losses = expression_losses(logits, auxiliary.labels)
+        weights = torch.full_like(losses, 1 / (len(losses) * processes.count()))
+        parameters = dict(self.source.named_parameters())
+        for name, gradient in weighted_gradient(losses, parameters, weights).items():
+            parameters[name].grad = gradient
+        own = self.optimisers["source"]
+        for group, base in zip(own.param_groups, self.optimisers["base"].param_groups, strict=True):
+            group["lr"] = base["lr"]  # the schedule is the base optimiser's
+        own.step()
+        own.zero_grad(set_to_none=True)
+        return {"loss_auxiliary": losses.detach().mean()}
+
+    def _train_target(self, primary: Batch) -> dict[str, Tensor]:
+        self.student.train()
+        source = self.source_features(primary.images)
+        with self.autocast():
+            logits, *matched = self.student(primary.images)
+        losses = au_losses(logits, primary.labels, self.au_reduction)
+        with torch.no_grad():
+            weights = self.meta(source)
+        matching = self.beta * matching_losses(source, matched, *weights)
+        each = torch.full_like(losses, 1 / (len(losses) * processes.count()))
+        parameters = dict(self.student.named_parameters())
+        self.update_base(weighted_gradient(losses + matching, parameters, each), parameters)
+        del logits, matched
+        outer = self._update_meta(primary, source)
+        return {
+            "loss_primary": losses.detach().mean(),
+            "loss_matching": matching.detach().mean(),
+            "meta_loss": outer,
+            "pair_weight_mean": processes.gather(torch.stack(weights[1])).mean(),
+        }
+
+    @torch.no_grad()
+    def source_features(self, images: Tensor) -> list[Tensor]:
+        """What the four stages of the frozen source give for `images`, (N, 3, H, W) in [0, 1]."""
+        self.source.eval()
+        with self.autocast():
+            found = stage_outputs(self.source.backbone, self.source.normalised(images))
+        return [feature.to(torch.promote_types(feature.dtype, torch.float32)) for feature in found]
+
+    def _update_meta(self, primary: Batch, source: list[Tensor]) -> Tensor:
+        """One step of the meta networks by the AU loss after virtual steps; returns that loss."""
+        matching_at, task_at = self.virtual_losses(primary, source)
+        found = unrolled_gradient(
+            [*[matching_at] * self.virtual_steps, task_at],
+            task_at,
+            dict(self.student.named_parameters()),
+            list(self.meta.parameters()),
+            self.alpha,
+        )
+        for parameter, gradient in zip(self.meta.parameters(), found.gradient, strict=True):
+            parameter.grad = gradient
+        self.optimisers["meta"].step()
+        self.optimisers["meta"].zero_grad(set_to_none=True)
+        return found.outer_loss
+
+    def virtual_losses(self, primary: Batch, source: list[Tensor]) -> tuple[LossesAt, LossesAt]:
+        """The mean matching loss and the mean AU loss as functions of the student's parameters, without side effects.
+
+        Both are this process's share of the mean over all processes; every call draws the same random masks.
+        """
+        passes, random = isolated(self.student), RandomState(primary.images)
+        whole = len(primary) * processes.count()
+
+        def outputs_at(parameters: Parameters) -> tuple[Tensor, ...]:
+            with random.replayed(), self.autocast():
+                return passes(parameters, primary.images)
+
+        def matching_at(parameters: Parameters) -> Tensor:
+            _, *matched = outputs_at(parameters)
+            return self.beta * matching_losses(source, matched, *self.meta(source)).sum() / whole
+
+        def task_at(parameters: Parameters) -> Tensor:
+            return au_losses(outputs_at(parameters)[0], primary.labels, self.au_reduction).sum() / whole
+
+        return matching_at, task_at

@@ -1,0 +1,273 @@
+"""MAXL: auxiliary labels that a second network invents, such that learning them helps the primary task.
+
+Paper: Liu, Davison & Johns, Self-Supervised Generalisation with Meta Auxiliary Learning, NeurIPS 2019, Eq. 1-5,
+Algorithm 1. A label network g_phi splits every class of the primary task into K subclasses and gives each image a
+soft label y over the subclasses of its own class (masked softmax); the base network theta learns y with another head:
+
+    L_aux   = focal loss, -sum_k y_k (1 - p_k)^2 log p_k
+    theta   <- theta - gamma grad (L_primary + L_aux)
+    phi     <- phi - beta d/dphi [ L_primary(theta - alpha grad (L_primary + L_aux)) + c H ],
+    H       = sum_k m_k log m_k, m the mean label of the batch (keeps the labels from collapsing into one subclass)
+
+AUs are many labels at once, where the paper has one class an image. Here each AU is a primary task of two classes,
+present and absent, each of which is split into K: so the auxiliary head has 2K logits an AU, a softmax over each 2K,
+and y of an AU lives on the K that belong to its label. Unlabelled AUs have no auxiliary label. L_aux of an image is the
+mean (or sum) over its labelled AUs, H the mean over the AUs. Since y enters the loss linearly, d/dy is the look-ahead
+gradient of `lookahead.py`, exactly; the rest of the chain is first order.
+Differs from the paper in: the above; the expression images are a further task with a fixed weight as in MTL, so that
+the method sees the data of every other one (`auxiliary_weight` 0 is the paper's own form); both updates share one
+forward pass of the same batch, where the authors' code takes turns after every epoch; the label network is the backbone
+with one linear layer, and its optimiser is Adam.
+"""
+
+import copy
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from metafacs import processes
+from metafacs.errors import InputError
+from metafacs.methods.base import METHODS, Batch, Method, OptimiserFactory, Stream
+from metafacs.methods.joint import JointForward, StatisticsMode, over_batches
+from metafacs.methods.lookahead import (
+    LossesAt,
+    Parameters,
+    RandomState,
+    Way,
+    differentiable_attention,
+    isolated,
+    pick_way,
+    weight_gradient,
+    weighted_gradient,
+)
+from metafacs.methods.losses import AUReduction, au_losses
+from metafacs.methods.tangents import Record
+from metafacs.models.network import Network, Output
+
+_HEAD = "generated_head."
+
+
+class LabelNetwork(nn.Module):
+    """Images and AU labels -> soft auxiliary labels.
+
+    Args:
+        network: whose backbone is copied, with its weights.
+        subclasses: K, of each of an AU's two classes.
+    """
+
+    def __init__(self, network: Network, subclasses: int) -> None:
+        super().__init__()
+        self.subclasses = subclasses
+        aus = network.au_head.out_features
+        like = network.au_head.weight
+        self.body = copy.deepcopy(network)  # its two heads go unused
+        for head in (self.body.au_head, self.body.expression_head):
+            head.requires_grad_(False)
+        self.head = nn.Linear(network.feature_size, aus * 2 * subclasses).to(like.device, like.dtype)
+
+    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+        """(N, 3, H, W) and (N, A) -> (N, A, 2K), for each AU a distribution over the subclasses of its label."""
+        feature = self.body(images).feature
+        with torch.autocast(feature.device.type, enabled=False):
+            logits = self.head(feature)
+        return masked_softmax(logits.unflatten(1, (labels.shape[1], -1)), labels)
+
+
+def masked_softmax(logits: Tensor, labels: Tensor) -> Tensor:
+    """Softmax over the subclasses of each AU's own class: the first K if it is absent, the last K if present.
+
+    Args:
+        logits: (N, A, 2K).
+        labels: (N, A), NaN not labelled.
+
+    Returns:
+        (N, A, 2K); zero for an AU without label.
+    """
+    n, aus, both = logits.shape
+    inside = torch.softmax(logits.view(n, aus, 2, both // 2), 3)
+    absent, present = (labels == 0), (labels == 1)
+    return (inside * torch.stack([absent, present], 2)[..., None]).flatten(2)
+
+
+def focal_terms(logits: Tensor) -> Tensor:
+    """-(1 - p)^2 log p for p the softmax over the last dimension; the shape stays."""
+    log_p = torch.log_softmax(logits, -1)
+    return -((1 - log_p.exp()) ** 2) * log_p
+
+
+def collapse(labels: Tensor, labelled: Tensor) -> Tensor:
+    """H: for each AU sum_k m_k log m_k of the batch's mean label m, averaged over the AUs with a label in the batch.
+
+    The value is that of the whole batch; with several processes the gradient is this process's part of it.
+
+    Args:
+        labels: (N, A, 2K).
+        labelled: (N, A), 1 or 0.
+    """
+    own = labels.sum(0)
+    everywhere, counts = processes.total([own.detach(), labelled.sum(0).to(own.dtype)])
+    mean = (own + (everywhere - own.detach())) / counts.clamp(min=1)[:, None]
+    tiny = torch.finfo(mean.dtype).tiny
+    return (mean * mean.clamp(min=tiny).log()).sum() / (counts > 0).sum().clamp(min=1)
+
+
+@METHODS.register("maxl")
+class MAXL(Method):
+    """MTL with a further task, on the AU images, whose labels are learned by their effect one step ahead.
+
+    Args:
+        network: the base network; the label network starts from a copy of its backbone.
+        optimiser: makes the base optimiser.
+        class_weights: not used.
+        autocast: mixed precision.
+        subclasses: K, into which the label network splits "present" and "absent" of each AU.
+        generated_weight: of the auxiliary loss beside the AU loss.
+        entropy_weight: c, of the regulariser that keeps the invented labels from collapsing.
+        alpha: length of the virtual (look-ahead) SGD step.
+        beta: learning rate of the label network (Adam).
+        label_decay: weight decay of the label network.
+        auxiliary_weight: a, share of the expression task in the loss, in [0, 1]; 0 is the paper's own form.
+        way: how the meta gradient is found, as for MAL.
+        au_reduction: "mean" or "sum" over the labelled AUs of an image.
+        statistics: BatchNorm statistics of the two streams: "joint" or "separate", as for MTL.
+    """
+
+    streams: ClassVar[tuple[Stream, ...]] = ("primary", "auxiliary")
+
+    def __init__(
+        self,
+        network: Network,
+        optimiser: OptimiserFactory,
+        class_weights: tuple[Tensor, Tensor] | None = None,
+        autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
+        subclasses: int = 5,
+        generated_weight: float = 1.0,
+        entropy_weight: float = 0.2,
+        alpha: float = 0.1,
+        beta: float = 1e-4,
+        label_decay: float = 5e-4,
+        auxiliary_weight: float = 0.5,
+        way: Literal["auto", "forward", "difference", "second-order"] = "auto",
+        au_reduction: AUReduction = "mean",
+        statistics: StatisticsMode = "joint",
+    ) -> None:
+        super().__init__(network, optimiser, class_weights, autocast)
+        if subclasses < 2 or alpha <= 0 or not 0 <= auxiliary_weight <= 1:
+            raise InputError(
+                "MAXL's subclasses must be at least 2, alpha positive and auxiliary_weight in [0, 1]; "
+                f"found {subclasses}, {alpha} and {auxiliary_weight}"
+            )
+        self.generated_weight, self.entropy_weight = generated_weight, entropy_weight
+        self.alpha, self.auxiliary_weight = alpha, auxiliary_weight
+        self.way: Way | None = None if way == "auto" else way
+        self.joint = JointForward(network, au_reduction, statistics, autocast)
+        like, size = network.au_head.weight, 2 * subclasses * network.au_head.out_features
+        self.generated_head = nn.Linear(network.feature_size, size).to(like.device, like.dtype)
+        self.label_network = LabelNetwork(network, subclasses)
+        self.modules |= {"generated_head": self.generated_head, "label_network": self.label_network}
+        self.optimisers["base"] = optimiser([*network.parameters(), *self.generated_head.parameters()])
+        learned = [p for p in self.label_network.parameters() if p.requires_grad]
+        self.optimisers["labels"] = torch.optim.Adam(learned, lr=beta, weight_decay=label_decay)
+
+    def training_step(self, batch: Mapping[Stream, Batch]) -> dict[str, Tensor]:
+        """One update of the network and one of the label network, from the same forward passes."""
+        self.network.train()
+        self.label_network.train()
+        primary, auxiliary = batch["primary"], batch["auxiliary"]
+        if self.way is None:
+            self.way = pick_way(self.network, primary.images[:2])
+        n, m = len(primary), len(auxiliary)
+        losses_at = self.replay(primary, auxiliary)
+        parameters = self.trained()
+        record = Record() if self.way == "forward" else None
+        with differentiable_attention() if self.way == "second-order" else record or nullcontext():
+            losses = self._losses(*self.joint(primary, auxiliary), dict(self.generated_head.named_parameters()), n)
+        with self.autocast():
+            labels = self.label_network(primary.images, primary.labels)
+        u = self.weigh(labels, primary.labels, m)
+        found = weight_gradient(
+            losses, losses_at, self.primary_loss_at(primary), parameters, u.detach(), self.alpha, self.way, record
+        )
+        entropy = collapse(labels, ~primary.labels.isnan())
+        self._update_labels(u, found.gradient, entropy)
+        self.update_base(weighted_gradient(losses, parameters, u.detach()), parameters)
+        generated = (losses[n + m :] * u[n + m :]).detach().sum() * processes.count()
+        share = self.generated_weight * (1 - self.auxiliary_weight)
+        return {
+            "loss_primary": losses[:n].detach().mean(),
+            "loss_auxiliary": losses[n : n + m].detach().mean(),
+            "loss_generated": generated / share if share else generated,
+            "meta_loss": found.meta_loss,
+            "label_collapse": entropy.detach(),
+        }
+
+    def trained(self) -> dict[str, Tensor]:
+        """The parameters that the base optimiser moves, by name."""
+        head = {f"{_HEAD}{name}": p for name, p in self.generated_head.named_parameters()}
+        return {**dict(self.network.named_parameters()), **head}
+
+    def weigh(self, labels: Tensor, au_labels: Tensor, auxiliary: int) -> Tensor:
+        """u, this process's share of the weight of every one of the losses, with the graph to `labels`.
+
+        Args:
+            labels: (N, A, 2K), invented.
+            au_labels: (N, A), NaN not labelled.
+            auxiliary: number of expression images, M.
+
+        Returns:
+            (N + M + N * A * 2K,): AU losses, expression losses, focal terms.
+        """
+        n, a = len(labels), self.auxiliary_weight
+        tasks = over_batches(labels.new_tensor([1 - a] * n + [a] * auxiliary), n)
+        terms = self.generated_weight * (1 - a) * labels / n
+        if self.joint.au_reduction == "mean":
+            terms = terms / (~au_labels.isnan()).sum(1).clamp(min=1)[:, None, None]
+        return torch.cat([tasks, terms.flatten()]) / processes.count()
+
+    def replay(self, primary: Batch, auxiliary: Batch) -> LossesAt:
+        """All losses of the step to come as a function of the trained parameters, side effects left out."""
+        both_at = self.joint.replay_both(primary, auxiliary)
+
+        def losses_at(parameters: Parameters) -> Tensor:
+            network, head = _split(parameters)
+            return self._losses(*both_at(network), head, len(primary))
+
+        return losses_at
+
+    def primary_loss_at(self, primary: Batch) -> LossesAt:
+        """This process's share of the mean AU loss as a function of the trained parameters."""
+        passes, random = isolated(self.network), RandomState(primary.images)
+        whole = len(primary) * processes.count()
+
+        def loss_at(parameters: Parameters) -> Tensor:
+            with random.replayed(), self.autocast():
+                logits = Output(*passes(_split(parameters)[0], primary.images)).au_logits
+            return au_losses(logits, primary.labels, self.joint.au_reduction).sum() / whole
+
+        return loss_at
+
+    def _losses(self, feature: Tensor, losses: Tensor, head: Parameters, n: int) -> Tensor:
+        """The losses of both streams, then every focal term of the first n images, flat."""
+        logits = nn.functional.linear(feature[:n], head["weight"], head["bias"])
+        terms = focal_terms(logits.unflatten(1, (-1, 2 * self.label_network.subclasses)))
+        return torch.cat([losses, terms.flatten()])
+
+    def _update_labels(self, u: Tensor, gradient: Tensor, entropy: Tensor) -> None:
+        """phi <- phi - beta * [(d primary loss / d u) (d u / d phi) + c d H / d phi]."""
+        phi = [p for p in self.label_network.parameters() if p.requires_grad]
+        slopes = torch.autograd.grad(
+            [u, self.entropy_weight * entropy], phi, grad_outputs=[gradient, torch.ones_like(entropy)]
+        )
+        for parameter, slope in zip(phi, processes.total(slopes), strict=True):
+            parameter.grad = slope
+        self.optimisers["labels"].step()
+        self.optimisers["labels"].zero_grad(set_to_none=True)
+
+
+def _split(parameters: Parameters) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The network's parameters and the auxiliary head's."""
+    head = {name.removeprefix(_HEAD): p for name, p in parameters.items() if name.startswith(_HEAD)}
+    return {name: p for name, p in parameters.items() if not name.startswith(_HEAD)}, head
