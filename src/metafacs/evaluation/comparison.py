@@ -31,7 +31,9 @@ CELL = ["method", "fold", "seed"]
 METHOD_TITLES = {
     "stl": "STL", "mtl": "MTL", "mal": "MAL", "mtan": "MTAN", "l2t-ww": "L2T-WW", "drml": "DRML", "eac-net": "EAC-Net",
     "roi": "ROI", "jaa-net": "JAA-Net", "ofs-cnn": "OFS-CNN", "dsin": "DSIN", "lp-net": "LP-Net", "tae": "TAE",
-    "gbn": "gBN", "srerl": "SRERL",
+    "gbn": "gBN", "srerl": "SRERL", "l2t_ww": "L2T-WW", "cross_stitch": "Cross-stitch", "maxl": "MAXL", "dwa": "DWA",
+    "uncertainty": "Uncertainty", "gradnorm": "GradNorm", "pcgrad": "PCGrad", "loss_balanced": "LBTW", "l2rw": "L2RW",
+    "meta_weight_net": "MW-Net", "density_ratio": "Density ratio",
 }  # fmt: skip
 
 
