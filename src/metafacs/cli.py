@@ -4,6 +4,7 @@ import errno
 import importlib
 import logging
 import sys
+import threading
 import warnings
 from collections.abc import Sequence
 
@@ -73,6 +74,7 @@ def _run(command: str, arguments: list[str], console: Console) -> int:
     logging.basicConfig(
         level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=console, show_path=False)]
     )
+    threading.excepthook = _thread_failed
     try:
         importlib.import_module(f"metafacs.commands.{command}").main(f"metafacs {command}", arguments)
     except InputError as error:
@@ -91,6 +93,13 @@ def _run(command: str, arguments: list[str], console: Console) -> int:
         console.print(f"metafacs {command}: stopped; {go_on}", markup=False)
         return INTERRUPTED
     return 0
+
+
+def _thread_failed(failure: threading.ExceptHookArgs) -> None:
+    """A log writer's thread meets the full disk too; the main thread says so once, without a traceback."""
+    if isinstance(failure.exc_value, OSError) and failure.exc_value.errno in _MESSAGES:
+        return
+    threading.__excepthook__(failure)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from metafacs.data.prepared import PreparedDataset
 from metafacs.methods import METHODS
 from metafacs.training.checkpoint import load_detector
 from tests.builders import make_prepared
-from tests.toy_runs import BACKBONE, flags, logged_steps, metafacs, parameters, same_parameters
+from tests.toy_runs import BACKBONE, SMALL_RESNET, flags, logged_steps, metafacs, parameters, same_parameters
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def test_the_detector_says_all_about_itself(run: Path, au_dataset: PreparedDatas
 
 def test_the_configuration_is_complete_and_runs_again(run: Path, tmp_path: Path) -> None:
     config = yaml.safe_load((run / "config.yaml").read_text())
-    assert set(config) == {"data", "method", "network", "optimiser", "loop", "seed", "mal"}
+    assert set(config) == {"data", "method", "network", "optimiser", "loop", "seed", "label", "mal"}
     assert config["data"]["batch_meta"] == 4 and config["mal"]["alpha"] == 0.1
     assert metafacs("train", "--config", run / "config.yaml", "--out", tmp_path / "again") == 0
     assert same_parameters(run, tmp_path / "again")
@@ -93,7 +93,10 @@ def test_every_method_trains_from_the_command_line(
 ) -> None:
     auxiliary = fe_dataset.folder if "auxiliary" in METHODS[method].streams else None
     out = tmp_path / "run"
-    assert metafacs(*flags(out, au_dataset.folder, auxiliary, method=method, loop__steps=3, data__aus="1,2,12")) == 0
+    changes: dict[str, object] = {"method": method, "loop__steps": 3, "data__aus": "1,2,12"}
+    if METHODS[method].needs_resnet:
+        changes |= {"network__backbone": "test_resnet", "network__options": json.dumps(SMALL_RESNET)}
+    assert metafacs(*flags(out, au_dataset.folder, auxiliary, **changes)) == 0
     assert load_detector(out / "detector.safetensors")[1].aus == ["AU01", "AU02", "AU12"]
     assert (out / "sample_weights.parquet").exists() == METHODS[method].learns_sample_weights
     assert logged_steps(out, "train") == [3]
