@@ -1,0 +1,175 @@
+"""What a reader of a raw dataset is: raw folder -> listing (one row a face to be); and the table of readers."""
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pandas as pd
+
+from metafacs.errors import InputError
+from metafacs.facs import intensity_column
+from metafacs.registry import Registry
+
+DEFAULTS: dict[str, Any] = {
+    "image": "",
+    "video": "",
+    "video_frame": -1,
+    "pixels": None,
+    "subject": "",
+    "sequence": "",
+    "frame": 0,
+    "fold": "",
+    "expression": None,
+    "votes": None,
+    "points": None,
+}
+"""The columns of every listing besides those of AUs, with what stands where a reader gives nothing."""
+
+
+@dataclass(frozen=True)
+class SourceCard:
+    """What one should know about a public dataset before using it.
+
+    Attributes:
+        title: its full name.
+        what: what it shows and how it is labelled.
+        count: how many people, faces or frames.
+        split: how people split it into training and test.
+        licence: what may be done with it.
+        citation: the paper to cite.
+        obtain: whom to ask for it, and how.
+        url: its page; may be empty.
+        tried: on what this reader was tried.
+    """
+
+    title: str
+    what: str
+    count: str
+    split: str
+    licence: str
+    citation: str
+    obtain: str
+    url: str = ""
+    tried: str = "miniature trees in the documented layout; never the real release"
+
+
+@dataclass(frozen=True)
+class Skip:
+    """Rows that were left out.
+
+    Attributes:
+        where: file and line, or image, or sequence and frames.
+        reason: why, with what was tried.
+        rows: how many rows.
+    """
+
+    where: str
+    reason: str
+    rows: int = 1
+
+
+@dataclass
+class Listing:
+    """What a reader found.
+
+    Attributes:
+        rows: one row a face to be, by sequence, then frame: `image` (path relative to the raw folder, or ""), `video`
+            (the same) and `video_frame` (from 0; -1 where there is no video), `pixels` (an encoded image, or None),
+            `subject`, `sequence`, `frame`, `fold` ("" in none), `AU01`... (Int8, 0, 1 or missing),
+            `AU01_intensity`... (Int8, 0-5 or missing; only where known), `expression` (a name or None), `votes` (7
+            counts in the order of `facs.EXPRESSIONS`, or None), `points` ((n, 2) landmarks in pixels, or None).
+        aus: AU columns, in order.
+        skipped: what was left out.
+        notes: what a user should know.
+        protocol: which published counts it should match ("bp4d", ...), or "".
+    """
+
+    rows: pd.DataFrame
+    aus: list[str]
+    skipped: list[Skip] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    protocol: str = ""
+
+
+class RawDataset(ABC):
+    """A reader: knows one dataset's layouts, reads its label files and lists its folders, never opens a picture.
+
+    A subclass provides `card` and `read`. Arguments of its constructor are options: their types and descriptions
+    become flags.
+    """
+
+    card: ClassVar[SourceCard]
+
+    @abstractmethod
+    def read(self, raw: Path) -> Listing:
+        """Reads labels and finds the pictures they belong to.
+
+        Args:
+            raw: the folder of the release.
+
+        Raises:
+            InputError: something makes reading impossible or ambiguous; names the file, the line and the fix.
+        """
+
+
+class RowTable:
+    """Rows under construction, kept by column: a hundred thousand rows as dictionaries would take ten times the room.
+
+    Args:
+        aus: AU columns, in order.
+        intensities: AU columns whose intensity is known too.
+    """
+
+    def __init__(self, aus: Sequence[str], intensities: Sequence[str] = ()) -> None:
+        self.aus = list(aus)
+        self._graded = [intensity_column(column) for column in intensities]
+        names = [*DEFAULTS, *self.aus, *self._graded]
+        self._columns: dict[str, list[Any]] = {name: [] for name in names}
+
+    def __len__(self) -> int:
+        return len(self._columns["image"])
+
+    def add(self, values: Mapping[str, Any]) -> None:
+        """Appends a row; columns left out get their default, AUs none."""
+        if not values.keys() <= self._columns.keys():
+            raise KeyError(sorted(values.keys() - self._columns.keys()))
+        for name, column in self._columns.items():
+            column.append(values.get(name, DEFAULTS.get(name)))
+
+    def values(self, name: str) -> list[Any]:
+        """What one column holds so far."""
+        return self._columns[name]
+
+    def listing(self, raw: Path, skipped: list[Skip], notes: list[str], protocol: str = "") -> Listing:
+        """The rows in order.
+
+        Raises:
+            InputError: there are none.
+        """
+        if not len(self):
+            raise InputError(f"nothing usable was found in {raw}: {_reasons(skipped)}")
+        table = pd.DataFrame({name: self._column(name) for name in self._columns})
+        table = table.sort_values(["sequence", "frame"], kind="stable", ignore_index=True)
+        return Listing(table, self.aus, skipped, notes, protocol)
+
+    def _column(self, name: str) -> pd.Series:
+        kind = "object"
+        if name in self.aus or name in self._graded:
+            kind = "Int8"
+        elif name in ("frame", "video_frame"):
+            kind = "int64"
+        return pd.Series(self._columns[name], dtype=kind)
+
+
+def _reasons(skipped: Sequence[Skip]) -> str:
+    counted: Counter[str] = Counter()
+    for skip in skipped:
+        counted[skip.reason] += skip.rows
+    told = [f"{rows:,} rows left out, {reason}" for reason, rows in counted.most_common(3)]
+    return "; ".join(told) or "no label file has a row"
+
+
+DATASETS: Registry[RawDataset] = Registry("dataset")

@@ -1,0 +1,152 @@
+"""Finding the folders, files and pictures of a release, whatever was put around them."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from metafacs.errors import InputError
+
+IMAGES = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
+VIDEOS = frozenset({".avi", ".mp4", ".mkv", ".mov", ".mpg", ".mpeg", ".wmv"})
+DEPTH = 3
+"""How many folders deep a named folder or file is looked for: archives unpack into folders of their own."""
+
+
+def check_raw(raw: Path) -> None:
+    """Checks that the raw folder is a folder.
+
+    Raises:
+        InputError: it is missing, or a file.
+    """
+    if not raw.exists():
+        raise InputError(f"there is no folder {raw}; give the folder of the unpacked release")
+    if not raw.is_dir():
+        raise InputError(f"{raw} is a file; give the folder of the unpacked release")
+
+
+def find_folder(raw: Path, names: Sequence[str]) -> Path | None:
+    """The folder with one of `names` (any case; `raw` itself counts), at most `DEPTH` deep; None if there is none.
+
+    Raises:
+        InputError: `raw` is no folder, or there are several on one level.
+    """
+    check_raw(raw)
+    wanted = {name.lower() for name in names}
+    if raw.name.lower() in wanted:
+        return raw
+    return _only(raw, names, lambda entry: entry.is_dir() and entry.name.lower() in wanted)
+
+
+def need_folder(raw: Path, names: Sequence[str], what: str, expected: str) -> Path:
+    """Like `find_folder`, for what must be there.
+
+    Args:
+        raw: where to look.
+        names: names it may have.
+        what: what it is, for the message.
+        expected: its usual place, for the message.
+
+    Raises:
+        InputError: it is not there.
+    """
+    found = find_folder(raw, names)
+    if found is None:
+        raise InputError(f"{raw} has no folder {' or '.join(names)} ({what}); expected as {expected}")
+    return found
+
+
+def find_file(raw: Path, names: Sequence[str]) -> Path | None:
+    """The file with one of `names` (any case), at most `DEPTH` deep; None if there is none.
+
+    Raises:
+        InputError: `raw` is no folder, there are several on one level, or a folder has that name.
+    """
+    check_raw(raw)
+    wanted = {name.lower() for name in names}
+    found = _only(raw, names, lambda entry: entry.name.lower() in wanted)
+    if found is not None and found.is_dir():
+        raise InputError(f"{found} is a folder, but a file is expected there; unpack or download it again")
+    return found
+
+
+def files_below(raw: Path, suffixes: frozenset[str]) -> Iterator[str]:
+    """Paths (relative to `raw`, with "/") of all files with one of `suffixes`, in order, hidden ones left out.
+
+    Links to folders are followed, but no folder is entered twice.
+    """
+    entered: set[str] = set()
+    for folder, folders, files in os.walk(raw, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in entered:
+            folders.clear()
+            continue
+        entered.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        inside = Path(folder).relative_to(raw).as_posix()
+        prefix = "" if inside == "." else f"{inside}/"
+        for name in sorted(files):
+            # "._0001.jpg" and the like are what macOS leaves in archives.
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes:  # noqa: PTH122
+                yield prefix + name
+
+
+class PictureFolders:
+    """Finds single pictures by name: any case, any picture format and, where asked for, any zero padding.
+
+    Folders are listed once, when first looked into.
+
+    Args:
+        raw: the folder that paths are relative to.
+    """
+
+    def __init__(self, raw: Path) -> None:
+        self.raw = raw
+        self._folders: dict[str, dict[str, list[str]]] = {}
+
+    def find(self, path: str, by_number: bool = False) -> str | None:
+        """The picture at `path` (relative, with "/"), or None if there is none or more than one that could be meant.
+
+        Args:
+            path: with or without the ending of a picture file.
+            by_number: whether 0111.jpg may be 111.jpg on disk.
+        """
+        folder, _, name = path.rpartition("/")
+        stem, suffix = os.path.splitext(name)  # noqa: PTH122
+        stem = (stem if suffix.lower() in IMAGES else name).lower()
+        names = self._listed(folder)
+        found = names.get(stem, [])
+        if not found and by_number and stem.isdigit():
+            found = names.get(f"#{int(stem)}", [])
+        exact = [entry for entry in found if entry == name] or found
+        return (f"{folder}/{exact[0]}" if folder else exact[0]) if len(exact) == 1 else None
+
+    def _listed(self, folder: str) -> dict[str, list[str]]:
+        if folder not in self._folders:
+            names: dict[str, list[str]] = {}
+            place = self.raw / folder
+            entries = sorted(entry.name for entry in os.scandir(place)) if place.is_dir() else []
+            for entry in entries:
+                stem, suffix = os.path.splitext(entry)  # noqa: PTH122
+                if suffix.lower() not in IMAGES or entry.startswith("."):
+                    continue
+                names.setdefault(stem.lower(), []).append(entry)
+                if stem.isdigit():
+                    names.setdefault(f"#{int(stem)}", []).append(entry)
+            self._folders[folder] = names
+        return self._folders[folder]
+
+
+def _only(raw: Path, names: Sequence[str], matches: Callable[[os.DirEntry[str]], bool]) -> Path | None:
+    level = [str(raw)]
+    for _ in range(DEPTH + 1):
+        entries = [entry for folder in level for entry in sorted(os.scandir(folder), key=lambda entry: entry.name)]
+        entries = [entry for entry in entries if not entry.name.startswith(".")]
+        found = [entry.path for entry in entries if matches(entry)]
+        if len(found) > 1:
+            raise InputError(
+                f"more than one {' or '.join(names)}: {', '.join(found[:4])}; give the folder around one of them"
+            )
+        if found:
+            return Path(found[0])
+        level = [entry.path for entry in entries if entry.is_dir()]
+    return None
