@@ -84,18 +84,22 @@ class PreparedWriter:
         ):
             stream.write_table(table, max_chunksize=BATCH_ROWS)
 
-    def finish(self, parts: int) -> PreparedDataset:
+    def finish(self, parts: int, counts: Mapping[str, Any] | None = None) -> PreparedDataset:
         """Joins parts 0 to `parts` - 1 into the dataset, writes its card last and removes the parts.
+
+        Args:
+            parts: how many there are.
+            counts: what to count in the card besides its own counts, such as rows left out.
 
         Raises:
             InputError: parts are missing, or there is not a single row.
         """
         if not self.finished:
-            self._join(parts)
+            self._join(parts, counts or {})
             self.finished = True
         return PreparedDataset.open(self.folder)
 
-    def _join(self, parts: int) -> None:
+    def _join(self, parts: int, counts: Mapping[str, Any]) -> None:
         missing = [str(part) for part in range(parts) if not self.has_part(part)]
         if missing:
             names = ", ".join(missing[:10]) + (", ..." if len(missing) > 10 else "")
@@ -110,7 +114,7 @@ class PreparedWriter:
                     tally.add(batch)
             if not tally.rows:
                 raise InputError(f"there is nothing to put into {self.folder}: no part has a row")
-        card = replace(self.card, rows=tally.rows, counts=tally.counts())
+        card = replace(self.card, rows=tally.rows, counts={**tally.counts(), **counts})
         replace(card, faces_bytes=sink.size, faces_sha256=sink.digest.hexdigest()).write(self.folder)
         self._clean()
 
