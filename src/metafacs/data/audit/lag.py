@@ -2,9 +2,9 @@
 
 A linear predictor learns, from other people, what small pictures say about each AU. Where a label changes, its
 prediction should change between the same two frames. If it changes between the frames before or behind, and does so
-person by person, labels and pictures are shifted. Shifts by one frame hardly hurt the predictor, so nothing has to be
-right beforehand. Onsets and offsets count alike: a coder who sees a movement only when it is under way, and loses sight
-of it before it is over, shifts one as much forwards as the other backwards.
+person by person, labels and pictures are shifted. The predictor learns labels that are blurred over all lags that are
+tried, so that it works whichever is right. Onsets and offsets count alike: a coder who sees a movement only when it is
+under way, and loses sight of it before it is over, shifts one as much forwards as the other backwards.
 """
 
 import io
@@ -213,7 +213,7 @@ def _components(pictures: Sequence[NDArray[np.float32]]) -> list[Values]:
 
 def _predict(inputs: Sequence[Values], levels: Sequence[Values], parts: NDArray[np.int_]) -> list[Values]:
     """Predictions of each stretch from what the people of the other parts teach."""
-    goals = [_deviation(own) for own in levels]
+    goals = [_blurred(_deviation(own)) for own in levels]
     out: list[Values] = [np.zeros(own.shape) for own in goals]
     for part in range(FOLDS):
         seen = [k for k in range(len(inputs)) if parts[k] != part]
@@ -233,9 +233,15 @@ def _deviation(levels: Values) -> Values:
     return np.where(known, levels - mean, 0)
 
 
+def _blurred(values: Values) -> Values:
+    """The mean over all lags, in time; as if what lies beyond the ends were 0."""
+    kernel = np.ones(len(LAGS)) / len(LAGS)
+    return np.stack([np.convolve(column, kernel, "same") for column in values.T], axis=1)
+
+
 def _skill(predicted: Sequence[Values], levels: Sequence[Values]) -> Values:
     """Correlation of each AU's prediction with its labels, at least 0: what is guessed badly counts for little."""
-    guess, true = np.concatenate(predicted), np.concatenate([_deviation(own) for own in levels])
+    guess, true = np.concatenate(predicted), np.concatenate([_blurred(_deviation(own)) for own in levels])
     norm = np.sqrt((guess**2).sum(axis=0) * (true**2).sum(axis=0))
     return np.clip((guess * true).sum(axis=0) / np.where(norm > 0, norm, 1), 0, None)
 

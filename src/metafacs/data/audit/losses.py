@@ -86,7 +86,7 @@ def check_rows(material: Material) -> list[Finding]:
         )
     for (column, _), messages in kinds.items():
         more = f" and {len(messages) - 1:,} more such rows" if len(messages) > 1 else ""
-        level = DIFFERS if column == "subject" else CHECK
+        level = DIFFERS if column == "fold" else CHECK
         found.append(Finding(level, column or "rows", messages[0] + more, "metafacs inspect lists all"))
     return found
 
