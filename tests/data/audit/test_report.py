@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from metafacs.data.audit import published
+from metafacs.data.audit import labels, published
 from metafacs.data.audit.files import JSON_FILE, PAGE_FILE, TEXT_FILE, write_audit
 from metafacs.data.audit.finding import CHECK, DIFFERS
 from metafacs.data.audit.report import audit, cell
@@ -28,7 +28,7 @@ def own_counts(monkeypatch: pytest.MonkeyPatch) -> None:
         "Second": {"P1": 84, "P2": 84, "P3": 78},
     }
     monkeypatch.setattr(published, "FRAMES_PER_PART", {"bp4d": counts})
-    monkeypatch.setattr(published, "BASE_RATES", {"bp4d": ALIKE})
+    monkeypatch.setattr(labels, "BASE_RATES", {"bp4d": ALIKE})
 
 
 @pytest.mark.usefixtures("own_counts")

@@ -57,7 +57,7 @@ def plot_rates(table: pd.DataFrame) -> bytes:
     """Base rates beside the published ones.
 
     Args:
-        table: `published.rates`.
+        table: `labels.rates`.
     """
     with rc_context(STYLE):
         figure = Figure((WIDTH, 0.9 + 0.32 * len(table)), layout="constrained")
@@ -80,7 +80,7 @@ def plot_expressions(table: pd.DataFrame) -> bytes:
     """Faces per expression and fold.
 
     Args:
-        table: `published.expressions`.
+        table: `labels.expressions`.
     """
     with rc_context(STYLE):
         names, folds = list(dict.fromkeys(table["expression"])), list(dict.fromkeys(table["fold"]))

@@ -13,20 +13,11 @@ import pandas as pd
 
 from metafacs.data.audit.duplicates import check_duplicates, find_duplicates
 from metafacs.data.audit.finding import CHECK, DIFFERS, NOTE, Finding
+from metafacs.data.audit.labels import check_expressions, check_rates, expressions, rates
 from metafacs.data.audit.lag import check_lag, fit_lags
 from metafacs.data.audit.losses import check_losses, check_notes, check_rows, reasons, subjects
 from metafacs.data.audit.material import Material
-from metafacs.data.audit.published import (
-    SourceMatch,
-    check_expressions,
-    check_frames,
-    check_people,
-    check_rates,
-    expressions,
-    fold_names,
-    matches,
-    rates,
-)
+from metafacs.data.audit.published import SourceMatch, check_frames, check_people, fold_names, matches
 from metafacs.data.audit.videos import check_videos, videos
 
 PERSONAL = (
