@@ -16,6 +16,7 @@ from metafacs.errors import InputError
 COMMANDS = {
     "demo": "from nothing to a table of STL, MTL and MAL on rendered faces",
     "prepare": "from the raw release of a dataset to aligned faces",
+    "audit": "compare a prepared dataset with what is published about it",
     "synth": "render AU or expression datasets with known truth",
     "inspect": "look at a prepared dataset: counts, base rates, a picture, problems by row",
     "train": "train a detector by a method of your choice",

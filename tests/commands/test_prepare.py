@@ -31,7 +31,7 @@ def test_from_raw_to_prepared(raw: Path, tmp_path: Path, capsys: pytest.CaptureF
     printed = capsys.readouterr()
     assert "note: drawn, not photographed" in printed.out and "6 labelled rows; 2 left out" in printed.out
     assert "5 faces; left out: 2 by the labels, 1 unreadable pictures, 0 without a face" in printed.out
-    assert "2 x listing: label 9" in printed.out
+    assert "2 labelled rows left out by the reader: label 9" in printed.out
     assert "frames/s" in printed.err
     card = PreparedDataset.open(out).card
     assert card.settings["options"] == {"subjects": 1, "points": True} and card.crop["size"] == 48
@@ -81,7 +81,9 @@ def test_dlib_finds_the_face_of_a_photograph(tmp_path: Path, capsys: pytest.Capt
     flags = ["--raw", tmp_path / "raw", "--out", tmp_path / "out", "--detector", "dlib68", "--workers", 1]
     assert run("drawn", *flags) == 0
     printed = capsys.readouterr().out
-    assert "forbid commercial use" in printed and "1 x face: no face found" in printed
+    assert (
+        "forbid commercial use" in printed and "no face found in 1 pictures (50.00 % of the readable ones)" in printed
+    )
     dataset = PreparedDataset.open(tmp_path / "out")
     marks = dataset.landmarks(0)
     assert len(dataset) == 1 and marks is not None

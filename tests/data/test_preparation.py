@@ -89,7 +89,7 @@ def test_equal_bytes_however_many_processes_and_after_an_interruption(
     for workers in (1, 2):
         run(listing, tmp_path / "raw", tmp_path / f"out{workers}", workers=workers)
     assert files(tmp_path / "out1") == files(tmp_path / "out2")
-    assert set(files(tmp_path / "out1")) == {"dataset.json", "faces.arrow", "skipped.csv"}
+    assert set(files(tmp_path / "out1")) == {"dataset.json", "faces.arrow", "listing.json", "skipped.csv"}
 
     class StopError(Exception):
         pass

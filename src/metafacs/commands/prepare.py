@@ -1,7 +1,6 @@
 """`metafacs prepare NAME`: the raw release of a dataset in, a prepared dataset of aligned faces out."""
 
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,10 @@ from jsonargparse import ArgumentParser
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 from rich.console import Console
 
+from metafacs.commands.audit import show_audit
 from metafacs.commands.parsing import parse, parser, plain
 from metafacs.commands.progress import progress_bar
-from metafacs.data.datasets import DATASETS
+from metafacs.data.datasets import DATASETS, fold_numbering
 from metafacs.data.datasets.base import SourceCard
 from metafacs.data.faces import FINDERS, Recipe, make_finder
 from metafacs.data.faces.recipe import SIMILARITY, WHOLE
@@ -21,13 +21,18 @@ from metafacs.errors import InputError
 
 DESCRIPTION = """Makes a prepared dataset from a raw release: reads its labels, finds the face in every picture or video
 frame, aligns it by the eyes and writes it with its labels, subject and fold. Rows without a face and pictures that
-cannot be read are left out, counted and listed in skipped.csv. Interrupted work goes on where it stopped."""
+cannot be read are left out, counted and listed in skipped.csv. Ends with an audit: does the dataset match what is
+published about it? Interrupted work goes on where it stopped."""
+FOLDS_HELP = "show what other repositories call the folds P1, P2 and P3 of BP4D and DISFA, and end."
 NOTES = 10
-"""So many notes and reasons are shown; the files have all."""
+"""So many of the reader's notes are shown at once; the audit has all."""
 
 
 def main(prog: str, arguments: Sequence[str]) -> None:
     """Runs the command."""
+    if "--folds_elsewhere" in arguments:
+        Console(soft_wrap=True, highlight=False).print(fold_numbering(), markup=False)
+        return
     if arguments and arguments[0] in DATASETS:
         _prepare(prog, arguments[0], arguments[1:])
         return
@@ -37,6 +42,7 @@ def main(prog: str, arguments: Sequence[str]) -> None:
     known = "; ".join(f"{name}: {DATASETS[name].card.title}" for name in DATASETS)
     made = parser(prog, DESCRIPTION)
     made.add_argument("--list", action="store_true", help="show every dataset's card and end.")
+    made.add_argument("--folds_elsewhere", action="store_true", help=FOLDS_HELP)
     made.add_argument(
         "name", choices=list(DATASETS), help=f"the dataset; `{prog} NAME --help` lists its flags. {known}."
     )
@@ -93,6 +99,8 @@ def _prepare(prog: str, name: str, arguments: Sequence[str]) -> None:
             progress=_with_rate(update, note_rate),
         )
     _report(done, console)
+    show_audit(out, console)
+    console.print(f"look at more of it with `metafacs inspect {out}`", markup=False)
 
 
 def _sentences(card: SourceCard) -> str:
@@ -137,6 +145,7 @@ def _add_flags(made: ArgumentParser) -> None:
         "that is lost is sought in the whole frame at once.",
     )
     made.add_argument("--workers", type=NonNegativeInt, default=0, help="processes; 0 means all cores.")
+    made.add_argument("--folds_elsewhere", action="store_true", help=FOLDS_HELP)
 
 
 def _recipe(settings: dict[str, Any]) -> Recipe:
@@ -181,17 +190,11 @@ def _with_rate(update: Callable[[int, int], None], note: Callable[[str], None]) 
 
 
 def _report(done: Prepared, console: Console) -> None:
-    folder, skipped = done.dataset.folder, done.skipped
+    folder = done.dataset.folder
     counts = done.dataset.card.counts.get("skipped", {})
     console.print(
         f"{folder}: {len(done.dataset):,} faces; left out: {counts.get('listing', 0):,} by the labels, "
         f"{counts.get('picture', 0):,} unreadable pictures, {counts.get('face', 0):,} without a face "
-        f"({folder / SKIPPED_FILE})",
+        f"({folder / SKIPPED_FILE})\n",
         markup=False,
     )
-    reasons: Counter[tuple[str, str]] = Counter()
-    for one in skipped.itertuples():
-        reasons[str(one.stage), str(one.reason)] += int(str(one.rows))
-    for (stage, reason), rows in reasons.most_common(NOTES):
-        console.print(f"  {rows:,} x {stage}: {reason}", markup=False)
-    console.print(f"look at them with `metafacs inspect {folder}`", markup=False)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from metafacs.data.audit.listed import LISTING_FILE, Listed
 from metafacs.data.cropping import Skipped, crop_rows
 from metafacs.data.datasets.base import Listing, SourceCard
 from metafacs.data.faces import Recipe
@@ -83,6 +84,8 @@ def prepare(
     settings = {"reader": name, "options": dict(options or {}), "listing": digest(listing.rows)}
     writer = PreparedWriter(out, card, {**settings, "preparation": PREPARATION})
     if writer.finished:
+        if not (out / LISTING_FILE).exists():  # prepared before there were audits
+            Listed.of(listing, Path(raw)).write(out)
         return Prepared(writer.finish(0), read_skipped(out))
     parts = [Part(number, listing.rows.iloc[rows]) for number, rows in enumerate(cut(listing.rows))]
     missing = [part for part in parts if not writer.has_part(part.number)]
@@ -94,7 +97,7 @@ def prepare(
     for rows in run_parts(task, missing, workers, ["metafacs.data.preparation"], "preparing"):
         done += rows
         tell(done, total)
-    return _finish(writer, listing, len(parts))
+    return _finish(writer, listing, Path(raw), len(parts))
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +155,7 @@ def _waiting(folder: Path, part: int) -> Path:
     return folder / WAITING / f"part-{part:06d}.json"
 
 
-def _finish(writer: PreparedWriter, listing: Listing, parts: int) -> Prepared:
+def _finish(writer: PreparedWriter, listing: Listing, raw: Path, parts: int) -> Prepared:
     skipped = [Skipped("listing", skip.where, skip.reason, rows=skip.rows) for skip in listing.skipped]
     for part in range(parts):
         skipped += [Skipped(**one) for one in _read_waiting(_waiting(writer.folder, part))]
@@ -166,6 +169,7 @@ def _finish(writer: PreparedWriter, listing: Listing, parts: int) -> Prepared:
             f"not one of {len(listing.rows)} rows gave a face: {_reasons(here)}; "
             f"{writer.folder / SKIPPED_FILE} lists every row"
         )
+    Listed.of(listing, raw).write(writer.folder)
     dataset = writer.finish(parts, {"skipped": dict(counts)})
     shutil.rmtree(writer.folder / WAITING, ignore_errors=True)
     return Prepared(dataset, read_skipped(writer.folder))
