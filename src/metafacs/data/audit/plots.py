@@ -47,6 +47,7 @@ def plot_subjects(table: pd.DataFrame, column: str, label: str) -> bytes:
             axes.barh(places[own], ordered[column][own], edgecolor="white", linewidth=0, label=fold or "none", **style)
         axes.set_yticks(places, list(ordered.index), fontsize=7.5)
         axes.set_ylim(len(ordered) - 0.4, -0.6)
+        axes.set_xlim(0, max(1.05 * float(ordered[column].max()), 1.0))
         axes.grid(axis="x", color="#E4E4E4")
         axes.set_xlabel(label)
         figure.legend(loc="outside upper left", ncols=4, title="fold", title_fontsize=9)
