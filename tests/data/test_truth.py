@@ -166,7 +166,7 @@ def test_gft(prepare: Prepare, tmp_path: Path) -> None:
 @pytest.mark.parametrize("images", ["aligned", "original"])
 def test_rafdb(images: str, prepare: Prepare, tmp_path: Path) -> None:
     raw = write(tmp_path / "raw", "rafdb", images=40)
-    finder = ["--detector", "none"] if images == "aligned" else ["--upsample", "1"]
+    finder = [] if images == "aligned" else ["--upsample", "1"]
     dataset, matrices = prepare("rafdb", raw, tmp_path / "out", "--images", images, *finder)
     truth = pd.read_parquet(tmp_path / "raw/truth.parquet")
     truth = truth[truth["path"].str.contains(f"/{images}/")]
@@ -179,7 +179,7 @@ def test_rafdb(images: str, prepare: Prepare, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_ferplus(prepare: Prepare, tmp_path: Path) -> None:
     raw = write(tmp_path / "raw", "ferplus", images=40)
-    dataset, _ = prepare("ferplus", raw, tmp_path / "out", "--detector", "none")
+    dataset, _ = prepare("ferplus", raw, tmp_path / "out")
     votes = pd.read_csv(raw / "fer2013new.csv")
     counts = votes.iloc[:, 2:].where(votes.iloc[:, 2:] > 1, 0)
     top = counts.max(axis=1)

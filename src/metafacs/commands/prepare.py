@@ -75,6 +75,9 @@ def _prepare(prog: str, name: str, arguments: Sequence[str]) -> None:
     settings = plain(parse(made, arguments))
     options = {key: settings[key] for key in own}
     raw, out = Path(settings["raw"]), Path(settings["out"])
+    source = reader(**options)
+    if settings["detector"] == "auto":
+        settings["detector"] = "none" if source.aligned else "dlib5"
     recipe = _recipe(settings)
     make_finder(recipe.finder)  # what is missing is said before the labels are read
     if not raw.is_dir():
@@ -82,7 +85,7 @@ def _prepare(prog: str, name: str, arguments: Sequence[str]) -> None:
     console = Console(soft_wrap=True, highlight=False)
     if recipe.finder["name"] == "dlib68":
         console.print("dlib68: the training data of this model (iBUG 300-W) forbid commercial use", markup=False)
-    listing = reader(**options).read(raw)
+    listing = source.read(raw)
     for note in listing.notes[:NOTES]:
         console.print(f"note: {note}", markup=False)
     console.print(f"{len(listing.rows):,} labelled rows; {sum(skip.rows for skip in listing.skipped):,} left out")
@@ -114,7 +117,8 @@ def _add_flags(made: ArgumentParser) -> None:
         "--margin", type=float, default=0.0, help="added on each side of the template, as a share of the crop."
     )
     made.add_argument("--quality", type=PositiveInt, default=92, help="of the JPEG crops, 1-95.")
-    made.add_argument("--detector", choices=list(FINDERS), default="dlib5", help=f"what finds faces. {finders}.")
+    chosen = "what finds faces; auto: none where the release's pictures are aligned already, else dlib5."
+    made.add_argument("--detector", choices=["auto", *FINDERS], default="auto", help=f"{chosen} {finders}.")
     made.add_argument(
         "--width",
         type=NonNegativeInt,

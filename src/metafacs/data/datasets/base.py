@@ -102,6 +102,8 @@ class RawDataset(ABC):
     """
 
     card: ClassVar[SourceCard]
+    aligned: bool = False
+    """Whether the pictures are aligned faces already, which nobody need find again."""
 
     @abstractmethod
     def read(self, raw: Path) -> Listing:

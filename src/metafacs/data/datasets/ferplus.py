@@ -45,6 +45,8 @@ class FERPlus(RawDataset):
         url="https://github.com/microsoft/FERPlus",
     )
 
+    aligned = True
+
     def __init__(self, rule: Rule = "majority") -> None:
         if rule not in ("majority", "most"):
             raise InputError(f"rule '{rule}'; known: majority, most")

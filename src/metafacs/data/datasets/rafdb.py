@@ -39,6 +39,7 @@ class RAFDB(RawDataset):
         if images not in ("aligned", "original"):
             raise InputError(f"images '{images}'; RAF-DB has aligned and original ones")
         self.images = images
+        self.aligned = images == "aligned"
 
     def read(self, raw: Path) -> Listing:
         """See `RawDataset.read`."""
