@@ -19,7 +19,8 @@ demo: install  ## render faces, train STL, MTL and MAL, print the table
 test: install  ## everything that is not marked slow
 	$(BIN)/python -m pytest -m "not slow and not gpu"
 
-test-all: install  ## the slow tests too
+test-all: install  ## the slow tests too, and those that need Ray
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[cluster]"
 	$(BIN)/python -m pytest
 
 format: install
