@@ -50,7 +50,12 @@ def raw_schema(aus: Sequence[str]) -> pa.Schema:
 def empty_row(source: int, name: str, frame: Frame) -> dict[str, Any]:
     """The row of a frame without a face."""
     problem = frame.problem or NO_FACE
-    where = {"source": source, "input": name, "frame": frame.number, "timestamp": None if frame.time is None else round(frame.time, 6)}
+    where = {
+        "source": source,
+        "input": name,
+        "frame": frame.number,
+        "timestamp": None if frame.time is None else round(frame.time, 6),
+    }
     return {**where, "face": None, "success": 0, "problem": problem}
 
 

@@ -64,11 +64,13 @@ def _people(
             number = -1 if pd.isna(face) else int(face)
             times.setdefault(number, []).append(time if timed else place)
             values.setdefault(number, []).append(probabilities[row])
-    away = times.pop(-1, [])
+    everywhere = np.unique(np.concatenate([np.array(found) for found in times.values()])) if times else np.zeros(0)
+    times.pop(-1, None)
     kept = sorted(sorted(times, key=lambda one: -len(times[one]))[:MOST])
     found = {}
     for number in kept:
-        at = np.array(times[number] + away)
+        away = np.setdiff1d(everywhere, times[number])
+        at = np.concatenate([times[number], away])
         seen = np.concatenate([np.stack(values[number]), np.full((len(away), len(aus)), np.nan, np.float32)])
         order = np.argsort(at, kind="stable")
         found[number] = (at[order], seen[order])
