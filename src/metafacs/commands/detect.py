@@ -16,9 +16,9 @@ from metafacs.errors import InputError
 from metafacs.inference.detector import AUDetector
 from metafacs.inference.finishing import Calibrated, plot_timelines, unreadable
 from metafacs.inference.formats import FORMAT_TITLES, FORMATS, aus_missing
-from metafacs.inference.outputs import append_csv, check_outputs, partial_path, write_tables
+from metafacs.inference.outputs import append_csv, check_outputs, make_folder, partial_path, write_tables
 from metafacs.inference.overlay import write_overlays
-from metafacs.inference.parts import Parts
+from metafacs.inference.parts import Parts, parts_folder
 from metafacs.inference.sources import CAMERA, Source, expected_total, find_sources, source_frames
 from metafacs.inference.tracking import Tracker
 from metafacs.inference.watching import PART, watch
@@ -37,11 +37,12 @@ def main(prog: str, arguments: Sequence[str]) -> None:
     """Runs the command."""
     settings = parse(_flags(prog), arguments)
     console = Console(stderr=True, soft_wrap=True, highlight=False)
-    check_outputs(settings.out)
+    done = settings.resume and not settings.overwrite and settings.out[0].is_file()
+    check_outputs(settings.out, settings.overwrite or done)
     sources = find_sources(settings.inputs)
     detector = AUDetector.from_run(settings.model, finder=_finder(settings), device=settings.device)
     _check(settings, sources)
-    if settings.resume and settings.out[0].exists() and not settings.overwrite:
+    if done and not parts_folder(settings.out[0]).exists():
         console.print(f"{settings.out[0]} is there already: nothing to do", markup=False)
         return
     detector.batch = settings.batch
@@ -52,7 +53,10 @@ def main(prog: str, arguments: Sequence[str]) -> None:
         _detect(settings, detector, sources, parts, console)
         _finish(settings, detector, sources, parts, console)
     finally:
-        parts.close()
+        if parts.count:
+            parts.close()
+        else:
+            parts.remove()
 
 
 def _flags(prog: str) -> ArgumentParser:
@@ -137,6 +141,9 @@ def _check(settings: Namespace, sources: Sequence[Source]) -> None:
     watched = any(source.kind == CAMERA for source in sources)
     if watched and (settings.resume or settings.overlay):
         raise InputError("what a camera saw is gone: --resume and --overlay need files")
+    for folder in (settings.overlay, settings.plot, *(path.parent for path in settings.out[1:])):
+        if folder is not None:
+            make_folder(folder)
 
 
 def _facts(settings: Namespace, sources: Sequence[Source], detector: AUDetector) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Writes tables that come part by part, so that a table of hours never has to fit into memory."""
 
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,17 +16,37 @@ from metafacs.files import atomic_file
 ENDINGS = (".csv", ".parquet")
 
 
-def check_outputs(paths: Sequence[Path]) -> None:
-    """Refuses outputs of no known kind.
+def check_outputs(paths: Sequence[Path], overwrite: bool = False) -> None:
+    """Refuses what could not be written in the end, before any work is done.
 
     Raises:
-        InputError: an ending is neither .csv nor .parquet, or a file is named twice.
+        InputError: an ending is neither .csv nor .parquet, a file is named twice, is a folder, is there already (unless
+            `overwrite` is on), or cannot be written where it is wanted.
     """
     wrong = [str(path) for path in paths if path.suffix.lower() not in ENDINGS]
     if wrong:
         raise InputError(f"--out {', '.join(wrong)}: the name has to end in .csv or .parquet, which says the kind")
     if len({path.resolve() for path in paths}) < len(paths):
         raise InputError("--out names a file twice")
+    for path in paths:
+        if path.is_dir():
+            raise InputError(f"{path} is a folder; give the name of a file to write")
+        if path.exists() and not overwrite:
+            raise InputError(f"{path} is there already; choose another --out, or replace it with --overwrite")
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder and tries whether files can be written into it.
+
+    Raises:
+        InputError: it cannot be made or written into.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(f"nothing can be written into {folder} ({error.strerror}); choose another place") from error
 
 
 def write_tables(paths: Sequence[Path], tables: Iterable[pd.DataFrame]) -> int:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from metafacs.errors import InputError
 from metafacs.files import atomic_file, write_text
+from metafacs.inference.outputs import make_folder
 from metafacs.inference.watching import Part
 
 SETTINGS, LOCK = "settings.json", ".lock"
@@ -25,24 +26,19 @@ class Parts:
         out: the output to be.
         settings: what the parts depend on, JSON values; parts of other settings are not mixed.
         resume: go on with unfinished work, if there is any.
-        overwrite: throw unfinished work and a finished output away.
+        overwrite: throw unfinished work away.
 
     Raises:
-        InputError: `out` is there, unfinished work is and `resume` is off, it is of other settings, or another process
-            is at it.
+        InputError: unfinished work is there and `resume` is off, it is of other settings, or another process is at it.
     """
 
     def __init__(self, out: Path, settings: Mapping[str, Any], resume: bool = False, overwrite: bool = False) -> None:
         self.folder = parts_folder(out)
-        if out.is_dir():
-            raise InputError(f"{out} is a folder; give the name of a file to write")
-        if out.exists() and not overwrite:
-            raise InputError(f"{out} is there already; choose another --out, or replace it with --overwrite")
         if self.folder.exists() and not (resume or overwrite):
             raise InputError(
                 f"{self.folder} holds unfinished work; go on with it with --resume, or start anew with --overwrite"
             )
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         self._lock = _locked(self.folder)
         if not resume:
             for left in self.folder.iterdir():

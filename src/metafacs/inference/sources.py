@@ -85,7 +85,7 @@ def _frames(sources: Sequence[Source], first: int, frame: int) -> Iterator[tuple
     places = range(first, len(sources))
     for kind, group in groupby(places, key=lambda k: sources[k].kind):
         if kind == PICTURE:
-            yield from _pictures(sources, list(group))
+            yield from _pictures(sources, [k for k in group if k != first or frame == 0])
             continue
         for k in group:
             start = frame if k == first else 0
