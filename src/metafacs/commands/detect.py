@@ -94,7 +94,7 @@ def _flags(prog: str) -> ArgumentParser:
         "--overlay", type=Path | None, default=None, help="folder for copies with boxes and AU bars (MP4, PNG)."
     )
     made.add_argument("--plot", type=Path | None, default=None, help="folder for a timeline of each video (PNG).")
-    made.add_argument("--batch", type=PositiveInt, default=32, help="faces that go through the network together.")
+    made.add_argument("--batch", type=PositiveInt, default=16, help="faces that go through the network together.")
     made.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where the network runs.")
     return made
 

@@ -74,7 +74,7 @@ class AUDetector:
         *,
         finder: Mapping[str, Any] | None = None,
         device: str = "auto",
-        batch: int = 32,
+        batch: int = 16,
     ) -> None:
         if batch < 1:
             raise InputError(f"batch is {batch}; give 1 or more")

@@ -1,6 +1,7 @@
 """From frames to rows: faces found and followed, cut out, and given to the network in batches."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -70,8 +71,20 @@ def watch(
         last: the input that the tracker knows already, where work is resumed.
         part: frames of a part.
     """
+    with ThreadPoolExecutor(1) as pool:
+        yield from _parts(detector, names, frames, tracker, last, part, _Batches(detector, pool))
+
+
+def _parts(
+    detector: Detector,
+    names: Sequence[str],
+    frames: Iterable[tuple[int, Frame]],
+    tracker: Tracker,
+    last: int,
+    part: int,
+    batches: "_Batches",
+) -> Iterator[Part]:
     rows: list[dict[str, Any]] = []
-    batches = _Batches(detector)
     count = 0
     after: dict[str, Any] = {}
     for source, frame in frames:
@@ -96,11 +109,15 @@ def watch(
 
 
 class _Batches:
-    """Crops that wait for the network, never more than a batch, and the logits of those that went through."""
+    """Gathers crops into batches, which a thread gives to the network while the next faces are sought.
 
-    def __init__(self, detector: Detector) -> None:
-        self._detector = detector
+    At most two batches are in memory: one that fills and one in the network.
+    """
+
+    def __init__(self, detector: Detector, pool: ThreadPoolExecutor) -> None:
+        self._detector, self._pool = detector, pool
         self._waiting: list[Picture] = []
+        self._running: Future[NDArray[np.float32]] | None = None
         self._done: list[NDArray[np.float32]] = []
 
     def add(self, crop: Picture) -> None:
@@ -110,14 +127,21 @@ class _Batches:
 
     def take(self) -> NDArray[np.float32]:
         """(N, A) the logits of all crops since the last time."""
-        self._run()
+        if self._waiting:
+            self._run()
+        self._collect()
         done, self._done = self._done, []
         return np.concatenate(done) if done else np.zeros((0, len(self._detector.aus)), np.float32)
 
     def _run(self) -> None:
-        if self._waiting:
-            self._done.append(self._detector.logits(self._waiting))
-            self._waiting = []
+        self._collect()
+        self._running = self._pool.submit(self._detector.logits, self._waiting)
+        self._waiting = []
+
+    def _collect(self) -> None:
+        if self._running is not None:
+            self._done.append(self._running.result())
+            self._running = None
 
 
 def _people(detector: Detector, frame: Frame, tracker: Tracker) -> list[tuple[int, Face]]:
