@@ -1,6 +1,8 @@
 """`metafacs detect`, from pictures and videos to tables, however it is disturbed."""
 
 import signal
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +156,16 @@ def test_calibration_by_a_picture_or_a_frame(place: Path, tmp_path: Path, capsys
     assert run(place, video, "--out", tmp_path / "d.csv", "--neutral", 3, "--calibrate", "baseline") == 2
 
 
+def bomb(side: int) -> bytes:
+    """The head of a PNG file that claims to be `side` pixels wide and high."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+
+
 def hostile(folder: Path) -> list[Path]:
     """Files that are hard to read or cannot be read, each of its own kind."""
     picture = draw([(50, 40)])
@@ -164,6 +176,7 @@ def hostile(folder: Path) -> list[Path]:
     (folder / "damaged.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + bytes(3000))
     Image.new("RGB", (1, 1)).save(folder / "tiny.png")
     Image.new("1", (20_000, 6_000)).save(folder / "wide.png")
+    (folder / "bomb.png").write_bytes(bomb(60_000))
     Image.new("L", (20_000, 60)).save(folder / "strip.png")
     save_picture(folder / "cmyk.jpg", picture, lambda image: image.convert("CMYK"))
     Image.fromarray(picture[:, :, 0].astype(np.uint16) * 257).save(folder / "deep.png")
@@ -190,7 +203,7 @@ def test_hostile_inputs_are_rows_with_their_reason(place: Path, tmp_path: Path, 
         "damaged.mp4": "damaged or no video",
     }
     expected |= {"tiny.png": "1x1 pixels", "wide.png": "20000x6000", "strip.png": "no face", "deep.png": "no face"}
-    expected |= {"grey.gif": "no face", "black.mp4": "no face"}
+    expected |= {"bomb.png": "exceeds limit", "grey.gif": "no face", "black.mp4": "no face"}
     for name, text in expected.items():
         assert text in problems[name], (name, problems[name])
     for name in ("whole.jpg", "cmyk.jpg", "clear.png"):
@@ -198,7 +211,9 @@ def test_hostile_inputs_are_rows_with_their_reason(place: Path, tmp_path: Path, 
     assert len(by_name.get_group("black.mp4")) == 60
 
 
-@pytest.mark.parametrize("name", ["empty.jpg", "text.jpg", "cut.jpg", "damaged.mp4", "tiny.png", "wide.png"])
+@pytest.mark.parametrize(
+    "name", ["empty.jpg", "text.jpg", "cut.jpg", "damaged.mp4", "tiny.png", "wide.png", "bomb.png"]
+)
 def test_an_input_that_cannot_be_read_alone_is_an_error(name: str, place: Path, tmp_path: Path, capsys: Any) -> None:
     (tmp_path / "in").mkdir()
     hostile(tmp_path / "in")
@@ -206,6 +221,17 @@ def test_an_input_that_cannot_be_read_alone_is_an_error(name: str, place: Path, 
     printed = capsys.readouterr().err
     assert "not one input can be read" in printed and name in printed and "Traceback" not in printed
     assert files(tmp_path) == ["in"]
+
+
+def test_a_video_whose_frames_change_size(place: Path, tmp_path: Path) -> None:
+    small = make_video(tmp_path / "a.ts", [draw([(50, 40)], k) for k in range(12)], "libx264")
+    large = make_video(tmp_path / "b.ts", [draw([(50, 40)], k, (160, 256)) for k in range(12)], "libx264")
+    both = tmp_path / "both.mts"
+    both.write_bytes(small.read_bytes() + large.read_bytes())
+    assert run(place, both, "--out", tmp_path / "a.csv", "--overlay", tmp_path / "seen") == 0
+    table = pd.read_csv(tmp_path / "a.csv")
+    assert table["frame"].tolist() == list(range(24)) and table["success"].tolist() == [1] * 24
+    assert (tmp_path / "seen" / "both_aus.mp4").stat().st_size > 1000
 
 
 def test_wrong_arguments(place: Path, tmp_path: Path, capsys: Any) -> None:
