@@ -102,8 +102,8 @@ def match(known: Sequence[Box], found: Sequence[Box]) -> dict[int, int]:
     """Which found box is which known one: place in `found` -> place in `known`; the best pairs first, each box once.
 
     Example:
-        >>> match([(0, 0, 10, 10), (50, 0, 60, 10)], [(51, 0, 61, 10), (1, 1, 11, 11), (200, 0, 210, 10)])
-        {1: 0, 0: 1}
+        >>> match([(0, 0, 10, 10), (50, 0, 60, 10)], [(51, 0, 61, 10), (1, 0, 11, 10), (200, 0, 210, 10)])
+        {0: 1, 1: 0}
     """
     ranked = sorted(
         (rank, k, j) for k, new in enumerate(found) for j, old in enumerate(known) if (rank := _rank(old, new))
