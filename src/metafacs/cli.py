@@ -21,12 +21,16 @@ COMMANDS = {
     "inspect": "look at a prepared dataset: counts, base rates, a picture, problems by row",
     "train": "train a detector by a method of your choice",
     "evaluate": "score a trained detector on its test fold",
+    "detect": "find faces in photographs and videos and read their AUs",
     "benchmark": "train and score a grid of methods, folds and seeds; print the table",
     "compare": "put runs side by side in a table like the paper's",
     "figures": "draw the paper's curves from run folders",
 }
 USAGE, INTERRUPTED = 2, 130
-_GO_ON = {"train": "the same command with --resume goes on from what was saved"}
+_GO_ON = {
+    "train": "the same command with --resume goes on from what was saved",
+    "detect": "what was found so far is in the .partial.csv beside the output; the same command with --resume goes on",
+}
 _MESSAGES = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",

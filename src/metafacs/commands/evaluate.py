@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jsonargparse import Namespace
 from rich.console import Console
 
 from metafacs import __version__
@@ -14,6 +15,7 @@ from metafacs.data.prepared import PreparedDataset
 from metafacs.data.streams import Faces
 from metafacs.errors import InputError
 from metafacs.evaluation.comparison import compare
+from metafacs.evaluation.cross_dataset import predict_across
 from metafacs.evaluation.predicting import over_faces
 from metafacs.evaluation.predictions import PREDICTIONS_FILE, prediction_rows, write_predictions
 from metafacs.evaluation.tables import tables, to_text
@@ -22,19 +24,67 @@ from metafacs.training.run import DETECTOR, read_config
 
 DESCRIPTION = """Scores trained detectors on the fold they never saw. The predictions are made once and written into
 the run folder as predictions.parquet; every later look, comparison and figure reads that file and no model, so the
-test fold is touched once. Prints F1 and AUC per AU beside the floor that saying "present" of every image reaches."""
+test fold is touched once. Prints F1 and AUC per AU beside the floor that saying "present" of every image reaches. With
+--data, scores them on another prepared dataset instead (cross-dataset), for the AUs that both have; those predictions
+are written as cross_DATASET.parquet and never take the place of the run's own."""
 
 
 def main(prog: str, arguments: Sequence[str]) -> None:
     """Runs the command."""
     made = parser(prog, DESCRIPTION)
-    made.add_argument("runs", nargs="+", type=Path, help="run folders of `metafacs train`.")
+    made.add_argument("runs", nargs="*", type=Path, default=[], help="run folders of `metafacs train`.")
+    made.add_argument(
+        "--model", type=Path | None, default=None, help="one run folder or detector.safetensors, in place of RUNS."
+    )
+    made.add_argument("--data", type=Path | None, default=None, help="another prepared dataset to score on.")
+    made.add_argument(
+        "--out",
+        type=Path | None,
+        default=None,
+        help="with --data and one run: the predictions file to write (.parquet).",
+    )
+    made.add_argument(
+        "--unseen_only",
+        action="store_true",
+        help="with --data: leave people who may have trained out, in place of refusing the dataset.",
+    )
     made.add_argument("--batch", type=int, default=256, help="images at a time.")
     settings = parse(made, arguments)
     console = Console(stderr=True, soft_wrap=True, highlight=False)
-    for run in settings.runs:
+    runs = [*settings.runs, *([settings.model] if settings.model else [])]
+    _check(settings, runs)
+    for run in runs:
+        if settings.data:
+            _across(run, settings, console)
+            continue
         predict_run(run, settings.batch, console)
         Console(soft_wrap=True, highlight=False).print(to_text(tables(compare([run]))), markup=False)
+
+
+def _check(settings: Namespace, runs: Sequence[Path]) -> None:
+    if not runs:
+        raise InputError("there is nothing to evaluate: name at least one run folder")
+    if settings.out and (not settings.data or len(runs) > 1):
+        raise InputError("--out is for one run on another dataset: give --data, and one run at a time")
+    if settings.data is None and settings.model is not None and settings.model.is_file():
+        raise InputError(f"{settings.model} is a detector without its run; say with --data what to score it on")
+
+
+def _across(run: Path, settings: Namespace, console: Console) -> None:
+    with progress_bar(f"predicting {run.name} on {settings.data.name}", console) as (update, _):
+        done = predict_across(
+            run,
+            settings.data,
+            settings.out,
+            unseen_only=settings.unseen_only,
+            batch=settings.batch,
+            progress=update,
+        )
+    for note in done.notes:
+        console.print(f"note: {note}", markup=False)
+    printed = Console(soft_wrap=True, highlight=False)
+    printed.print(to_text(tables(compare([done.path]))), markup=False)
+    printed.print(f"cross-dataset predictions: {done.path}", markup=False)
 
 
 def predict_run(run: Path, batch: int = 256, console: Console | None = None) -> Path:

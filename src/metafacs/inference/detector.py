@@ -1,0 +1,241 @@
+"""A trained detector as an object: pictures and videos in, tables out."""
+
+import io
+import logging
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from metafacs.data.cropping import CLOSEST_EYES
+from metafacs.data.faces import Face, Recipe, align, make_finder, to_jpeg
+from metafacs.data.faces.finders import Box
+from metafacs.data.faces.recipe import WHOLE
+from metafacs.data.pictures import MOST_PIXELS
+from metafacs.data.reader import UNREADABLE
+from metafacs.data.transforms import centre_crops, crop
+from metafacs.errors import InputError
+from metafacs.inference.frames import Frame, ahead, picture_frame, video_frames
+from metafacs.inference.rows import raw_schema, tidy
+from metafacs.inference.tracking import Tracker
+from metafacs.inference.watching import watch
+from metafacs.models.network import Network
+from metafacs.training.checkpoint import DetectorCard, load_detector
+from metafacs.training.run import DETECTOR
+
+logger = logging.getLogger(__name__)
+
+Picture = NDArray[np.uint8]
+Given = str | Path | bytes | Picture | Image.Image
+SEARCHED = {"name": "dlib5"}
+"""What finds faces where the detector's training data came with landmarks of their own."""
+_FINDING = threading.Lock()
+"""Finders are shared within a process, and none of them may be used by two threads at a time."""
+
+
+class AUDetector:
+    """Detects facial Action Units in pictures and videos.
+
+    One object may be used by several threads at the same time.
+
+    Args:
+        network: a trained network, in evaluation mode.
+        card: what was saved with it.
+        finder: what finds faces, as `metafacs.data.faces.make_finder` takes it; None: as the training data's crops
+            were made, or dlib's 5-point model where they came with landmarks.
+        device: "auto" (the GPU where there is one), "cpu" or "cuda".
+        batch: faces that go through the network together.
+
+    Attributes:
+        aus: AU columns, in order.
+        thresholds: probability from which each AU is called present.
+        card: what was saved with the network: data, method, fold, people who never trained.
+        recipe: how faces are aligned and cut out.
+
+    Raises:
+        InputError: the faces of the training data were cut out in a way that cannot be repeated, or what finds faces
+            is not installed.
+
+    Example:
+        ``AUDetector.from_run("runs/mal_P1").detect("photo.jpg")[["face", "AU12", "AU12_present"]]``
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        card: DetectorCard,
+        *,
+        finder: Mapping[str, Any] | None = None,
+        device: str = "auto",
+        batch: int = 16,
+    ) -> None:
+        if batch < 1:
+            raise InputError(f"batch is {batch}; give 1 or more")
+        self.card, self.batch = card, batch
+        self.aus, self.thresholds = list(card.aus), list(card.thresholds)
+        self.recipe = _recipe(card)
+        self.finder = dict(finder) if finder is not None else _finder(self.recipe)
+        self._finder = make_finder(self.finder)
+        self._device = torch.device(_device(device))
+        self._network = network.to(self._device).to(memory_format=torch.channels_last).eval()
+
+    @classmethod
+    def from_run(cls, path: str | Path, **options: Any) -> "AUDetector":
+        """The detector that a training run left behind.
+
+        Args:
+            path: the run's folder, or its `detector.safetensors`, wherever that was copied to.
+            options: `finder`, `device` and `batch`, as the class takes them.
+
+        Raises:
+            InputError: there is none, it is damaged, or it cannot be used here.
+        """
+        path = Path(path)
+        network, card = load_detector(path / DETECTOR if path.is_dir() else path)
+        return cls(network, card, **options)
+
+    def detect(self, images: Given | Sequence[Given], faces: int = 0) -> pd.DataFrame:
+        """Detects AUs in pictures that have nothing to do with each other.
+
+        Args:
+            images: one picture or several, each a file (path or content), an array (H, W, 3) uint8 in RGB, or a PIL
+                image. Files are turned upright as their EXIF entry says.
+            faces: take only so many faces of a picture, the largest; 0 takes all.
+
+        Returns:
+            One row per face, and one with `success` 0 for a picture without a face or that cannot be read; columns as
+            in `metafacs.inference.rows.tidy`. `input` is the path, or the picture's place in `images`.
+
+        Raises:
+            InputError: something given is no picture at all.
+        """
+        given = [images] if isinstance(images, str | Path | bytes | np.ndarray | Image.Image) else list(images)
+        names = [str(one) if isinstance(one, str | Path) else str(k) for k, one in enumerate(given)]
+        frames = ((k, _picture_of(one, k)) for k, one in enumerate(given))
+        return self._table(names, frames, Tracker(most=faces))
+
+    def detect_video(self, path: str | Path, every: int = 1, faces: int = 0) -> pd.DataFrame:
+        """Detects AUs in every frame of a video; people keep their number (`face`) over time.
+
+        Only the rows are kept in memory, not the frames.
+
+        Args:
+            path: the video.
+            every: every so many frames the whole frame is searched; between, only around the faces of the frame
+                before, which is faster.
+            faces: take only so many faces of a frame, the largest; 0 takes all.
+
+        Returns:
+            One row per face and frame, and one with `success` 0 for each frame without a face; columns as in
+            `metafacs.inference.rows.tidy`.
+
+        Raises:
+            InputError: it is no video, or not one frame of it can be decoded.
+        """
+        if every < 1:
+            raise InputError(f"every is {every}; give 1 (search every whole frame) or more")
+        if not Path(path).is_file():
+            raise InputError(f"there is no video {path}")
+        frames = ahead((0, frame) for frame in video_frames(Path(path)))
+        return self._table([str(path)], frames, Tracker(every, faces))
+
+    def find(self, picture: Picture, around: Box | None = None) -> list[Face]:
+        """All faces of a picture that can be cut out, the surest first.
+
+        Args:
+            picture: (H, W, 3) uint8, RGB.
+            around: search only in and around this box: left, top, right, bottom.
+        """
+        if self._finder is None:
+            height, width = picture.shape[:2]
+            return [Face((0.0, 0.0, float(width), float(height)), 1.0, np.zeros((0, 2)), np.zeros((2, 2)))]
+        with _FINDING:
+            found = self._finder.find(picture, around)
+        return [face for face in found if float(np.linalg.norm(face.eyes[1] - face.eyes[0])) >= CLOSEST_EYES]
+
+    def crop(self, picture: Picture, face: Face) -> Picture:
+        """(S, S, 3) uint8: a face aligned, cut out and resized exactly as those of the training data.
+
+        It goes through a JPEG file as theirs did, so that a frame of a prepared dataset gives what it gave there.
+        """
+        aligned, _ = align(picture, None if self.recipe.kind == WHOLE else face.eyes, self.recipe)
+        with Image.open(io.BytesIO(to_jpeg(aligned, self.recipe.quality))) as stored:
+            size = (self.card.resize, self.card.resize)
+            image = stored.convert("RGB")
+            return np.asarray(image if image.size == size else image.resize(size, Image.Resampling.BILINEAR))
+
+    def logits(self, crops: Sequence[Picture]) -> NDArray[np.float32]:
+        """(N, A) logits, in the order of `aus`, of the middles of N crops from `crop`."""
+        stack = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).to(self._device)
+        places = centre_crops(len(stack), self.card.resize - self.card.side)
+        with torch.inference_mode():
+            found: NDArray[np.float32] = (
+                self._network(crop(stack, places, self.card.side)).au_logits.float().cpu().numpy()
+            )
+        return found
+
+    def _table(self, names: Sequence[str], frames: Iterator[tuple[int, Frame]], tracker: Tracker) -> pd.DataFrame:
+        parts = [part.rows for part in watch(self, names, frames, tracker)]
+        rows = pa.concat_tables(parts) if parts else raw_schema(self.aus).empty_table()
+        return tidy(rows, self.aus, self.thresholds)
+
+
+def _recipe(card: DetectorCard) -> Recipe:
+    try:
+        return Recipe.from_card(card.crop)
+    except InputError as error:
+        raise InputError(
+            f"this detector was trained on faces of '{card.dataset}' whose way of being cut out cannot be repeated "
+            f"({card.crop}); train it on faces from `metafacs prepare` or `metafacs synth`"
+        ) from error
+
+
+def _finder(recipe: Recipe) -> dict[str, Any]:
+    """What finds faces; where the training data came with landmarks, something that does not need them."""
+    if recipe.kind == WHOLE:
+        logger.warning("this detector was trained on pictures that were cut out already: whole pictures are taken")
+        return dict(recipe.finder) if recipe.finder.get("name") == "none" else {"name": "none"}
+    if recipe.finder.get("name") in ("given", "none"):
+        return dict(SEARCHED)
+    return dict(recipe.finder)
+
+
+def _device(name: str) -> str:
+    if name not in ("auto", "cpu", "cuda"):
+        raise InputError(f"device is '{name}'; give auto, cpu or cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("device is 'cuda', but there is no GPU that torch can use; give auto or cpu")
+    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+
+
+def _picture_of(given: Given, place: int) -> Frame:
+    """A picture as a frame; raises InputError for what is none by its type."""
+    if isinstance(given, Image.Image):
+        return _from_pillow(given)
+    if isinstance(given, str | Path | bytes):
+        return picture_frame(given if isinstance(given, bytes) else Path(given))
+    if not isinstance(given, np.ndarray) or given.dtype != np.uint8 or given.ndim != 3 or given.shape[2] != 3:
+        what = f"{given.dtype} {given.shape}" if isinstance(given, np.ndarray) else type(given).__name__
+        raise InputError(f"image {place} is {what}; give files, PIL images or arrays (H, W, 3) of uint8 in RGB")
+    if given.shape[0] * given.shape[1] > MOST_PIXELS or min(given.shape[:2]) < 1:
+        return Frame(0, None, None, f"{given.shape[1]}x{given.shape[0]} pixels")
+    return Frame(0, None, np.ascontiguousarray(given))
+
+
+def _from_pillow(given: Image.Image) -> Frame:
+    """Goes through a TIFF file, so that deep, transparent and CMYK images are read as files are."""
+    try:
+        upright = ImageOps.exif_transpose(given)
+        known = upright.mode in ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "I", "F")
+        buffer = io.BytesIO()
+        (upright if known else upright.convert("RGBA")).save(buffer, "TIFF", exif=b"")
+    except UNREADABLE as error:
+        return Frame(0, None, None, f"damaged image ({error})")
+    return picture_frame(buffer.getvalue())

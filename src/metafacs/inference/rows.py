@@ -1,0 +1,122 @@
+"""What is noted of every face: the columns of unfinished work, and the table that users get from them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from metafacs.data.faces import Face
+from metafacs.inference.frames import Frame
+
+NO_FACE = "no face found"
+BOX = ("left", "top", "right", "bottom")
+COORDINATES = 136
+"""Numbers of 68 landmarks: x and y of the first, of the second, and so on."""
+
+
+def logit_column(au: str) -> str:
+    """The column of unfinished work that holds an AU's logit.
+
+    Example:
+        >>> logit_column("AU01")
+        'AU01_logit'
+    """
+    return f"{au}_logit"
+
+
+def present_column(au: str) -> str:
+    """The column that says whether an AU is present.
+
+    Example:
+        >>> present_column("AU01")
+        'AU01_present'
+    """
+    return f"{au}_present"
+
+
+def raw_schema(aus: Sequence[str]) -> pa.Schema:
+    """Columns of unfinished work: one row per face, and one for each frame without a face."""
+    fields = [("source", pa.int32()), ("input", pa.string()), ("frame", pa.int32()), ("timestamp", pa.float64())]
+    fields += [("face", pa.int32()), ("success", pa.int8())]
+    fields += [(name, pa.float64()) for name in (*BOX, "score")]
+    fields += [(logit_column(au), pa.float32()) for au in aus]
+    fields += [("points", pa.list_(pa.float32())), ("problem", pa.string())]
+    return pa.schema(fields)
+
+
+def empty_row(source: int, name: str, frame: Frame) -> dict[str, Any]:
+    """The row of a frame without a face."""
+    problem = frame.problem or NO_FACE
+    where = {
+        "source": source,
+        "input": name,
+        "frame": frame.number,
+        "timestamp": None if frame.time is None else round(frame.time, 6),
+    }
+    return {**where, "face": None, "success": 0, "problem": problem}
+
+
+def face_row(source: int, name: str, frame: Frame, number: int, face: Face) -> dict[str, Any]:
+    """The row of a face, still without its logits."""
+    points = face.points.ravel().tolist() if face.points.size == COORDINATES else None
+    found = {"face": number, "success": 1, "score": face.score, "points": points, "problem": ""}
+    return {**empty_row(source, name, frame), **found, **dict(zip(BOX, face.box, strict=True))}
+
+
+def raw_table(rows: Sequence[Mapping[str, Any]], logits: NDArray[np.float32], aus: Sequence[str]) -> pa.Table:
+    """Rows as a table in the columns of `raw_schema`.
+
+    Args:
+        rows: of `empty_row` and `face_row`.
+        logits: (number of rows with a face, A), in their order.
+        aus: the A AU columns.
+    """
+    faces = np.array([row["success"] == 1 for row in rows], bool)
+    spread = np.full((len(rows), len(aus)), np.nan, np.float32)
+    spread[faces] = logits
+    schema = raw_schema(aus)
+    columns: dict[str, Any] = {field.name: [row.get(field.name) for row in rows] for field in schema}
+    columns |= {logit_column(au): spread[:, k] for k, au in enumerate(aus)}
+    arrays = [pa.array(columns[field.name], field.type, from_pandas=True) for field in schema]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def tidy(raw: pa.Table, aus: Sequence[str], thresholds: Sequence[float]) -> pd.DataFrame:
+    """The table that users get: one row per face of a frame, and one for each frame without a face.
+
+    Args:
+        raw: columns of `raw_schema`.
+        aus: AU columns.
+        thresholds: probability from which each is called present.
+
+    Returns:
+        `input`, `frame` (from 0), `timestamp` (seconds; empty for pictures), `face` (number of the person in this
+        input, empty where there is none), `success` (1, or 0 where no face was found), `left`, `top`, `right`,
+        `bottom` (box in pixels), `score` of the face finder, `AU01`... (probabilities, float32 in [0, 1]),
+        `AU01_present`... (1 or 0), `problem` (why there is no face; empty else).
+    """
+    kinds = {pa.int32(): pd.Int32Dtype(), pa.int8(): pd.Int8Dtype()}
+    table = raw.drop_columns(["source", "points"]).to_pandas(types_mapper=kinds.get)
+    seen = table["success"].to_numpy(dtype=bool)
+    columns: dict[str, Any] = {name: table[name] for name in table.columns[:5]}
+    columns |= {name: table[name] for name in (*BOX, "score")}
+    present: dict[str, Any] = {}
+    for au, threshold in zip(aus, thresholds, strict=True):
+        probability = sigmoid(table[logit_column(au)].to_numpy())
+        columns[au] = probability
+        values = (probability >= np.float32(threshold)).astype(np.int8)
+        present[present_column(au)] = pd.arrays.IntegerArray(values, ~seen)
+    return pd.DataFrame({**columns, **present, "problem": table["problem"]})
+
+
+def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Probabilities of logits, float32.
+
+    Example:
+        >>> sigmoid(np.array([0.0], np.float32)).tolist()
+        [0.5]
+    """
+    return (0.5 * (1 + np.tanh(0.5 * logits.astype(np.float64)))).astype(np.float32)

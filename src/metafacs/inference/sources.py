@@ -1,0 +1,161 @@
+"""What a user names as input: pictures, videos, folders, patterns, cameras."""
+
+import glob
+import os
+import warnings
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from PIL import Image
+
+from metafacs.data.pictures import UnreadableError
+from metafacs.data.reader import UNREADABLE
+from metafacs.errors import InputError
+from metafacs.inference.frames import Frame, ahead, camera_frames, expected_frames, picture_frame, video_frames
+
+PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".jp2"})
+VIDEOS = frozenset({".avi", ".mp4", ".m4v", ".mkv", ".mov", ".mpg", ".mpeg", ".wmv", ".webm", ".mts", ".3gp", ".ogv"})
+PICTURE, VIDEO, CAMERA = "picture", "video", "camera"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One input.
+
+    Attributes:
+        name: as it stands in the column `input`.
+        kind: "picture", "video" or "camera".
+        path: the file; of a camera, its number.
+    """
+
+    name: str
+    kind: str
+    path: Path
+
+
+def find_sources(inputs: Sequence[str]) -> list[Source]:
+    """The pictures and videos that the inputs name: files, folders (with those in them), patterns, camera numbers.
+
+    Files of a folder or pattern come in the order of their names; what is neither picture nor video by its ending is
+    passed over there, but not where it is named itself.
+
+    Raises:
+        InputError: an input names nothing, or a camera stands beside other inputs.
+    """
+    found: dict[Path, Source] = {}
+    for text in inputs:
+        path = Path(text)
+        if path.is_file() or path.is_symlink():
+            found.setdefault(path, _source(path))
+        elif path.is_dir():
+            found |= {one: _source(one) for one in _below(path, text) if one not in found}
+        elif text.isdigit():
+            if len(inputs) > 1:
+                raise InputError(f"camera {text} cannot be mixed with other inputs; give it alone")
+            return [Source(f"camera {text}", CAMERA, path)]
+        else:
+            found |= {one: _source(one) for one in _matching(text) if one not in found}
+    return list(found.values())
+
+
+def source_frames(sources: Sequence[Source], first: int = 0, frame: int = 0) -> Iterator[tuple[int, Frame]]:
+    """Every frame of the sources, with the source's place, decoded ahead; one that cannot be read is one frame without
+    a picture.
+
+    Args:
+        sources: what to read.
+        first: begin with this source,
+        frame: at this frame.
+    """
+    yield from ahead(_frames(sources, first, frame))
+
+
+def expected_total(sources: Sequence[Source]) -> int:
+    """About how many frames the sources have; 0 where that cannot be said."""
+    if any(source.kind == CAMERA for source in sources):
+        return 0
+    return sum(max(1, expected_frames(source.path)) if source.kind == VIDEO else 1 for source in sources)
+
+
+def _frames(sources: Sequence[Source], first: int, frame: int) -> Iterator[tuple[int, Frame]]:
+    places = range(first, len(sources))
+    for kind, group in groupby(places, key=lambda k: sources[k].kind):
+        if kind == PICTURE:
+            yield from _pictures(sources, [k for k in group if k != first or frame == 0])
+            continue
+        for k in group:
+            start = frame if k == first else 0
+            if kind == CAMERA:
+                yield from ((k, one) for one in camera_frames(int(str(sources[k].path))))
+            else:
+                yield from ((k, one) for one in _of_video(sources[k].path, start))
+
+
+def _pictures(sources: Sequence[Source], places: Sequence[int]) -> Iterator[tuple[int, Frame]]:
+    """Pictures, a few of them decoded at the same time."""
+    decoders = 2
+    with ThreadPoolExecutor(decoders) as pool:
+        running: deque[tuple[int, Future[Frame]]] = deque()
+        for k in places:
+            running.append((k, pool.submit(picture_frame, sources[k].path)))
+            if len(running) > decoders:
+                done, future = running.popleft()
+                yield done, future.result()
+        for done, future in running:
+            yield done, future.result()
+
+
+def _of_video(path: Path, start: int) -> Iterator[Frame]:
+    number = start
+    try:
+        for frame in video_frames(path, start):
+            number = frame.number + 1
+            yield frame
+    except UnreadableError as error:
+        if number == 0:
+            yield Frame(0, None, None, str(error))
+
+
+def _source(path: Path) -> Source:
+    # names that are no UTF-8 can stand in no table
+    name = os.fsencode(path).decode("utf-8", "replace")
+    return Source(name, VIDEO if _moves(path) else PICTURE, path)
+
+
+def _moves(path: Path) -> bool:
+    ending = path.suffix.lower()
+    if ending in PICTURES - {".gif", ".webp", ".png"}:
+        return False
+    if ending in VIDEOS:
+        return True
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
+            return int(getattr(image, "n_frames", 1)) > 1
+    except UNREADABLE:
+        return ending not in PICTURES
+
+
+def _below(folder: Path, text: str) -> list[Path]:
+    files = [
+        Path(root) / name
+        for root, folders, names in os.walk(folder)
+        if not folders.sort()
+        for name in sorted(names)
+        if not name.startswith(".") and Path(name).suffix.lower() in PICTURES | VIDEOS
+    ]
+    if not files:
+        raise InputError(f"there is no picture or video in the folder {text}")
+    return files
+
+
+def _matching(text: str) -> list[Path]:
+    found = [Path(one) for one in sorted(glob.glob(text, recursive=True))]  # noqa: PTH207 - patterns may be absolute
+    files = [path for path in found if path.is_file() and path.suffix.lower() in PICTURES | VIDEOS]
+    if not files:
+        kind = "matches no picture or video" if glob.has_magic(text) else "does not exist"
+        raise InputError(f"the input {text} {kind}; give pictures, videos, folders, patterns or a camera's number")
+    return files

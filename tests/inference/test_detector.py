@@ -1,0 +1,192 @@
+"""The detector object: one number for one face, however it is asked."""
+
+import io
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from metafacs.data.datasets.base import DEFAULTS, Listing, SourceCard
+from metafacs.data.faces import Recipe
+from metafacs.data.preparation import prepare
+from metafacs.data.streams import Faces
+from metafacs.errors import InputError
+from metafacs.evaluation.predicting import over_faces
+from metafacs.inference import AUDetector
+from metafacs.training.checkpoint import load_detector
+from metafacs.training.run import DETECTOR
+from tests.inference.toys import AUS, DotFinder, draw, make_video, save_picture, save_toy, walk
+
+pytest.importorskip("dlib")
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_toy(tmp_path_factory.mktemp("toy") / "run")
+
+
+def dots(run: Path, batch: int = 32) -> AUDetector:
+    detector = AUDetector.from_run(run, device="cpu", batch=batch)
+    detector._finder = DotFinder()
+    return detector
+
+
+def numbers(table: pd.DataFrame) -> np.ndarray:
+    return table[AUS].to_numpy(np.float64)
+
+
+def test_a_folder_and_its_file_are_the_same_detector(run: Path) -> None:
+    picture = draw([(60, 40)])
+    one, other = dots(run), dots(run / DETECTOR)
+    assert one.aus == AUS and one.recipe == Recipe(size=48)
+    assert np.array_equal(numbers(one.detect(picture)), numbers(other.detect(picture)))
+
+
+def test_columns_of_the_table(run: Path) -> None:
+    table = dots(run).detect([draw([(40, 40), (140, 50)]), draw([])])
+    assert list(table.columns) == [
+        *("input", "frame", "timestamp", "face", "success", "left", "top", "right", "bottom", "score"),
+        *AUS,
+        *(f"{au}_present" for au in AUS),
+        "problem",
+    ]
+    assert table["success"].tolist() == [1, 1, 0] and table["input"].tolist() == ["0", "0", "1"]
+    assert table["face"].tolist()[:2] == [0, 1] and pd.isna(table["face"].iloc[2])
+    assert table["problem"].tolist() == ["", "", "no face found"]
+    empty = table.iloc[2]
+    assert empty[[*AUS, *(f"{au}_present" for au in AUS), "left", "score"]].isna().all()
+
+
+def test_presence_is_decided_by_the_thresholds_of_the_card(tmp_path: Path) -> None:
+    pictures = [draw([(60, 40)], seed) for seed in range(12)]
+    plain = numbers(dots(save_toy(tmp_path / "a")).detect(pictures))
+    thresholds = [float(np.median(column)) for column in plain.T]
+    table = dots(save_toy(tmp_path / "b", thresholds=thresholds)).detect(pictures)
+    present = table[[f"{au}_present" for au in AUS]].to_numpy(int)
+    assert np.array_equal(present, plain >= np.float32(thresholds))
+    assert (present.mean(axis=0) > 0.2).all() and (present.mean(axis=0) < 0.8).all()
+
+
+def test_one_picture_in_many_forms(run: Path, tmp_path: Path) -> None:
+    picture, detector = draw([(60, 40)]), dots(run)
+    path = save_picture(tmp_path / "ein Gesicht ä.png", picture)
+    expected = numbers(detector.detect(picture))
+    turned = Image.fromarray(np.ascontiguousarray(np.rot90(picture, 1)))  # shown upright by orientation 6
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned.save(tmp_path / "turned.png", exif=exif)
+    forms = [path, str(path), path.read_bytes(), Image.open(path), [picture], Image.fromarray(picture).convert("RGBA")]
+    forms += [tmp_path / "turned.png", Image.open(tmp_path / "turned.png")]
+    for form in forms:
+        found = detector.detect(form)
+        assert np.array_equal(numbers(found), expected), form
+    assert detector.detect(path)["input"].tolist() == [str(path)]
+
+
+def test_batch_size_changes_next_to_nothing(run: Path) -> None:
+    pictures = [draw([(40 + k, 40), (140, 45)], k) for k in range(9)]
+    expected = numbers(dots(run, 1).detect(pictures))
+    assert expected.std(axis=0).min() > 0.02
+    for batch in (2, 7, 64):
+        assert np.abs(numbers(dots(run, batch).detect(pictures)) - expected).max() < 1e-6
+
+
+def test_threads_share_a_detector(run: Path) -> None:
+    """With dlib's own finder, which two threads must not use at a time."""
+    portrait = pytest.importorskip("skimage.data").astronaut()
+    pictures = [portrait[:400, k : k + 400] for k in range(0, 80, 10)]
+    detector = AUDetector.from_run(run, device="cpu")
+    expected = [numbers(detector.detect(picture)) for picture in pictures]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda picture: numbers(detector.detect(picture)), pictures * 2))
+    for one, other in zip(found, expected * 2, strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_raw_pictures_give_what_their_prepared_crops_give(run: Path, tmp_path: Path) -> None:
+    """Same finder, alignment, JPEG, resizing and middle as preparation and evaluation."""
+    portrait = pytest.importorskip("skimage.data").astronaut()
+    rows = []
+    for k in range(6):
+        view = portrait[k : 300 + 20 * k, 60 + 7 * k : 380 + 9 * k]
+        save_picture(tmp_path / f"{k}.png", np.ascontiguousarray(view))
+        where = {"subject": "S1", "sequence": f"T{k}", "frame": k, "fold": "P1", "AU01": k % 2}
+        rows.append({**DEFAULTS, **where, "image": f"{k}.png"})
+    listing = Listing(pd.DataFrame(rows).astype({"AU01": "Int8"}), ["AU01"], [], [])
+    source = SourceCard("a portrait", "of one", "six", "none", "free", "nobody", "crop it", tried="by tests")
+    done = prepare(listing, tmp_path, tmp_path / "out", name="toy", source=source, recipe=Recipe(size=48), workers=1)
+    network, card = load_detector(run / DETECTOR)
+    assert len(done.dataset) == 6
+    with torch.no_grad():
+        expected = over_faces(
+            lambda images: torch.sigmoid(network(images).au_logits),
+            Faces(done.dataset, np.arange(6), card.resize),
+            card.side,
+            CPU,
+        )
+    detector = AUDetector.from_run(run, device="cpu")
+    found = detector.detect([tmp_path / f"{k}.png" for k in range(6)], faces=1)
+    assert expected.std(axis=0).max() > 0.01
+    assert np.abs(numbers(found) - expected).max() < 1e-6
+
+
+def test_a_video_is_its_frames(run: Path, tmp_path: Path) -> None:
+    path = make_video(tmp_path / "v.mp4", walk(40, gaps=(10, 11)))
+    table = dots(run).detect_video(path)
+    assert table.groupby("frame")["success"].sum().tolist() == [0 if k in (10, 11) else 2 for k in range(40)]
+    assert np.allclose(table["timestamp"], table["frame"] / 25)
+    for number, start in ((0, 40), (1, 140)):
+        own = table[table["face"] == number]
+        assert len(own) == 38 and ((own["left"] + 25 - start).abs() < 22).all()
+    fast = dots(run).detect_video(path, every=5)
+    assert np.allclose(numbers(fast), numbers(table), atol=1e-6, equal_nan=True)
+
+
+def test_what_cannot_be_read_is_a_row(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "text.jpg").write_text("no picture")
+    buffer = io.BytesIO()
+    Image.fromarray(draw([(60, 40)])).save(buffer, "JPEG")
+    (tmp_path / "cut.jpg").write_bytes(buffer.getvalue()[:900])
+    names = ["empty.jpg", "text.jpg", "cut.jpg", "missing.jpg"]
+    table = dots(run).detect([tmp_path / name for name in names])
+    assert table["success"].tolist() == [0] * 4
+    for problem, text in zip(table["problem"], ("empty", "no image", "damaged", "missing"), strict=True):
+        assert text in problem
+    assert dots(run).detect(np.zeros((1, 1, 3), np.uint8))["success"].tolist() == [0]
+
+
+def test_what_is_no_picture_is_an_error(run: Path, tmp_path: Path) -> None:
+    detector = dots(run)
+    with pytest.raises(InputError, match=r"image 0 is float64 \(4, 4, 3\)"):
+        detector.detect(np.zeros((4, 4, 3)))
+    with pytest.raises(InputError, match="image 1 is int"):
+        detector.detect([draw([]), 5])  # type: ignore[list-item]
+    with pytest.raises(InputError, match="there is no video"):
+        detector.detect_video(tmp_path / "v.mp4")
+    assert len(detector.detect([])) == 0
+
+
+def test_crops_that_cannot_be_repeated_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be repeated"):
+        AUDetector.from_run(save_toy(tmp_path / "run", crop={"kind": "drawn", "size": 48}))
+
+
+def test_rendered_crops_and_given_landmarks_are_sought_with_dlib(tmp_path: Path) -> None:
+    from metafacs.synth.scene import crop_recipe
+
+    rendered = AUDetector.from_run(save_toy(tmp_path / "a", crop=crop_recipe(64)))
+    assert rendered.finder["name"] == "dlib5" and rendered.recipe.size == 64
+    given = AUDetector.from_run(save_toy(tmp_path / "b", crop=Recipe(finder={"name": "given"}).to_card()))
+    assert given.finder == {"name": "dlib5"}
+
+
+def test_pictures_that_were_cut_out_already(tmp_path: Path) -> None:
+    crop = Recipe(kind="whole", size=48, finder={"name": "none"}).to_card()
+    table = AUDetector.from_run(save_toy(tmp_path / "run", crop=crop)).detect(draw([], size=(60, 60)))
+    assert table[["success", "left", "right"]].iloc[0].tolist() == [1, 0, 60]

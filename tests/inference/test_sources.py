@@ -1,0 +1,94 @@
+"""What inputs may be."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from metafacs.errors import InputError
+from metafacs.inference.sources import CAMERA, PICTURE, VIDEO, expected_total, find_sources, source_frames
+from tests.inference.toys import draw, make_video, save_picture
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "Sitzung 1" / "b").mkdir(parents=True)
+    for name in ("Sitzung 1/ä 2.png", "Sitzung 1/b/1.JPG", "Sitzung 1/.hidden.png", "0.png"):
+        Image.fromarray(draw([])).save(tmp_path / name)
+    (tmp_path / "Sitzung 1" / "notes.txt").write_text("not meant")
+    make_video(tmp_path / "Sitzung 1" / "a.mp4", [draw([])] * 3)
+    return tmp_path
+
+
+def names(*inputs: object) -> list[str]:
+    return [source.path.name for source in find_sources([str(one) for one in inputs])]
+
+
+def test_folders_patterns_and_files(folder: Path) -> None:
+    assert names(folder) == ["0.png", "a.mp4", "ä 2.png", "1.JPG"]
+    assert names(folder / "**" / "*.png") == ["0.png", "ä 2.png"]
+    assert names(folder / "0.png", folder) == ["0.png", "a.mp4", "ä 2.png", "1.JPG"]  # each once
+    kinds = [source.kind for source in find_sources([str(folder)])]
+    assert kinds == [PICTURE, VIDEO, PICTURE, PICTURE]
+    assert expected_total(find_sources([str(folder)])) == 6
+
+
+def test_what_is_not_there(folder: Path) -> None:
+    for text, message in (
+        ("nothing.jpg", "does not exist"),
+        (str(folder / "*.mov"), "matches no"),
+        (str(folder / "none"), "does not exist"),
+    ):
+        with pytest.raises(InputError, match=message):
+            find_sources([text])
+    (folder / "bare").mkdir()
+    with pytest.raises(InputError, match="no picture or video in the folder"):
+        find_sources([str(folder / "bare")])
+
+
+def test_cameras(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (source,) = find_sources(["0"])
+    assert (source.kind, source.name) == (CAMERA, "camera 0") and expected_total([source]) == 0
+    with pytest.raises(InputError, match="cannot be mixed"):
+        find_sources(["0", "1"])
+
+
+def test_an_animation_is_a_video(tmp_path: Path) -> None:
+    pictures = [Image.fromarray(draw([], seed)) for seed in range(4)]
+    pictures[0].save(tmp_path / "moving.gif", save_all=True, append_images=pictures[1:])
+    pictures[0].save(tmp_path / "still.gif")
+    sources = find_sources([str(tmp_path)])
+    assert [source.kind for source in sources] == [VIDEO, PICTURE]
+    frames = list(source_frames(sources))
+    assert [(place, frame.number) for place, frame in frames] == [(0, 0), (0, 1), (0, 2), (0, 3), (1, 0)]
+
+
+def test_names_that_are_no_unicode(tmp_path: Path) -> None:
+    path = os.fsencode(tmp_path) + b"/\xff.png"
+    with open(path, "wb") as file:  # noqa: PTH123 - a name of bytes
+        Image.fromarray(draw([])).save(file, "PNG")
+    (source,) = find_sources([str(tmp_path)])
+    source.name.encode("utf-8")
+    ((_, frame),) = source_frames([source])
+    assert frame.picture is not None
+
+
+def test_frames_of_all_sources_from_any_place_on(tmp_path: Path) -> None:
+    for k in range(5):
+        save_picture(tmp_path / f"a{k}.png", np.full((20, 20, 3), 10 * k, np.uint8))
+    make_video(tmp_path / "b.mp4", [draw([])] * 6)
+    (tmp_path / "c.mp4").write_bytes(b"no video")
+    save_picture(tmp_path / "d.png", draw([]))
+    sources = find_sources([str(tmp_path)])
+    whole = [(place, frame.number) for place, frame in source_frames(sources)]
+    assert whole == [*((k, 0) for k in range(5)), *((5, k) for k in range(6)), (6, 0), (7, 0)]
+    for at, (place, number) in enumerate(whole):
+        assert [(p, f.number) for p, f in source_frames(sources, place, number)] == whole[at:]
+    assert [(p, f.number) for p, f in source_frames(sources, 2, 1)] == whole[3:]
+    # behind the last frame of a video, where a part may end
+    assert [(p, f.number) for p, f in source_frames(sources, 5, 6)] == whole[11:]
+    problems = [frame.problem for place, frame in source_frames(sources) if place == 6]
+    assert "no video" in problems[0]
