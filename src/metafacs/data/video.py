@@ -43,11 +43,12 @@ def read_frames(path: Path, numbers: Sequence[int]) -> Iterator[tuple[int, Pictu
     try:
         with av.open(str(path)) as container:
             times = frame_times(container, av)
+        last = max(wanted)
         with av.open(str(path)) as container:
             for number, frame in _numbered(container, times, min(wanted), av):
                 if number in wanted:
                     yield number, _upright(frame)
-                if number >= max(wanted):
+                if number >= last:
                     return
     except (av.FFmpegError, IndexError) as error:
         raise UnreadableError(f"damaged or no video ({error})") from error
