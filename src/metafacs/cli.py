@@ -21,7 +21,8 @@ COMMANDS = {
     "evaluate": "score a trained detector on its test fold",
     "benchmark": "train and score a grid of methods, folds and seeds; print the table",
     "compare": "put runs side by side in a table like the paper's",
-    "figures": "draw the paper's curves from run folders",
+    "figures": "draw the paper's figures from runs or a benchmark",
+    "report": "one HTML file of a benchmark or of runs: tables, figures, settings",
 }
 USAGE, INTERRUPTED = 2, 130
 _GO_ON = {"train": "the same command with --resume goes on from what was saved"}
