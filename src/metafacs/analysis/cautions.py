@@ -53,8 +53,9 @@ def _of_scores(comparison: Comparison) -> list[str]:
         found.append("The faces are rendered: these scores do not compare with published ones on real faces.")
     seeds = comparison.counts()["seeds"]
     if (fewest := int(seeds.min())) < FEW_SEEDS:
-        of = "one seed" if fewest == 1 else f"{fewest} seeds"
-        found.append(f"Only {of}: how much a method's score changes from training to training is hardly known.")
+        few = [method_title(str(name)) for name, count in seeds.items() if count < FEW_SEEDS]
+        of = f"{'one seed' if fewest == 1 else f'{fewest} seeds'} of {_few(few)}"
+        found.append(f"Only {of}: how much a score changes from training to training is hardly known.")
     if len(comparison.folds) == 1:
         found.append(f"Only one test fold ({comparison.folds[0]}): the scores rest on the few people in it.")
     means, floor = comparison.means()[AVERAGE], float(comparison.floor()[AVERAGE])

@@ -53,7 +53,7 @@ def find_runs(folders: Sequence[Path]) -> tuple[list[Path], list[str]]:
         if not done:
             raise InputError(f"{folder} holds no finished run; go on with the benchmark, or name run folders")
         if missing := [run.name for run in inside if run not in done]:
-            notes.append(f"{len(missing)} of {len(inside)} runs in {folder} are not done: {', '.join(missing)}")
+            notes.append(f"{len(missing)} of {len(inside)} runs in {folder.name} are not done: {', '.join(missing)}")
         runs += sorted(done, key=_place)
     return list(dict.fromkeys(runs)), notes
 
