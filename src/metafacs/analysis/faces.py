@@ -38,13 +38,13 @@ def ranked_faces(weights: MethodWeights, out: Path, columns: int = 6) -> list[Pa
         InputError: there are no expressions, or their dataset is not there (any more).
     """
     faces, dataset = _faces(weights)
-    rows = {}
+    digits, rows = _digits(faces), {}
     for name in dataset.card.expressions:
         own = faces[faces["expression"] == name].sort_values("weight", ascending=False, kind="stable")
         if len(own):
             ranks = np.unique(np.linspace(0, len(own) - 1, columns).round().astype(int))
             rows[f"{name} ({len(own):,})"] = own.iloc[ranks]
-    captions = {name: [_short(weight) for weight in own["weight"]] for name, own in rows.items()}
+    captions = {name: [_short(weight, digits) for weight in own["weight"]] for name, own in rows.items()}
     return _grid(dataset, rows, captions, columns, out, header="highest weight  →  equally spaced ranks  →  lowest")
 
 
@@ -66,25 +66,32 @@ def extreme_faces(weights: MethodWeights, out: Path, columns: int = 6, lines: in
     faces, dataset = _faces(weights)
     order = faces.sort_values("weight", ascending=False, kind="stable")
     count = min(columns * lines, len(order) // 2 or 1)
+    digits = _digits(faces)
     rows: dict[str, pd.DataFrame] = {}
     captions: dict[str, list[str]] = {}
     for title, own in (("Highest weights", order.iloc[:count]), ("Lowest weights", order.iloc[::-1].iloc[:count])):
         for first in range(0, len(own), columns):
             part = own.iloc[first : first + columns]
             name = title if not first else " " * len(rows)  # one title over the lines of a kind
-            rows[name], captions[name] = part, [_said(face) for _, face in part.iterrows()]
+            rows[name], captions[name] = part, [_said(face, digits) for _, face in part.iterrows()]
     return _grid(dataset, rows, captions, columns, out, header="w: learned weight, c: share of annotators who agree")
 
 
-def _said(face: pd.Series) -> str:
-    text = f"w {_short(float(face['weight']))}"
+def _said(face: pd.Series, digits: int) -> str:
+    text = f"w {_short(float(face['weight']), digits)}"
     consistency = face["consistency"]
     text += "" if pd.isna(consistency) else f"\nc {float(consistency):.2f}"
     return f"{text}\n{face['expression']}"
 
 
-def _short(weight: float) -> str:
-    return f"{weight:.2f}" if weight >= 0.1 else f"{weight:.3f}"
+def _digits(faces: pd.DataFrame) -> int:
+    """Decimals with which the weights of most images can be told apart."""
+    middle = float(np.subtract(*np.percentile(faces["weight"], (90, 10))))
+    return 2 if middle > 0.05 else 4
+
+
+def _short(weight: float, digits: int) -> str:
+    return f"{weight:.{digits}f}" if weight >= 0.1 else f"{weight:.{max(digits, 3)}f}"
 
 
 def _faces(weights: MethodWeights) -> tuple[pd.DataFrame, PreparedDataset]:
@@ -138,8 +145,9 @@ def _row(
         axis = figure.add_axes((left / COLUMN, bottom / total, side / COLUMN, side / total))
         axis.set_axis_off()
         axis.imshow(_picture(dataset, int(row)), aspect="auto", interpolation="bilinear")
-        x = (left + side / 2) / COLUMN
-        figure.text(x, (bottom - GAP / 2) / total, text, va="top", ha="center", linespacing=1.05)
+        for number, line in enumerate(text.split("\n"), start=1):  # by itself, or a letter's tail would shift them all
+            height = bottom - number * LINE * 0.98 + 0.02
+            figure.text((left + side / 2) / COLUMN, height / total, line, va="baseline", ha="center")
 
 
 def _picture(dataset: PreparedDataset, row: int) -> np.ndarray:

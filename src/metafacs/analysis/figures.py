@@ -16,6 +16,11 @@ from metafacs.evaluation.comparison import Comparison, compare, method_title
 from metafacs.evaluation.predictions import PREDICTIONS_FILE
 from metafacs.training.run import METRICS
 
+LEFT_OUT = "left out"
+"""How the note on a figure that could not be drawn begins."""
+ALIKE = 0.02
+"""Weights with a smaller standard deviation, as a share of their mean, are as good as equal."""
+
 
 @dataclass(frozen=True)
 class Drawn:
@@ -43,7 +48,7 @@ class Gallery:
         try:
             self.figures.append(Drawn(title, caption, make()))
         except InputError as error:
-            self.notes.append(f"left out: {title} ({error})")
+            self.notes.append(f"{LEFT_OUT}: {title} ({error})")
 
 
 def draw_all(runs: Sequence[Path], comparison: Comparison | None, out: Path) -> Gallery:
@@ -111,6 +116,12 @@ def _draw_weights(gallery: Gallery, weights: MethodWeights, out: Path, method: s
     runs = weights.by_run.shape[1]
     of = "one run" if runs == 1 else f"each image's mean over {runs} runs"
     gallery.notes.extend(f"{title}: {note}" for note in weights.notes)
+    faces = weights.stream("auxiliary")["weight"]
+    if len(faces) and faces.std() < ALIKE * faces.mean():
+        gallery.notes.append(
+            f"{title}: the weights of the FE images hardly differ (sd {faces.std():.2g} about {faces.mean():.2g}), so "
+            "that their order says little"
+        )
     gallery.draw(
         f"Faces by learned weight, {title}",
         f"The paper's Fig. 5: FE images of every expression at equally spaced ranks of their weight ({of}).",

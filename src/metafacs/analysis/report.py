@@ -11,7 +11,7 @@ import pandas as pd
 from metafacs import __version__
 from metafacs.analysis import html
 from metafacs.analysis.cautions import PER_RUN, cautions, environment_of, settings_of
-from metafacs.analysis.figures import Gallery
+from metafacs.analysis.figures import LEFT_OUT, Gallery
 from metafacs.analysis.records import read_run_name
 from metafacs.evaluation.comparison import AVERAGE, Comparison, method_title
 from metafacs.evaluation.costs import costs
@@ -38,14 +38,20 @@ def report(
         notes: what else to say among the cautions, such as which runs are not done.
         paper: "bp4d", "disfa" or "gft": add the paper's own table.
     """
-    sections = [("Read this first", _cautions(runs, comparison, notes))]
+    doubts = [*notes, *(note for note in gallery.notes if not note.startswith(LEFT_OUT))]
+    sections = [("Read this first", _cautions(runs, comparison, doubts))]
     if comparison is not None:
         found = tables(comparison, paper, spread=len(comparison.methods) < 4)
         sections.append(("Scores", "\n".join(map(html.table, found))))
     if cost := _costs(runs):
         sections.append(("Cost", cost))
     drawn = "\n".join(html.figure(one.title, one.caption, one.files[0]) for one in gallery.figures)
-    sections.append(("Figures", f'<div class="figures">{drawn}</div>\n{html.paragraphs(gallery.notes, "notes")}'))
+    sections.append(
+        (
+            "Figures",
+            f'<div class="figures">{drawn}</div>\n{html.paragraphs([n for n in gallery.notes if n not in doubts], "notes")}',
+        )
+    )
     sections.append(("Settings", _settings(runs)))
     sections.append(("Environment", _environment(runs)))
     return html.page(_title(comparison), sections, _lead(runs, comparison))

@@ -119,7 +119,7 @@ def cause_figure(weights: MethodWeights, out: Path) -> list[Path]:
     with style():
         figure = Figure(figsize=(COLUMN, 0.55 + 0.32 * len(order)), layout="constrained")
         axis = figure.subplots()
-        top = float(np.percentile(table["weight"], _TOP))
+        top = float(np.percentile(table["weight"], 98))
         wide = [k for k in range(len(order)) if np.ptp(values[k]) > 0]  # a violin needs some spread
         if wide:
             shown: Any = [np.minimum(values[k], top) for k in wide]
