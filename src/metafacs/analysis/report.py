@@ -46,12 +46,8 @@ def report(
     if cost := _costs(runs):
         sections.append(("Cost", cost))
     drawn = "\n".join(html.figure(one.title, one.caption, one.files[0]) for one in gallery.figures)
-    sections.append(
-        (
-            "Figures",
-            f'<div class="figures">{drawn}</div>\n{html.paragraphs([n for n in gallery.notes if n not in doubts], "notes")}',
-        )
-    )
+    left_out = html.paragraphs([note for note in gallery.notes if note not in doubts], "notes")
+    sections.append(("Figures", f'<div class="figures">{drawn}</div>\n{left_out}'))
     sections.append(("Settings", _settings(runs)))
     sections.append(("Environment", _environment(runs)))
     return html.page(_title(comparison), sections, _lead(runs, comparison))
