@@ -19,7 +19,7 @@ import pandas as pd
 from rich.console import Console
 
 from metafacs import processes
-from metafacs.analysis.figures import weights_by_cause
+from metafacs.analysis.figures import draw_all
 from metafacs.commands import synth
 from metafacs.commands.demo import SETTINGS
 from metafacs.commands.jobs import Job, run_jobs
@@ -60,7 +60,7 @@ def main() -> None:
     table["date"] = datetime.datetime.now(tz=datetime.UTC).date()
     name = f"unreadable_weights{'_scratch' if given.scratch else ''}.csv"
     write_text(RESULTS / name, table.to_csv(index=False, float_format="%.5f"))
-    weights_by_cause([job.run for job in jobs], runs / "weights")
+    draw_all([job.run for job in jobs], None, runs / "figures")
 
 
 def pretrained(out: Path, au: Path, console: Console) -> Path:

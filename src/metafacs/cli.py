@@ -24,7 +24,8 @@ COMMANDS = {
     "detect": "find faces in photographs and videos and read their AUs",
     "benchmark": "train and score a grid of methods, folds and seeds; print the table",
     "compare": "put runs side by side in a table like the paper's",
-    "figures": "draw the paper's curves from run folders",
+    "figures": "draw the paper's figures from runs or a benchmark",
+    "report": "one HTML file of a benchmark or of runs: tables, figures, settings",
 }
 USAGE, INTERRUPTED = 2, 130
 _GO_ON = {

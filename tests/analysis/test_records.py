@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from metafacs.analysis.records import RunName, read_metrics, read_run_name, read_sample_weights
+from metafacs.analysis.records import RunName, find_runs, read_metrics, read_run_name, read_sample_weights
 from metafacs.errors import InputError
 from tests.evaluation.runs import write_run
 
@@ -117,3 +117,27 @@ def test_unusable_sample_weights_are_refused(tmp_path: Path) -> None:
     pd.DataFrame({"stream": ["auxiliary"], "weight": [0.5]}).to_parquet(path)
     with pytest.raises(InputError, match="no column row, consistency, cause, step"):
         read_sample_weights(tmp_path)
+
+
+def finished(folder: Path, method: str) -> Path:
+    run = write_run(folder, method)
+    (run / "config.yaml").write_text(f"method: {method}\n")
+    (run / "done").write_text("{}")
+    return run
+
+
+def test_runs_of_a_grid_are_found_in_the_order_of_tables(tmp_path: Path) -> None:
+    runs = {method: finished(tmp_path / "runs", method) for method in ("mal", "dwa", "mtl", "stl")}
+    (tmp_path / "runs" / "half").mkdir()
+    found, notes = find_runs([tmp_path, runs["mal"]])
+    assert found == [runs[name] for name in ("stl", "mtl", "dwa", "mal")]
+    assert len(notes) == 1 and "1 of 5 runs" in notes[0] and "half" in notes[0]
+    assert find_runs([runs["mal"], runs["stl"]]) == ([runs["mal"], runs["stl"]], [])
+
+
+def test_folders_without_runs_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no folder"):
+        find_runs([tmp_path / "nothing"])
+    (tmp_path / "runs" / "half").mkdir(parents=True)
+    with pytest.raises(InputError, match="no finished run"):
+        find_runs([tmp_path])

@@ -72,10 +72,35 @@ def test_comparison_in_four_forms(place: Path, tmp_path: Path, capsys) -> None:
     assert {"measured", "floor", "paper"} <= set(table["source"])
 
 
-def test_figures_of_runs(place: Path, tmp_path: Path) -> None:
+def test_figures_of_runs(place: Path, tmp_path: Path, capsys) -> None:
     assert metafacs("figures", place / "mtl", place / "mal", "--out", tmp_path) == 0
-    names = {p.name for p in tmp_path.iterdir()}
-    assert names == {f"{n}.{e}" for n in ("curves", "f1_per_au", "sample_weights") for e in ("png", "pdf")}
+    weights = ("faces_ranked", "faces_extreme", "weights_consistency", "weights_active", "weights_cause")
+    expected = ["curves", "f1_average", "f1_per_au", "gains_per_au", *(f"{name}_mal" for name in weights)]
+    assert {p.name for p in tmp_path.iterdir()} == {f"{name}.{e}" for name in expected for e in ("png", "pdf")}
+    assert "left out" not in capsys.readouterr().out
+
+
+def test_figures_from_tables_alone(place: Path, tmp_path: Path, capsys) -> None:
+    """Without the prepared datasets only the grids of faces are missing, and it is said."""
+    run = tmp_path / "mal"
+    shutil.copytree(place / "mal", run)
+    config = (run / "config.yaml").read_text().replace(str(place), str(tmp_path / "nowhere"))
+    (run / "config.yaml").write_text(config)
+    assert metafacs("figures", run, "--out", tmp_path / "out") == 0
+    names = {p.stem for p in (tmp_path / "out").iterdir()}
+    assert "weights_active_mal" in names and not any(name.startswith("faces") for name in names)
+    assert capsys.readouterr().out.count("left out: ") == 2
+
+
+def test_report_of_a_grid(place: Path, tmp_path: Path) -> None:
+    for method in ("mtl", "mal"):
+        shutil.copytree(place / method, tmp_path / "grid" / "runs" / method)
+    (tmp_path / "grid" / "runs" / "half").mkdir()
+    assert metafacs("report", tmp_path / "grid", "--out", tmp_path / "report.html", "--paper", "disfa") == 0
+    text = (tmp_path / "report.html").read_text()
+    assert text.count("data:image/png;base64,") == 9
+    assert "1 of 3 runs" in text and "half" in text and "Only one seed" in text and "Table II" in text
+    assert "data.batch_primary" in text and "torch" in text and str(place) not in text
 
 
 def test_inspection(place: Path, tmp_path: Path, capsys) -> None:
@@ -88,7 +113,8 @@ def test_sample_weights_of_both_streams(place: Path) -> None:
     weights = pd.read_parquet(place / "mal" / "sample_weights.parquet")
     assert set(weights["stream"]) == {"primary", "auxiliary"}
     assert weights.groupby("stream")["weight"].mean().sum() == pytest.approx(1)
-    faces = weights[weights["stream"] == "auxiliary"]
+    faces, own = weights[weights["stream"] == "auxiliary"], weights[weights["stream"] == "primary"]
+    assert faces["true_AU12"].notna().all() and faces["AU12"].isna().all() and own["AU12"].notna().all()
     assert set(faces["cause"]) <= {"clear", "unreadable"} and faces["consistency"].notna().all()
 
 

@@ -1,6 +1,7 @@
 """Reads what a run writes down while it trains: its metrics, its sample weights, and which run it is."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pyarrow.parquet as pq
 
 from metafacs.errors import InputError
 from metafacs.evaluation.predictions import PREDICTIONS_FILE, read_predictions
-from metafacs.training.run import CONFIG, METRICS, SAMPLE_WEIGHTS, read_config
+from metafacs.training.run import CONFIG, DONE, METRICS, SAMPLE_WEIGHTS, read_config
 
 SAMPLE_WEIGHT_COLUMNS = ("stream", "row", "consistency", "cause", "weight", "step")
 
@@ -23,6 +24,43 @@ class RunName:
     method: str
     fold: str | None
     seed: int | None
+
+
+RUNS = "runs"
+"""The folder of a grid in which its runs are."""
+
+
+def find_runs(folders: Sequence[Path]) -> tuple[list[Path], list[str]]:
+    """Run folders, from run folders and from folders of grids (`metafacs benchmark`, `metafacs demo`).
+
+    Of a grid, only the runs that are done and have predictions are taken: those of STL first, MTL's next, MAL's last.
+
+    Returns:
+        The runs, and a sentence on each grid in which some are not done.
+
+    Raises:
+        InputError: a folder is neither, or a grid has no finished run.
+    """
+    runs, notes = [], []
+    for folder in map(Path, folders):
+        if not (folder / RUNS).is_dir() or (folder / CONFIG).exists():
+            if not folder.is_dir():
+                raise InputError(f"there is no folder {folder}; give run folders, or the folder of a benchmark")
+            runs.append(folder)
+            continue
+        inside = sorted(path for path in (folder / RUNS).iterdir() if path.is_dir())
+        done = [run for run in inside if (run / DONE).exists() and (run / PREDICTIONS_FILE).exists()]
+        if not done:
+            raise InputError(f"{folder} holds no finished run; go on with the benchmark, or name run folders")
+        if missing := [run.name for run in inside if run not in done]:
+            notes.append(f"{len(missing)} of {len(inside)} runs in {folder.name} are not done: {', '.join(missing)}")
+        runs += sorted(done, key=_place)
+    return list(dict.fromkeys(runs)), notes
+
+
+def _place(run: Path) -> tuple[int, str]:
+    method = str(read_config(run).get("method"))
+    return ("stl", "mtl", method, "mal").index(method), run.name
 
 
 def read_run_name(run: Path) -> RunName:

@@ -60,5 +60,4 @@ def main(prog: str, arguments: Sequence[str]) -> None:
     for ending, text in {"txt": to_text(found), "md": to_markdown(found), "csv": to_csv(comparison)}.items():
         write_text(out / f"table.{ending}", text)
     console.print(to_text(found), markup=False)
-    for path in figures.draw(runs, out / "figures"):
-        console.print(str(path), markup=False)
+    figures.draw(runs, out / "figures")

@@ -1,38 +1,40 @@
-"""`metafacs figures`: run folders in, the paper's curves out."""
+"""`metafacs figures`: run folders or a benchmark in, the paper's figures out."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
-from metafacs.analysis.figures import per_au_figure, training_curves, weights_by_cause
+from metafacs.analysis.figures import compare_scored, draw_all
+from metafacs.analysis.records import find_runs
 from metafacs.commands.parsing import parse, parser
-from metafacs.evaluation.comparison import compare
-from metafacs.evaluation.predictions import PREDICTIONS_FILE
-from metafacs.training.run import SAMPLE_WEIGHTS
 
-DESCRIPTION = """Draws figures from saved tables, as PNG and PDF: iteration-loss and iteration-weight curves as in the
-paper's Fig. 3, F1 per AU with the floor, and, where a run learned sample weights, what it trusts: weight by cause of
-ambiguity and against the annotators' consistency."""
+DESCRIPTION = """Draws figures from saved tables, as PNG and PDF, one column (8.5 cm) wide: losses and weights over
+training as in the paper's Fig. 3 and 4, average F1, F1 per AU with the floor, gains over the reference, and for every
+method that learned sample weights the faces by weight (Fig. 5 and 6; needs the prepared expression dataset that the
+run's config names), weight against consistency and active AUs, and by cause of ambiguity."""
 
 
 def main(prog: str, arguments: Sequence[str]) -> None:
     """Runs the command."""
     made = parser(prog, DESCRIPTION)
-    made.add_argument("runs", nargs="+", type=Path, help="run folders of `metafacs train`.")
+    made.add_argument("runs", nargs="+", type=Path, help="run folders, or folders of `metafacs benchmark`.")
     made.add_argument("--out", type=Path, required=True, help="folder to write the figures to.")
+    made.add_argument(
+        "--reference",
+        type=str | None,
+        default=None,
+        help="method that the others are compared with; STL, or else the first.",
+    )
     settings = parse(made, arguments)
-    for path in draw(settings.runs, settings.out):
-        Console(soft_wrap=True, highlight=False).print(str(path), markup=False)
+    draw(settings.runs, settings.out, settings.reference)
 
 
-def draw(runs: Sequence[Path], out: Path) -> list[Path]:
-    """Draws every figure that the runs have the tables for; returns the files."""
-    written = training_curves(runs, out / "curves")
-    scored = [run for run in runs if (run / PREDICTIONS_FILE).exists()]
-    if scored:
-        written += per_au_figure(compare(scored), out / "f1_per_au")
-    weighted = [run for run in runs if (run / SAMPLE_WEIGHTS).exists()]
-    if weighted:
-        written += weights_by_cause(weighted, out / "sample_weights")
-    return written
+def draw(folders: Sequence[Path], out: Path, reference: str | None = None) -> list[Path]:
+    """Draws every figure that the runs have the tables for, says what was left out, and returns the files."""
+    runs, notes = find_runs(folders)
+    gallery = draw_all(runs, compare_scored(runs, reference), out)
+    console = Console(soft_wrap=True, highlight=False)
+    for line in [*map(str, gallery.files), *notes, *gallery.notes]:
+        console.print(line, markup=False)
+    return gallery.files

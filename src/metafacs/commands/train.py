@@ -19,6 +19,7 @@ from metafacs.commands.parsing import parse, parser, plain
 from metafacs.commands.progress import progress_bar
 from metafacs.commands.training_data import TrainingData, open_data
 from metafacs.config import TrainConfig
+from metafacs.data.card import CAUSE, true_column
 from metafacs.data.streams import mixed_seed, training_batches
 from metafacs.errors import InputError
 from metafacs.evaluation.metrics import au_scores, average_scores
@@ -250,14 +251,20 @@ class _Session:
         self.folder.finish({"steps": self.steps, **memory})
 
     def _write_sample_weights(self) -> None:
-        """The weight of every training image at the end of training."""
+        """The weight of every training image at the end of training, with what analysis asks about images.
+
+        That includes the truth about rendered faces, which nothing before this point reads.
+        """
+        names = ["dataset", "subject", "sequence", "frame", "expression", CAUSE, *map(true_column, self.data.aus)]
         tables = []
         for name, (dataset, faces) in self.data.rows.items():
             weigh, labels = self.method.raw_sample_weights, self.data.streams[name].labels
             raw = over_faces(weigh, faces, self.settings.data.side, self.device, labels=labels)
             table = dataset.to_pandas().iloc[faces.rows]
-            kept = [c for c in ("dataset", "subject", "sequence", "frame", "expression", "cause") if c in table]
-            table = table[kept].assign(stream=name, row=faces.rows, raw_weight=raw, step=self.steps)
+            kept = [*names, *self.data.aus] if name == "primary" else names
+            table = table[[column for column in kept if column in table]].assign(
+                stream=name, row=faces.rows, raw_weight=raw, step=self.steps
+            )
             table["consistency"] = dataset.consistency()[faces.rows]
             tables.append(table)
         weights = pd.concat(tables, ignore_index=True)

@@ -1,0 +1,80 @@
+"""Claim 3: bad expression data harm MTL and not MAL.
+
+    python benchmarks/claims/negative_transfer.py [--small] [--device cuda]
+
+A quarter, half or three quarters of the expression images are bad in one of three ways, which are kept apart; the rest
+is clear. *Unrelated*: gaze or head pose carry the expression and the face shows none, so that labels can be learned but
+say nothing of AUs. *Unreadable*: hardly any expression, labelled by guesses. *Mislabelled*: a clear face with the label
+of another expression. The paper's meta network sees the image alone and so cannot know a wrong label on a clear face;
+two variants are told the label or the loss. Prints and writes `negative_transfer.csv`: a row per kind, share and
+method, with the gain over STL, which sees no expression data, and the weights of good and bad images.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import common
+import numpy as np
+import pandas as pd
+from trends import trends
+
+from metafacs.analysis.sample_weights import read_method_weights
+from metafacs.commands.jobs import Job
+from metafacs.evaluation.comparison import compare
+
+KINDS: Mapping[str, Mapping[str, float]] = {
+    "unrelated": {"gaze": 0.5, "head pose": 0.5},
+    "unreadable": {"unreadable": 1.0},
+    "mislabelled": {"wrong label": 1.0},
+}
+"""Kind -> how the bad images divide among the causes."""
+SHARES = (25, 50, 75)
+METHODS = "mtl,mal,mal_told=mal:inputs=feature+label+loss,mal_loss=mal:inputs=loss"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    made = common.study("negative_transfer", __doc__ or "", METHODS, arguments, seeds="0")
+    au, clear = common.au_data(made), common.fe_data(made, "clear", {})
+    made = common.started(made)
+    alone = common.grid(made, "stl", au, clear, methods="stl")
+    grids = {("none", 0): common.grid(made, "clear", au, clear)}
+    for kind, mix in KINDS.items():
+        for share in SHARES:
+            causes = {cause: part * share / 100 for cause, part in mix.items()}
+            fe = common.fe_data(made, f"{kind}_{share}", causes)
+            grids[kind, share] = common.grid(made, f"{kind}_{share}", au, fe)
+    common.train(made, [*alone, *(job for jobs in grids.values() for job in jobs)])
+    table = pd.DataFrame([row for place, jobs in grids.items() for row in rows(*place, alone, jobs)])
+    common.write(made, table)
+    _draw(table, made.out / made.name / "negative_transfer")
+
+
+def rows(kind: str, share: int, alone: Sequence[Job], jobs: Sequence[Job]) -> list[dict[str, object]]:
+    """What each method scores on one kind and share of bad images."""
+    runs = [job.run for job in jobs]
+    comparison = compare([*(job.run for job in alone), *runs], reference="stl")
+    weights, bad = read_method_weights(runs), list(KINDS.get(kind, {}))
+    found: list[dict[str, object]] = []
+    for method, row in common.average_rows(comparison).iterrows():
+        entry: dict[str, object] = {"kind": kind, "share": share, "method": method}
+        entry |= {str(name): value for name, value in row.items()}
+        if method != "stl":
+            over = common.gain(comparison, str(method))
+            entry |= {f"over_stl_{name}": value for name, value in over.items()} | {"verdict": common.told(over)}
+        if method in weights:
+            faces = weights[str(method)].stream("auxiliary")
+            wrong = faces["cause"].isin(bad)
+            entry |= {"fe_weight_good": faces.loc[~wrong, "weight"].mean()}
+            entry |= {"fe_weight_bad": faces.loc[wrong, "weight"].mean() if wrong.any() else np.nan}
+        found.append(entry)
+    return found
+
+
+def _draw(table: pd.DataFrame, out: Path) -> None:
+    start = table[table["kind"] == "none"]
+    panels = {kind: pd.concat([start, table[table["kind"] == kind]]) for kind in KINDS}
+    trends(panels, "share", "Bad expression images (%)", out)
+
+
+if __name__ == "__main__":
+    main()
