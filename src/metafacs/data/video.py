@@ -34,7 +34,7 @@ def read_frames(path: Path, numbers: Sequence[int]) -> Iterator[tuple[int, Pictu
         UnreadableError: there is no such file, or it is no video.
         InputError: PyAV is missing.
     """
-    av = _import_av()
+    av = import_av()
     wanted = set(numbers)
     if not wanted:
         return
@@ -47,7 +47,7 @@ def read_frames(path: Path, numbers: Sequence[int]) -> Iterator[tuple[int, Pictu
         with av.open(str(path)) as container:
             for number, frame in _numbered(container, times, min(wanted), av):
                 if number in wanted:
-                    yield number, _upright(frame)
+                    yield number, upright(frame)
                 if number >= last:
                     return
     except (av.FFmpegError, IndexError) as error:
@@ -60,7 +60,7 @@ def count_frames(path: Path) -> int:
     Raises:
         UnreadableError: there is no such file, or it is no video.
     """
-    av = _import_av()
+    av = import_av()
     if not path.is_file():
         raise UnreadableError("missing file")
     try:
@@ -99,21 +99,22 @@ def frame_times(container: Any, av: Any) -> list[int] | None:
 
 def _numbered(container: Any, times: list[int] | None, first: int, av: Any) -> Iterator[tuple[int, Any]]:
     stream = container.streams.video[0]
-    stream.codec_context.thread_count = 1  # the work is split over processes already
     if times is None:
-        for number, frame in enumerate(_decoded(container, stream, av)):
+        for number, frame in enumerate(decoded(container, av)):
             yield number, frame
         return
     place = {time: number for number, time in enumerate(times)}
     if 0 < first < len(times):
         container.seek(times[first], stream=stream, backward=True)
-    for frame in _decoded(container, stream, av):
+    for frame in decoded(container, av):
         if frame.pts in place:
             yield place[frame.pts], frame
 
 
-def _decoded(container: Any, stream: Any, av: Any) -> Iterator[Any]:
+def decoded(container: Any, av: Any) -> Iterator[Any]:
     """Frames; a damaged packet is passed over, the end of a cut-off file is an end."""
+    stream = container.streams.video[0]
+    stream.codec_context.thread_count = 1  # the work is split over processes already
     packets = container.demux(stream)
     while True:
         try:
@@ -126,14 +127,15 @@ def _decoded(container: Any, stream: Any, av: Any) -> Iterator[Any]:
             continue
 
 
-def _upright(frame: Any) -> Picture:
-    """The pixels, turned as the display matrix says."""
+def upright(frame: Any) -> Picture:
+    """(H, W, 3) uint8, RGB: the pixels of a decoded frame, turned as the display matrix says."""
     image = frame.to_ndarray(format="rgb24")
     quarter = round(getattr(frame, "rotation", 0) / 90) % 4
     return np.ascontiguousarray(np.rot90(image, quarter))
 
 
-def _import_av() -> Any:
+def import_av() -> Any:
+    """PyAV, or an error that says how to get it."""
     try:
         return importlib.import_module("av")
     except ImportError as error:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metafacs.data.pictures import MOST_PIXELS, UnreadableError, read_picture
-from metafacs.data.video import frame_times
+from metafacs.data.video import decoded, frame_times, import_av, upright
 from metafacs.errors import InputError
 
 Picture = NDArray[np.uint8]
@@ -144,24 +144,6 @@ def ahead(items: Iterator[T], depth: int = 3) -> Iterator[T]:
         thread.join(5)
 
 
-def upright(frame: Any) -> Picture:
-    """(H, W, 3) uint8, RGB: the pixels of a decoded frame, turned as the display matrix says."""
-    image = frame.to_ndarray(format="rgb24")
-    return np.ascontiguousarray(np.rot90(image, round(getattr(frame, "rotation", 0) / 90) % 4))
-
-
-def import_av() -> Any:
-    """PyAV, or an error that says how to get it."""
-    try:
-        import av
-    except ImportError as error:
-        raise InputError(
-            f"videos cannot be read because PyAV cannot be imported ({error}); install the faces extra: "
-            "pip install 'metafacs[faces]'"
-        ) from error
-    return av
-
-
 def _get(waiting: "Queue[Callable[[], T] | None]") -> Callable[[], T] | None:
     while True:  # a wait without an end would keep Ctrl-C from being seen on some systems
         with suppress(Empty):
@@ -193,7 +175,7 @@ def _timed(container: Any, times: list[int], start: int, av: Any) -> Iterator[Fr
     if start:
         container.seek(times[start], stream=stream, backward=True)
     expected = start
-    for frame in _decoded(container, av):
+    for frame in decoded(container, av):
         number = place.get(frame.pts, -1)
         if number < expected:
             continue
@@ -208,22 +190,6 @@ def _timed(container: Any, times: list[int], start: int, av: Any) -> Iterator[Fr
 def _counted(container: Any, start: int, av: Any) -> Iterator[Frame]:
     """Frames counted from the start, where the file does not give each a time of its own."""
     rate = float(container.streams.video[0].average_rate or 25)
-    for number, frame in enumerate(_decoded(container, av)):
+    for number, frame in enumerate(decoded(container, av)):
         if number >= start:
             yield Frame(number, number / rate, upright(frame))
-
-
-def _decoded(container: Any, av: Any) -> Iterator[Any]:
-    """Frames; a damaged packet is passed over, the end of a cut-off file is an end."""
-    stream = container.streams.video[0]
-    stream.codec_context.thread_count = 1
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets)
-        except (StopIteration, av.FFmpegError):
-            return
-        try:
-            yield from packet.decode()
-        except av.InvalidDataError:
-            continue
