@@ -64,7 +64,9 @@ def test_sample_weights_have_a_row_for_every_training_image(run: Path, fe_datase
     own = weights[weights["stream"] == "auxiliary"].set_index("row")
     assert own["consistency"].to_list() == pytest.approx(fe_dataset.consistency().tolist())
     assert own["cause"].to_list() == fe_dataset.column("cause").tolist()
-    assert not [column for column in weights if "AU" in column]
+    assert own["AU12"].isna().all()  # labels of AU images only; what was rendered has names of its own
+    assert weights.loc[weights["stream"] == "primary", "AU12"].notna().any()
+    assert own["true_AU12"].to_list() == fe_dataset.column("true_AU12").tolist()
 
 
 @pytest.mark.parametrize(
