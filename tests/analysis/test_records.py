@@ -138,6 +138,8 @@ def test_runs_of_a_grid_are_found_in_the_order_of_tables(tmp_path: Path) -> None
 def test_folders_without_runs_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no folder"):
         find_runs([tmp_path / "nothing"])
+    with pytest.raises(InputError, match="neither a run folder nor that of a benchmark"):
+        find_runs([tmp_path])
     (tmp_path / "runs" / "half").mkdir(parents=True)
     with pytest.raises(InputError, match="no finished run"):
         find_runs([tmp_path])

@@ -46,6 +46,11 @@ def find_runs(folders: Sequence[Path]) -> tuple[list[Path], list[str]]:
         if not (folder / RUNS).is_dir() or (folder / CONFIG).exists():
             if not folder.is_dir():
                 raise InputError(f"there is no folder {folder}; give run folders, or the folder of a benchmark")
+            if not any((folder / name).exists() for name in (CONFIG, METRICS, PREDICTIONS_FILE, SAMPLE_WEIGHTS)):
+                raise InputError(
+                    f"{folder} is neither a run folder nor that of a benchmark: it has no {CONFIG} and no {RUNS}; "
+                    "give the --out of `metafacs train`, `benchmark` or `demo`"
+                )
             runs.append(folder)
             continue
         inside = sorted(path for path in (folder / RUNS).iterdir() if path.is_dir())

@@ -201,6 +201,6 @@ def _without_card(folder: Path) -> str:
             "run the command that was preparing it again, it goes on where it stopped"
         )
     return (
-        f"{folder} is no prepared dataset: it has no {CARD_FILE}; make one with `metafacs synth`, or from your own "
-        "faces with `PreparedWriter`"
+        f"{folder} is no prepared dataset: it has no {CARD_FILE}; make one with `metafacs prepare` or "
+        "`metafacs synth`, or from your own faces with `PreparedWriter`"
     )

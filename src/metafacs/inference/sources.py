@@ -148,7 +148,7 @@ def _below(folder: Path, text: str) -> list[Path]:
         if not name.startswith(".") and Path(name).suffix.lower() in PICTURES | VIDEOS
     ]
     if not files:
-        raise InputError(f"there is no picture or video in the folder {text}")
+        raise InputError(f"there is no picture or video in the folder {text}; give a folder that has some, or files")
     return files
 
 
