@@ -86,7 +86,7 @@ def _flags(prog: str) -> ArgumentParser:
         "--model",
         type=Path | None,
         default=None,
-        help=f"run folder of `metafacs train`, or its {DETECTOR}; the detector that ships with the package if not given.",
+        help=f"run folder of `metafacs train`, or its {DETECTOR}; else the one that ships with metafacs.",
     )
     made.add_argument("--out", type=Path, default=Path("detector.onnx"), help=f"the file to write, {ENDING}.")
     made.add_argument("--overwrite", action="store_true", help="replace a file that is there.")
@@ -105,9 +105,7 @@ def _flags(prog: str) -> ArgumentParser:
         help="with --quantize: a prepared dataset to score float32 and int8 on; of the detector's own dataset only "
         "people who never trained.",
     )
-    made.add_argument(
-        "--opset", type=int, default=OLDEST, help=f"version of ONNX's operators, {OLDEST} to {NEWEST}."
-    )
+    made.add_argument("--opset", type=int, default=OLDEST, help=f"version of ONNX's operators, {OLDEST} to {NEWEST}.")
     return made
 
 
