@@ -171,7 +171,7 @@ def divide(sources: Sequence[Source], begin: Place) -> list[Task]:
     for kind, group in groupby(range(len(sources)), key=lambda k: sources[k].kind):
         places, step = list(group), PICTURES if kind == PICTURE else 1
         ends += [places[min(k + step, len(places)) - 1] + 1 for k in range(0, len(places), step)]
-    starts = [0, *ends[:-1]]
+    starts = [0, *ends][: len(ends)]
     tasks = []
     for first, end in zip(starts, ends, strict=True):
         if end > begin["source"]:
