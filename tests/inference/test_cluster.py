@@ -109,22 +109,31 @@ def ray() -> Iterator[Any]:
     ray.shutdown()
 
 
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("av")
-    monkeypatch.setattr(detector, "make_finder", lambda settings: DotFinder())
-    monkeypatch.setattr(detect, "PART", 20)
-    monkeypatch.setattr(cluster, "PICTURES", 3)
-    folder = tmp_path / "in"
-    (folder / "p").mkdir(parents=True)
-    save_toy(tmp_path / "run")
-    make_video(folder / "a.mp4", walk(130, (30, 31, 77)))
-    make_video(folder / "b.mp4", walk(50))
+    folder = tmp_path_factory.mktemp("cluster")
+    save_toy(folder / "run")
+    place = folder / "in"
+    (place / "p").mkdir(parents=True)
+    make_video(place / "a.mp4", walk(50, (20, 21, 37)))
+    make_video(place / "b.mp4", walk(20))
     for k in range(7):
-        save_picture(folder / "p" / f"{k}.png", draw([(50 + k, 40)] if k != 2 else [], k))
-    (folder / "p" / "empty.png").write_bytes(b"")
-    make_video(folder / "z.mp4", walk(90, (5,)))
-    return folder
+        save_picture(place / "p" / f"{k}.png", draw([(50 + k, 40)] if k != 2 else [], k))
+    (place / "p" / "empty.png").write_bytes(b"")
+    make_video(place / "z.mp4", walk(30, (5,)))
+    return place
+
+
+@pytest.fixture
+def place(inputs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Folder of the inputs; beside it, once it was made, the table of one machine."""
+    monkeypatch.setattr(detector, "make_finder", lambda settings: DotFinder())
+    monkeypatch.setattr(detect, "PART", 8)
+    monkeypatch.setattr(cluster, "PICTURES", 3)
+    if not (inputs.parent / "one.csv").exists():
+        assert run(inputs, inputs.parent / "one.csv") == 0
+    return inputs
 
 
 def run(place: Path, out: Path, *flags: object) -> int:
@@ -135,20 +144,18 @@ def run(place: Path, out: Path, *flags: object) -> int:
 def assert_same(one: Path, other: Path) -> None:
     a, b = pd.read_csv(one), pd.read_csv(other)
     pd.testing.assert_frame_equal(a.drop(columns=AUS), b.drop(columns=AUS))
-    assert len(a) == 550 and np.allclose(a[AUS], b[AUS], atol=2e-6, equal_nan=True)
+    assert len(a) > 150 and np.allclose(a[AUS], b[AUS], atol=2e-6, equal_nan=True)
 
 
 @pytest.mark.slow
 def test_a_cluster_gives_the_rows_of_one_machine(ray: Any, place: Path, tmp_path: Path) -> None:
-    assert run(place, tmp_path / "one.csv") == 0
     assert run(place, tmp_path / "many.csv", "--cluster", "ray") == 0
-    assert_same(tmp_path / "one.csv", tmp_path / "many.csv")
+    assert_same(place.parent / "one.csv", tmp_path / "many.csv")
     assert leftovers(tmp_path) == [] and not (tmp_path / "many.csv.parts").exists()
 
 
 @pytest.mark.slow
 def test_a_killed_worker_costs_no_row(ray: Any, place: Path, tmp_path: Path) -> None:
-    assert run(place, tmp_path / "one.csv") == 0
     killed: list[int] = []
 
     def kill() -> None:
@@ -167,29 +174,19 @@ def test_a_killed_worker_costs_no_row(ray: Any, place: Path, tmp_path: Path) -> 
     assert run(place, tmp_path / "many.csv", "--cluster", "ray") == 0
     thread.join(1)
     assert len(killed) == 2
-    assert_same(tmp_path / "one.csv", tmp_path / "many.csv")
+    assert_same(place.parent / "one.csv", tmp_path / "many.csv")
 
 
 def workers() -> list[int]:
-    """Process numbers of Ray's workers that see to a task of ours."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdecimal():
-            try:
-                line = (folder / "cmdline").read_bytes()
-                mine = b"PYTEST_CURRENT_TEST" in (folder / "environ").read_bytes()
-            except OSError:
-                continue
-            if line.startswith(b"ray::_see_to") and mine:
-                found.append(int(folder.name))
-    return found
+    """Process numbers of the workers of this process's cluster that see to a task."""
+    psutil = pytest.importorskip("psutil")
+    return [one.pid for one in psutil.Process().children(recursive=True) if one.name().startswith("ray::_see_to")]
 
 
 @pytest.mark.slow
 def test_interrupted_work_goes_on_here_or_there(
     ray: Any, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert run(place, tmp_path / "one.csv") == 0
     real = cluster._Workers.collect
     for name, first, second in (
         ("a.csv", ["--cluster", "ray"], ["--cluster", "ray"]),
@@ -208,7 +205,7 @@ def test_interrupted_work_goes_on_here_or_there(
         assert list((tmp_path / f"{name}.parts").glob("*.parquet")) and not out.exists()
         monkeypatch.setattr(cluster._Workers, "collect", real)
         assert run(place, out, *second, "--resume") == 0
-        assert_same(tmp_path / "one.csv", out)
+        assert_same(place.parent / "one.csv", out)
 
 
 @pytest.mark.slow
@@ -227,14 +224,13 @@ def test_an_input_that_kills_every_worker_is_named(
     told = capsys.readouterr().err
     assert f"{TRIES} workers died" in told and "b.mp4" in told and "--resume" in told
     monkeypatch.setattr(cluster, "_see_to", real)
-    assert run(place, tmp_path / "one.csv") == 0
     assert run(place, tmp_path / "a.csv", "--cluster", "ray", "--resume") == 0
-    assert_same(tmp_path / "one.csv", tmp_path / "a.csv")
+    assert_same(place.parent / "one.csv", tmp_path / "a.csv")
 
 
 def test_flags_that_do_not_go_together(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(place, tmp_path / "a.csv", "--address", "1.2.3.4:5") == 2
     assert "give --cluster ray too" in capsys.readouterr().err
-    assert metafacs("detect", 0, "--model", tmp_path / "run", "--out", tmp_path / "a.csv", "--cluster", "ray") == 2
+    assert metafacs("detect", 0, "--model", place.parent / "run", "--out", tmp_path / "a.csv", "--cluster", "ray") == 2
     assert "a camera is watched on this machine" in capsys.readouterr().err
     assert not (tmp_path / "a.csv.parts").exists()

@@ -35,7 +35,7 @@ def main(prog: str, arguments: Sequence[str]) -> None:
     _check(settings)
     import_onnx()
     console = Console(stderr=True, soft_wrap=True, highlight=False)
-    model = settings.model or _starter()
+    model = settings.model or _starter(console)
     network, card = load_detector(model / DETECTOR if model.is_dir() else model)
     recipe = recipe_of(card)
     calibration, scored = _datasets(settings, card)
@@ -122,10 +122,13 @@ def _check(settings: Namespace) -> None:
     make_folder(settings.out.parent)
 
 
-def _starter() -> Path:
+def _starter(console: Console) -> Path:
     from metafacs.starter import starter_run
 
-    return starter_run()
+    folder = starter_run()
+    told = "no --model given: this is the detector that comes with metafacs, for trying things out, not for measuring"
+    console.print(told, markup=False)
+    return folder
 
 
 def _datasets(settings: Namespace, card: DetectorCard) -> tuple[PreparedDataset | None, PreparedDataset | None]:
