@@ -46,7 +46,7 @@ def measured(name: str, sessions: list[Session], size: int) -> dict[str, object]
     row |= {f"MB_{kind}": round(s.size / 1e6, 3) for kind, s in zip(NAMES, sessions, strict=True)}
     faces = rendered_faces(size).repeat(2, axis=0)
     for batch in BATCHES:
-        times = speeds(sessions, faces[:batch], rounds=7)
+        times = speeds(sessions, faces[:batch], rounds=5)
         row |= {f"ms_batch{batch}_{kind}": round(ms, 3) for kind, ms in zip(NAMES, times, strict=True)}
         row[f"speedup_batch{batch}"] = round(times[0] / times[1], 2)
     return row
@@ -91,14 +91,16 @@ def main() -> None:
     size = recipe_of(card).size
     sessions, apart = both(network, card, size)
     scores = accuracy(*sessions, PreparedDataset.open(given.data), card, size)
-    average = scores.loc[AVERAGE].round(2)
+    average = {str(name): round(float(value), 2) for name, value in scores.loc[AVERAGE].items()}
     rows = [{**measured(f"{card.backbone} (trained)", sessions, size), "parity": f"{apart:.1e}", **average}]
+    print(rows[0], flush=True)
     for backbone, (side, resize) in LARGER.items():
         other = replace(card, backbone=backbone, backbone_options={}, side=side, resize=resize)
         torch.manual_seed(0)
         larger = build_network(backbone, len(card.aus), len(card.expressions), "scratch").eval()
         sessions, apart = both(larger, other, 256)
         rows.append({**measured(backbone, sessions, 256), "parity": f"{apart:.1e}"})
+        print(rows[-1], flush=True)
     table = pd.DataFrame(rows)
     given.out.mkdir(parents=True, exist_ok=True)
     table.to_csv(given.out / "export_int8.csv", index=False)
