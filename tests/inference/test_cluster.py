@@ -17,7 +17,7 @@ from metafacs.clusters import join_ray
 from metafacs.commands import detect
 from metafacs.errors import InputError
 from metafacs.inference import cluster, detector
-from metafacs.inference.cluster import TRIES, Waiting, divide
+from metafacs.inference.cluster import Waiting, divide
 from metafacs.inference.frames import Frame
 from metafacs.inference.rows import empty_row, raw_table
 from metafacs.inference.sources import PICTURE, VIDEO, Source
@@ -219,13 +219,18 @@ def test_an_input_that_kills_every_worker_is_named(
             os._exit(1)
         yield from real(job, inputs, begin)
 
+    given = ["detect", place / "b.mp4", place / "p", "--model", place.parent / "run", "--device", "cpu"]
+    given += ["--out", tmp_path / "a.csv", "--cluster", "ray"]
     monkeypatch.setattr(cluster, "_see_to", dying)
-    assert run(place, tmp_path / "a.csv", "--cluster", "ray") == 2
+    monkeypatch.setattr(cluster, "TRIES", 2)
+    assert metafacs(*given) == 2
     told = capsys.readouterr().err
-    assert f"{TRIES} workers died" in told and "b.mp4" in told and "--resume" in told
+    assert "2 workers died" in told and "frame 0 of" in told and "b.mp4" in told and "--resume" in told
     monkeypatch.setattr(cluster, "_see_to", real)
-    assert run(place, tmp_path / "a.csv", "--cluster", "ray", "--resume") == 0
-    assert_same(place.parent / "one.csv", tmp_path / "a.csv")
+    assert metafacs(*given, "--resume") == 0
+    assert metafacs(*given[:-4], "--out", tmp_path / "one.csv") == 0
+    one, many = (pd.read_csv(tmp_path / name) for name in ("one.csv", "a.csv"))
+    pd.testing.assert_frame_equal(one, many, atol=2e-6)
 
 
 def test_flags_that_do_not_go_together(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -163,4 +163,4 @@ def _report(
         rows = scored_rows(dataset, card, common_aus(dataset, card))[:count]
         slow, fast = speeds([plain, made], dataset_faces(dataset, rows, size))
         told = f"{slow:.2f} ms -> {fast:.2f} ms a face, {slow / fast:.2f} times as fast"
-        out.print(f"one thread, {len(rows)} at a time: {told} (medians)", markup=False)
+        out.print(f"one thread, {len(rows)} at a time: {told} (medians, processor time)", markup=False)

@@ -95,15 +95,18 @@ def accuracy(one: Session, other: Session, dataset: PreparedDataset, card: Detec
 
 
 def speeds(sessions: Sequence[Session], faces: Picture, rounds: int = ROUNDS) -> list[float]:
-    """Median milliseconds a face of each session, on one batch; they take turns, so that all see the same machine."""
+    """Median milliseconds a face of each session, on one batch; they take turns, so that all see the same machine.
+
+    Processor time of this process, so that other work on the machine does not count; sessions should use one thread.
+    """
     taken: list[list[float]] = [[] for _ in sessions]
     for session in sessions:
         session.probabilities(faces, len(faces))
     for _ in range(rounds):
         for session, times in zip(sessions, taken, strict=True):
-            begin = time.perf_counter()
+            begin = time.process_time()
             session.probabilities(faces, len(faces))
-            times.append(1000 * (time.perf_counter() - begin) / len(faces))
+            times.append(1000 * (time.process_time() - begin) / len(faces))
     return [median(times) for times in taken]
 
 
