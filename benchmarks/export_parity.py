@@ -58,13 +58,14 @@ def draw(table: pd.DataFrame, scores: pd.DataFrame, path: Path) -> None:
 
     figure = Figure(figsize=(11, 3.2), layout="constrained")
     size, speed, f1 = figure.subplots(1, 3, width_ratios=(1, 1, 2.2))
-    size.bar(table["network"], 100 * table["MB_int8"] / table["MB_float32"], color="0.4")
+    names = [name.replace(" (", "\n(") for name in table["network"]]
+    size.bar(names, 100 * table["MB_int8"] / table["MB_float32"], color="0.4")
     size.set_ylabel("size, % of float32")
     for k, batch in enumerate(BATCHES):
         at = [place + 0.4 * k - 0.2 for place in range(len(table))]
         speed.bar(at, table[f"speedup_batch{batch}"], 0.38, label=f"{batch} at a time", color=("0.65", "0.3")[k])
     speed.axhline(1, color="k", lw=0.6)
-    speed.set_xticks(range(len(table)), table["network"])
+    speed.set_xticks(range(len(table)), names)
     speed.set_ylabel("times as fast as float32")
     speed.legend(frameon=False, fontsize=8)
     for k, kind in enumerate(NAMES):
@@ -73,8 +74,6 @@ def draw(table: pd.DataFrame, scores: pd.DataFrame, path: Path) -> None:
     f1.set_xticks(range(len(scores)), [str(au) for au in scores.index], rotation=60)
     f1.set_ylabel("F1 x 100")
     f1.legend(frameon=False, fontsize=8, loc="upper left")
-    for panel in (size, speed):
-        panel.tick_params(axis="x", labelrotation=20)
     for panel in (size, speed, f1):
         panel.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=130)
