@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import yaml
 from rich.console import Console
@@ -22,6 +23,8 @@ from metafacs.commands.grid import cells, keep_settings, read_list, read_seeds, 
 from metafacs.commands.jobs import Job, run_jobs
 from metafacs.commands.parsing import parse
 from metafacs.commands.train import train_parser
+from metafacs.data.prepared import DatasetCard, PreparedDataset, PreparedWriter
+from metafacs.data.splits import Rows
 from metafacs.errors import InputError
 from metafacs.evaluation.comparison import AVERAGE, Comparison
 from metafacs.files import write_text
@@ -66,8 +69,8 @@ class Scale:
 
 
 _ON_CPU = {
-    "data.resize": 72,
-    "data.side": 64,
+    "data.resize": 54,
+    "data.side": 48,
     "data.batch_primary": 32,
     "data.batch_auxiliary": 32,
     "data.batch_meta": 64,
@@ -90,7 +93,7 @@ _TOY = {"data.resize": 36, "data.side": 32, "data.batch_primary": 8, "data.batch
 _TOY |= {"data.reserve_minimum": 16, "loop.log_every": 2}
 SCALES = {
     "small": Scale(9, 12, 140, 40, 1, 6, 10, "P1", "0", 0, {**_ON_CPU, **_TOY}),
-    "cpu": Scale(48, 100, 3000, 80, 2, 1500, 1500, "P1,P2,P3", "0,1", 0, _ON_CPU),
+    "cpu": Scale(48, 100, 3000, 64, 2, 1500, 400, "P1,P2,P3", "0,1", 0, _ON_CPU),
     "cuda": Scale(48, 200, 12000, 128, 2, 6000, 6000, "P1,P2,P3", "0,1,2,3,4", 3, _ON_GPU),
 }
 
@@ -179,6 +182,26 @@ def fe_data(made: Study, name: str = "usual", causes: Mapping[str, float] | None
     return folder
 
 
+def part_of(whole: PreparedDataset, rows: Rows, folder: Path, settings: Mapping[str, Any]) -> Path:
+    """Some rows of a prepared dataset as one of their own, written once.
+
+    Args:
+        whole: the dataset.
+        rows: which of its rows.
+        folder: of the new one.
+        settings: what decides the rows; a folder made with others is an error.
+    """
+    entries = asdict(whole.card)
+    kept = ("name", "source", "licence", "aus", "expressions", "crop", "truths")
+    writer = PreparedWriter(folder, DatasetCard(**{name: entries[name] for name in kept}), dict(settings))
+    parts = np.array_split(rows, -(-len(rows) // 1000))
+    for number, part in enumerate(parts):
+        if not writer.has_part(number):
+            found = whole.table.take(part).to_pylist()
+            writer.write_part(number, [{**row, "image": row["image"]["bytes"]} for row in found])
+    return writer.finish(len(parts)).folder
+
+
 def started(made: Study) -> Study:
     """The study with what all its networks, whatever their method, start from; pretrains that first where need be.
 
@@ -227,14 +250,21 @@ def grid(
     settings = {**s.settings, "loop.steps": s.steps, "network.weights": made.weights, **data}
     variants = read_variants(methods or made.methods)
     for variant in variants:  # a wrong setting shows now, not in every run
-        flags = [t for k, v in settings.items() for t in (f"--{k}", v if isinstance(v, str) else json.dumps(v))]
-        parse(train_parser("claim"), [*flags, *variant.flags, "--out", str(out)])
+        parse(train_parser("claim"), [*flags(settings), *variant.flags, "--out", str(out)])
     keep_settings(out, _nested(settings))
     folds = list(folds or made.folds)
     jobs = cells(out, variants, folds, made.seeds, dict.fromkeys(folds, s.steps))
     for job in jobs:
         job.name = f"{name}/{job.name}"  # grids are trained together
     return jobs
+
+
+def flags(settings: Mapping[str, Any]) -> list[str]:
+    """Settings of `metafacs train` as its flags."""
+    texts = {
+        k: v if isinstance(v, str) else str(v) if isinstance(v, Path) else json.dumps(v) for k, v in settings.items()
+    }
+    return [text for name, value in texts.items() for text in (f"--{name}", value)]
 
 
 def train(made: Study, jobs: Sequence[Job]) -> list[Path]:
