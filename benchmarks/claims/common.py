@@ -18,6 +18,7 @@ import yaml
 from rich.console import Console
 
 from metafacs import processes
+from metafacs.analysis.records import find_runs
 from metafacs.commands import synth
 from metafacs.commands.grid import cells, keep_settings, read_list, read_seeds, read_variants
 from metafacs.commands.jobs import Job, run_jobs
@@ -121,6 +122,8 @@ class Study:
     arguments: Sequence[str]
     weights: str = "scratch"
     """What `started` made of `start`."""
+    done: Sequence[Path] = ()
+    """Folders of finished runs to read instead of training any."""
 
     @property
     def folds(self) -> list[str]:
@@ -152,6 +155,7 @@ def study(name: str, description: str, methods: str, arguments: Sequence[str] | 
         made.add_argument(f"--{entry}", type=int, help=f"instead of the scale's {entry}")
     made.add_argument("--folds", help="test folds")
     made.add_argument("--seeds", help="seeds of training")
+    made.add_argument("--runs", nargs="+", type=Path, default=(), help="read these finished runs; train nothing")
     made.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of `metafacs train`")
     used = list(sys.argv[1:] if arguments is None else arguments)
     given = made.parse_args(used)
@@ -162,7 +166,17 @@ def study(name: str, description: str, methods: str, arguments: Sequence[str] | 
     settings = {**scale.settings, **({"loop.device": given.device} if given.small else {}), **_settings(given.set)}
     scale = replace(scale, **changes, settings=settings)
     out = given.out / kind
-    return Study(name, scale, out, given.results or (out if given.small else RESULTS), given.methods, given.start, used)
+    results = given.results or (out if given.small else RESULTS)
+    return Study(name, scale, out, results, given.methods, given.start, used, done=given.runs)
+
+
+def finished(made: Study) -> list[Path]:
+    """The runs named by --runs, or those of the study's own grid on the usual data, which are trained first."""
+    if made.done:
+        return find_runs(made.done)[0]
+    primary, auxiliary = au_data(made), fe_data(made)
+    made = started(made)
+    return train(made, grid(made, "grid", primary, auxiliary))
 
 
 def au_data(made: Study) -> Path:

@@ -28,9 +28,7 @@ AIM = 0.4
 
 def main(arguments: Sequence[str] | None = None) -> None:
     made = common.study("learned_weights", __doc__ or "", METHODS, arguments)
-    primary, auxiliary = common.au_data(made), common.fe_data(made)
-    made = common.started(made)
-    runs = common.train(made, common.grid(made, "grid", primary, auxiliary))
+    runs = common.finished(made)
     weights = read_method_weights(runs)
     table = pd.DataFrame([row for method in weights.values() for row in _rows(method)])
     common.write(made, table)
