@@ -20,6 +20,9 @@ class DataConfig:
         reserve_minimum: images wanted in that reserve on small data.
         resize: side the faces are resized to, pixels.
         side: side of the random crop that the network sees, pixels.
+        augment: what is done to training images beside resizing: "crops" (random crops, mirrored or not, as in the
+            paper) or "photographic" (light, colour, sharpness, noise, tilt and covered parts too, for detectors that
+            are to meet other pictures than those they were trained on).
         batch_primary: AU images a step.
         batch_auxiliary: expression images a step.
         batch_meta: reserved AU images a step.
@@ -35,6 +38,7 @@ class DataConfig:
     reserve_minimum: NonNegativeInt = 128
     resize: PositiveInt = 248
     side: PositiveInt = 224
+    augment: Literal["crops", "photographic"] = "crops"
     batch_primary: PositiveInt = 64
     batch_auxiliary: PositiveInt = 64
     batch_meta: PositiveInt = 256
