@@ -93,7 +93,7 @@ def test_what_is_drawn_is_what_was_meant() -> None:
 def test_every_picture_stays_in_range_and_differs_in_its_own_way() -> None:
     changes = random_changes(B, SIDE, torch.Generator().manual_seed(0))
     found = photograph(images()[:1].expand(B, 3, SIDE, SIDE), changes)
-    assert 0 <= found.min() and found.max() <= 1 and found.isfinite().all()
+    assert found.min() >= 0 and found.max() <= 1 and found.isfinite().all()
     assert all(not torch.equal(found[a], found[b]) for a in range(B) for b in range(a))
 
 

@@ -59,15 +59,15 @@ def random_changes(count: int, side: int, generator: torch.Generator) -> Changes
     def uniform(low: float, high: float, *shape: int) -> Tensor:
         return low + (high - low) * torch.rand(count, *shape, generator=generator)
 
-    grain = 0.05 * uniform(-1, 1, 1, 1, 1).clamp(min=0)
+    grain = 0.04 * uniform(-1, 1, 1, 1, 1).clamp(min=0)
     grey = uniform(0, 1, 1, 1, 1) < GREY
     return Changes(
         affine=_affine(normal(1), normal(2), normal(2)),
-        gain=(0.2 * normal(1, 1, 1) + 0.08 * normal(3, 1, 1)).exp(),
-        gamma=(0.2 * normal(1, 1, 1)).exp(),
+        gain=(0.15 * normal(1, 1, 1) + 0.08 * normal(3, 1, 1)).exp(),
+        gamma=(0.15 * normal(1, 1, 1)).exp(),
         saturation=torch.where(grey, torch.zeros(()), uniform(0.4, 1.5, 1, 1, 1)),
         softness=uniform(-1, 1, 1, 1, 1),
-        slope=0.2 * normal(2, 1, 1),
+        slope=0.15 * normal(2, 1, 1),
         noise=grain * normal(1, side, side),
         cover=_cover(uniform(0, 1), uniform(0.1, 0.35, 2), uniform(0, 1, 2)),
         colour=uniform(0, 1, 3, 1, 1),
