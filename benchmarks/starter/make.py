@@ -5,7 +5,7 @@
 Renders the faces (`faces.py`), warms the backbone up on their landmarks (`shape.py`), trains the detector on their AUs
 with `metafacs train`, scores it on people who never trained, as crops and found by dlib in whole photographs, looks at
 the photographs that Python packages ship, and writes `detector.safetensors` and `MODEL_CARD.md` into the package. What
-was interrupted goes on where it stopped; what is done is not done again. Takes about an hour on two cores.
+is done is not done again; rendering and training go on where they were interrupted, the warm-up starts over.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from metafacs.training.run import DETECTOR, DONE
 
 PACKAGE = Path(__file__).parents[2] / "src" / "metafacs" / "starter"
 PEOPLE = 2000
-WARM_UP, STEPS = 1500, 2000
+WARM_UP, STEPS = 1500, 1600
 BACKBONE = "test_resnet"
 OPTIONS: dict[str, object] = {"channels": [32, 64, 128, 256], "layers": [1, 2, 2, 1]}
 RESIZE, SIDE = 96, 88

@@ -5,13 +5,12 @@ of people, rooms and cameras. The 68 landmarks, known for every rendered picture
 to look.
 """
 
-import logging
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -23,8 +22,6 @@ from metafacs.data.transforms import Crops, crop, random_crops
 from metafacs.files import atomic_file
 from metafacs.models.network import Network, build_network
 from metafacs.training.schedule import learning_rate_factor
-
-logger = logging.getLogger(__name__)
 
 POINTS = 68
 BATCH = 64
@@ -62,11 +59,7 @@ def warm_up(
     """
     if out.exists():
         return
-    rows = np.flatnonzero(dataset.column("fold") != "test")
-    faces = Faces(dataset, rows, resize)
-    faces.decode_all(1)
-    labels = torch.from_numpy(dataset.au_labels(dataset.aus)[rows])
-    points = torch.from_numpy(np.stack([_points(dataset, int(row)) for row in rows]))
+    faces, labels, points = _lessons(dataset, resize)
     torch.manual_seed(seed)
     network = build_network(backbone, len(dataset.aus), 0, "scratch", options).to(memory_format=torch.channels_last)
     shape = nn.Linear(network.feature_size, 2 * POINTS)
@@ -86,10 +79,19 @@ def warm_up(
             if (step + 1) % LOG_EVERY == 0:
                 found = np.mean(losses[-LOG_EVERY:], axis=0)
                 note(f"landmarks {found[0]:.3f}, AUs {found[1]:.3f}")
-                logger.info("warm-up step %d: landmarks %.4f, AUs %.4f", step + 1, *found)
             update(step + 1, steps)
+    weights = {name: value.contiguous() for name, value in network.backbone.state_dict().items()}
     with atomic_file(out) as partial:
-        save_file({k: v.contiguous() for k, v in network.backbone.state_dict().items()}, partial)
+        partial.write_bytes(save(weights))  # `save_file` makes files that their owner alone can read
+
+
+def _lessons(dataset: PreparedDataset, resize: int) -> tuple[Faces, Tensor, Tensor]:
+    """Faces outside the test fold, their AU labels (N, A), and their landmarks (N, 68, 2) as shares of the side."""
+    rows = np.flatnonzero(dataset.column("fold") != "test")
+    faces = Faces(dataset, rows, resize)
+    faces.decode_all(1)
+    points = torch.from_numpy(np.stack([_points(dataset, int(row)) for row in rows]))
+    return faces, torch.from_numpy(dataset.au_labels(dataset.aus)[rows]), points
 
 
 def _step(
