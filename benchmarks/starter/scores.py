@@ -24,7 +24,7 @@ from metafacs.training.run import DETECTOR, read_config
 
 WIDTH, HEIGHT, EYES = 320, 320, 62.0
 """Of the rendered photographs, pixels."""
-PHOTOGRAPHED = 60
+PHOTOGRAPHED = 30
 """Held-out people who are rendered again in whole photographs."""
 SHIPPED = {
     "astronaut.png": ("skimage", "data/astronaut.png", "scikit-image: an astronaut, smiling with her teeth"),
