@@ -81,11 +81,12 @@ def _ends(found: scores.Scores) -> str:
 
 
 def _shipped(found: scores.Scores, aus: list[str]) -> str:
-    lines = ["| photograph | called present (probability) | nearest below |", "| --- | --- | --- |"]
+    lines = ["| photograph | what we see | called present (probability) | nearest below |", "| --- | --- | --- | --- |"]
     for name, values in found.shipped.items():
         order = sorted(aus, key=lambda au: -values[au])
         told = [f"{au_title(au)} {values[au]:.2f}" for au in order]
         count = int(np.sum([values[au] >= 0.5 for au in aus]))
         said = ", ".join(told[:count]) or "none"
-        lines.append(f"| {scores.SHIPPED[name][2]} (`{name}`) | {said} | {', '.join(told[count : count + 3])} |")
+        _, _, whose, seen = scores.SHIPPED[name]
+        lines.append(f"| {whose} `{name}` | {seen} | {said} | {', '.join(told[count : count + 3])} |")
     return "\n".join(lines)
