@@ -22,6 +22,9 @@ class DataConfig:
             validation speak of people nobody trains on; 0 reserves images of everybody, as in the paper.
         resize: side the faces are resized to, pixels.
         side: side of the random crop that the network sees, pixels.
+        augment: what is done to training images beside resizing: "crops" (random crops, mirrored or not, as in the
+            paper) or "photographic" (light, colour, sharpness, noise, tilt and covered parts too, for detectors that
+            are to meet other pictures than those they were trained on).
         batch_primary: AU images a step.
         batch_auxiliary: expression images a step.
         batch_meta: reserved AU images a step.
@@ -38,6 +41,7 @@ class DataConfig:
     reserve_people: ClosedUnitInterval = 0.0
     resize: PositiveInt = 248
     side: PositiveInt = 224
+    augment: Literal["crops", "photographic"] = "crops"
     batch_primary: PositiveInt = 64
     batch_auxiliary: PositiveInt = 64
     batch_meta: PositiveInt = 256
