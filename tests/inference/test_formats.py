@@ -66,7 +66,7 @@ def test_pyfeat(raw: pa.Table) -> None:
     faces = ["FaceRectX", "FaceRectY", "FaceRectWidth", "FaceRectHeight", "FaceScore"]
     emotions = ["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"]
     points = [f"x_{k}" for k in range(68)] + [f"y_{k}" for k in range(68)]
-    assert {"frame", "input", "Pitch", "Roll", "Yaw", *faces, *emotions, *points} <= set(table)
+    assert {"frame", "input", "Pitch", "Roll", "Yaw", "X", "Y", "Z", *faces, *emotions, *points} <= set(table)
     au_columns = [column for column in table.columns if "AU" in column]
     listed = [1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 14, 15, 17, 20, 23, 24, 25, 26, 28, 43]
     assert au_columns == [*(f"AU{k:02d}" for k in listed), "AU45"]
