@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 from metafacs.commands import detect
@@ -275,6 +276,30 @@ def test_resuming_with_other_settings_is_refused(place: Path, tmp_path: Path, la
     assert "begun with another every" in capsys.readouterr().err
     assert metafacs(*arguments[:2], "--model", place / "run", "--out", tmp_path / "a.csv", place, "--resume") == 2
     assert (tmp_path / "a.partial.csv").read_bytes() == sofar
+
+
+@pytest.mark.parametrize("cores, asked, expected", [(4, None, 3), (2, None, 1), (1, None, 1), (4, "4", 4)])
+def test_the_network_leaves_a_core_to_finding_faces(
+    cores: int, asked: str | None, expected: int, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, before = [], torch.get_num_threads()
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if asked:
+        monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    monkeypatch.setattr(detect.os, "sched_getaffinity", lambda pid: set(range(cores)))
+    real = AUDetector.logits
+
+    def logits(self: AUDetector, crops: Any) -> Any:
+        seen.append(torch.get_num_threads())
+        return real(self, crops)
+
+    monkeypatch.setattr(AUDetector, "logits", logits)
+    torch.set_num_threads(4)
+    try:
+        assert run(place, place / "pictures" / "1.png", "--out", tmp_path / "a.csv") == 0
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [expected]
 
 
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:
