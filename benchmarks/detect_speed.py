@@ -129,13 +129,14 @@ def whole(run: Path, video: Path, frames: int, every: int, folder: Path) -> dict
     command = [sys.executable, "-m", "metafacs.cli", "detect", str(video), "--model", str(run), "--device", "cpu"]
     command += ["--every", str(every), "--out", str(folder / "out.csv"), "--overwrite"]
     parts, begin, first = folder / "out.csv.parts", time.perf_counter(), 0.0
-    started, used = 0.0, (0.0, 0.0)
+    started, used, held = 0.0, (0.0, 0.0, 0.0), [0.0]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
         while process.poll() is None:
             used = using(process.pid) or used
             if not first and parts.exists():
-                first, started = time.perf_counter(), used[0]
+                first, started, held = time.perf_counter(), used[0], []
+            held.append(used[2])
             time.sleep(0.01)
     end = time.perf_counter()
     if process.returncode:
@@ -145,18 +146,21 @@ def whole(run: Path, video: Path, frames: int, every: int, folder: Path) -> dict
         "processor_ms_per_frame": 1000 * (used[0] - started) / frames,
         "start_seconds": first - begin,
         "peak_MiB": used[1],
+        "second_quarter_MiB": float(np.median(held[len(held) // 4 : len(held) // 2 + 1])),
+        "last_quarter_MiB": float(np.median(held[-max(1, len(held) // 4) :])),
     }
 
 
-def using(pid: int) -> tuple[float, float] | None:
-    """Processor seconds, and the most MiB held so far, of a process; None where it has just ended."""
+def using(pid: int) -> tuple[float, float, float] | None:
+    """Processor seconds, the most MiB held so far, and MiB held now, of a process; None where it has just ended."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
         return None
-    peak = next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), None)
-    return None if peak is None else ((int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), peak)
+    sizes = {line.split(":")[0]: int(line.split()[1]) / 1024 for line in lines if line.startswith(("VmHWM", "VmRSS"))}
+    seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return (seconds, sizes["VmHWM"], sizes["VmRSS"]) if len(sizes) == 2 else None
 
 
 def measure(backbone: str, side: int, video: Path, repeats: int, folder: Path) -> list[dict[str, object]]:
