@@ -15,14 +15,17 @@ from metafacs.inference.detector import AUDetector
 from metafacs.serving.limits import MEGABYTE, Limits
 from metafacs.training.run import DETECTOR
 
-DESCRIPTION = """Serves a detector: a web page where one drops a photo or a video, and an HTTP API (described at /docs).
-Only this computer can reach it unless --host says otherwise. Uploads are removed as soon as they are answered, and nothing
-is sent anywhere. Ctrl-C ends it."""
+DESCRIPTION = """Serves a detector: a web page where one drops a photo or a video, and an HTTP API (described at
+/docs). Only this computer can reach it unless --host says otherwise. Uploads are removed as soon as they are answered,
+and nothing is sent anywhere. Ctrl-C ends it."""
 STARTER = "the starter detector"
-STARTER_NOTE = "This is the starter detector. It learned from rendered faces only: it is for trying things out, not for measuring people."
+STARTER_NOTE = (
+    "This is the starter detector. It learned from rendered faces only: it is for trying things out, not for "
+    "measuring people."
+)
 NOTE = (
-    "A detector is only as good as its training: on people, cameras, ages, skin tones or head poses unlike those it learned "
-    "from, it may be wrong with confidence. Look at the boxes before you believe the numbers."
+    "A detector is only as good as its training: on people, cameras, ages, skin tones or head poses unlike those it "
+    "learned from, it may be wrong with confidence. Look at the boxes before you believe the numbers."
 )
 FRAMES_A_SECOND = 60
 """So many frames are allowed for each second of video that is."""

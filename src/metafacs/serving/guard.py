@@ -1,7 +1,6 @@
 """Stands before everything the server has: which hosts, which pages, which paths, and the password."""
 
 import ipaddress
-import json
 import re
 from collections.abc import Iterable, Mapping
 from urllib.parse import parse_qs, urlsplit
@@ -21,11 +20,11 @@ PAGE = re.compile(
 )
 """What the page needs of gradio: to read its own scripts and styles. Its uploads, files, queue and proxy stay shut."""
 POLICY = (
-    "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
-    "media-src 'self' blob:; font-src 'self' data:; connect-src 'self'; manifest-src 'self'; worker-src 'self' blob:; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; media-src 'self' blob:; font-src 'self' data:; connect-src 'self'; "
+    "manifest-src 'self'; worker-src 'self' blob:; form-action 'self'; base-uri 'self'; frame-ancestors 'none'"
 )
-"""The browser itself refuses whatever comes from, or goes, elsewhere."""
+"""The browser itself refuses whatever comes from, or goes, elsewhere. gradio's parts need inline scripts and eval."""
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -40,8 +39,8 @@ LOGIN_BYTES = 10_000
 class Guard:
     """An ASGI application around another one that lets only proper requests through.
 
-    - A request must name this server: an IP address, localhost, or one of `hosts`. A page elsewhere can make its own name
-      point here (DNS rebinding), but not an address.
+    - A request must name this server: an IP address, localhost, or one of `hosts`. A page elsewhere can make its own
+      name point here (DNS rebinding), but not an address.
     - A browser must send it from this server's own page (`Origin`, `Sec-Fetch-Site`).
     - Paths that are not needed are not there.
     - With a password: it, or a session, for everything but the login form.
@@ -57,6 +56,7 @@ class Guard:
         self._hosts = {"localhost", *(name.lower() for name in hosts)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Lets one request through, or refuses it."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return

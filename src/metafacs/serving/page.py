@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 from metafacs.data.pictures import read_picture
 from metafacs.data.video import read_frames
 from metafacs.errors import InputError
+from metafacs.facs import au_title
 from metafacs.serving.answers import Model
 from metafacs.serving.asking import Asked, asked, table_of
 from metafacs.serving.limits import MEGABYTE, RefusedError
@@ -109,7 +110,7 @@ def mount_page(app: FastAPI, model: Model) -> FastAPI:
 def model_part(model: Model) -> str:
     """What the detector is, and each of its AUs, as HTML."""
     units = "".join(
-        f"<tr><th>{escape(unit.au.replace('AU0', 'AU'))}</th><td>{escape(unit.name)}</td><td>{escape(unit.description)}</td></tr>"
+        f"<tr><th>{escape(au_title(unit.au))}</th><td>{escape(unit.name)}</td><td>{escape(unit.description)}</td></tr>"
         for unit in model.aus
     )
     facts = (
@@ -170,10 +171,9 @@ def _result(found: Asked, table: pd.DataFrame, service: Service) -> str:
 
 def _limits(model: Model) -> str:
     limits = model.limits
-    return (
-        f'<span data-most-bytes="{limits["megabytes"] * MEGABYTE:.0f}">Photos and videos up to {limits["megabytes"]:g} MB, '
-        f"videos up to {limits['video_seconds']:g} s</span>"
-    )
+    most, length = limits["megabytes"], limits["video_seconds"]
+    told = f"Photos and videos up to {most:g} MB, videos up to {length:g} s"
+    return f'<span data-most-bytes="{most * MEGABYTE:.0f}">{told}</span>'
 
 
 def _line(**facts: object) -> bytes:

@@ -69,7 +69,8 @@ def _schema(name: str, facts: Mapping[str, Any]) -> str:
         f"<td>{_plain(one.get('description', ''))}</td></tr>"
         for field, one in facts.get("properties", {}).items()
     )
-    return f"<section><h2><code>{escape(name)}</code></h2><p>{_plain(facts.get('description', ''))}</p><table>{rows}</table></section>"
+    told = _plain(facts.get("description", ""))
+    return f"<section><h2><code>{escape(name)}</code></h2><p>{told}</p><table>{rows}</table></section>"
 
 
 def _type(one: Mapping[str, Any]) -> str:
@@ -95,8 +96,8 @@ _PAGE = """<!doctype html>
 <p><a href="/">metafacs</a></p>
 <h1>HTTP API</h1>
 <p>Version {version}. For programs: <a href="/openapi.json">OpenAPI description</a>. Errors are JSON of the form
-<code>{{"error": {{"code": ..., "message": ...}}}}</code>. Uploads are removed as soon as they are answered. With a password:
-<code>curl -u :PASSWORD ...</code></p>
+<code>{{"error": {{"code": ..., "message": ...}}}}</code>. Uploads are removed as soon as they are answered.
+With a password: <code>curl -u :PASSWORD ...</code></p>
 {operations}
 <h1>Data</h1>
 {schemas}

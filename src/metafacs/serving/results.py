@@ -21,8 +21,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#7A5195", "#8C6D00")
 """Of the people: told apart also by those who see few colours (after Okabe and Ito)."""
 SHOWN_WIDTH = 1200
 """Pixels of the picture that is sent back."""
-OPEN = 3
-"""So many faces are shown in full, the others folded."""
+OPEN = 2
+"""So many faces are shown in full; where there are more, all but the first are folded."""
 
 
 def picture_result(picture: Picture, table: pd.DataFrame, aus: Sequence[str], thresholds: Sequence[float]) -> str:
@@ -42,7 +42,7 @@ def picture_result(picture: Picture, table: pd.DataFrame, aus: Sequence[str], th
             "Faces are found when both eyes can be seen and the head is not turned far. Try a larger or brighter one."
         )
         return f'<section class="mf-result">{notice("No face was found", said, "none")}{stage}</section>'
-    faces = "".join(_face(row, aus, thresholds, k < OPEN) for k, row in enumerate(rows))
+    faces = "".join(_face(row, aus, thresholds, k == 0 or len(rows) <= OPEN) for k, row in enumerate(rows))
     told = "1 face" if len(rows) == 1 else f"{len(rows)} faces"
     return (
         f'<section class="mf-result"><header><h2>{told}</h2><p>{escape(name)}</p>{download(table)}</header>'
@@ -119,7 +119,7 @@ def _bar(row: Mapping[Hashable, Any], au: str, threshold: float) -> str:
     there = row[present_column(au)] == 1
     state = "present" if there else "absent"
     return (
-        f'<li class="mf-bar mf-{state}" title="{escape(unit.description)}"><div class="mf-au"><b>{escape(au_title(au))}</b> '
+        f'<li class="mf-bar mf-{state}"><div class="mf-au"><b>{escape(au_title(au))}</b> '
         f"<span>{escape(unit.name)}</span><em>{escape(unit.description)}</em></div>"
         f'<div class="mf-track" role="img" aria-label="probability {value:.2f}, {state}">'
         f'<div style="width:{100 * value:.1f}%"></div><s style="left:{100 * threshold:.1f}%"></s></div>'

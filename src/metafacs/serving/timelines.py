@@ -51,8 +51,9 @@ def video_result(
     people = sorted(int(one) for one in counts.index[:PEOPLE])
     seconds = float(table["timestamp"].max())
     rows = "".join(_row(table, au, threshold, people, seconds) for au, threshold in zip(aus, thresholds, strict=True))
+    name = escape(str(table["input"].iloc[0]))
     return (
-        f'<section class="mf-result"><header><h2>{_told(table, len(counts))}</h2><p>{escape(str(table["input"].iloc[0]))}</p>'
+        f'<section class="mf-result"><header><h2>{_told(table, len(counts))}</h2><p>{name}</p>'
         f"{download(table)}</header>{strip}{_legend(people, len(counts))}"
         f'<div class="mf-timeline">{rows}{_axis(seconds)}</div>'
         '<p class="mf-small">Each strip goes from probability 0 to 1; the dotted line is the threshold. '
@@ -102,7 +103,8 @@ def _row(table: pd.DataFrame, au: str, threshold: float, people: Sequence[int], 
     )
     return (
         f'<div class="mf-row"><div class="mf-au" title="{escape(unit.description)}"><b>{escape(au_title(au))}</b> '
-        f'<span>{escape(unit.name)}</span></div><svg viewBox="0 0 {WIDE:g} {HIGH:g}" preserveAspectRatio="none" role="img" '
+        f"<span>{escape(unit.name)}</span></div>"
+        f'<svg viewBox="0 0 {WIDE:g} {HIGH:g}" preserveAspectRatio="none" role="img" '
         f'aria-label="{escape(unit.name)} over time, present in {share:.0f} % of frames">'
         f'<path class="mf-threshold" d="M0 {level:.1f}H{WIDE:g}"/>{lines}</svg>'
         f'<div class="mf-value">{share:.0f} %</div></div>'

@@ -25,7 +25,10 @@ FIELD = "file"
 PICTURE_FORMATS = frozenset({"JPEG", "MPO", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF"})
 """What Pillow may read here. Not EPS (runs Ghostscript) and other formats that do more than hold pixels."""
 VIDEO_FORMATS = frozenset(
-    "mov mp4 m4a 3gp 3g2 mj2 matroska webm avi asf flv gif mpeg mpegts mpegvideo m4v h264 hevc ogg".split()
+    {
+        *("mov", "mp4", "m4a", "3gp", "3g2", "mj2", "m4v", "matroska", "webm", "avi", "asf", "flv", "gif"),
+        *("mpeg", "mpegts", "mpegvideo", "h264", "hevc", "ogg"),
+    }
 )
 """What FFmpeg may open here. Not playlists (hls, concat, dash ...), which name other files and addresses to read."""
 NAME_LENGTH = 120
@@ -214,8 +217,8 @@ def _span(container: Any, stream: Any, limits: Limits, stopped: Callable[[], boo
             raise RefusedError(
                 413,
                 "too_long",
-                f"the video is longer than the {limits.most_seconds:g} s or {limits.most_frames:,} frames that this server takes; "
-                "cut it, or use `metafacs detect`, which has no limit",
+                f"the video is longer than the {limits.most_seconds:g} s or {limits.most_frames:,} frames that this "
+                "server takes; cut it, or use `metafacs detect`, which has no limit",
             )
         if stopped():
             raise RefusedError(503, "timeout", "the video took too long to read", 10)
