@@ -15,7 +15,8 @@
 
   function show(html) {
     get("mf-result").innerHTML = html;
-    get("mf-result").scrollIntoView({ behavior: "smooth", block: "nearest" });
+    get("mf").classList.add("mf-after");
+    get("mf-result").scrollIntoView({ behavior: "smooth", block: innerWidth < 760 ? "start" : "nearest" });
   }
 
   function problem(title, said) {

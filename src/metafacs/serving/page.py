@@ -31,7 +31,7 @@ TITLES = {
     "too_large": "The file is too large",
     "too_many_pixels": "The picture is too large",
     "too_long": "The video is too long",
-    "unreadable": "This file cannot be read",
+    "unreadable": "Not a photo or video",
     "timeout": "It took too long",
 }
 """Over the messages of some refusals."""

@@ -196,8 +196,10 @@ class _Watched(AUDetector):
 
 
 def _starts(job: Job) -> bool:
+    if not job.table.set_running_or_notify_cancel():
+        return False
     job.begun = time.monotonic()
-    return job.table.set_running_or_notify_cancel()
+    return True
 
 
 def _settle(job: Job, table: pd.DataFrame) -> None:
