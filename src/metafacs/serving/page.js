@@ -9,8 +9,8 @@
     box.hidden = text === null;
     if (text === null) return;
     box.querySelector("p").textContent = text;
-    box.querySelector("div").classList.toggle("mf-unknown", share === undefined);
-    box.querySelector("div > div").style.width = share === undefined ? "" : `${100 * share}%`;
+    get("mf-bar").classList.toggle("mf-unknown", share === undefined);
+    get("mf-bar").firstElementChild.style.width = share === undefined ? "" : `${100 * share}%`;
   }
 
   function show(html) {

@@ -144,9 +144,9 @@ def _line(
 def _axis(seconds: float) -> str:
     """Times below the strips, at round numbers."""
     step = next((one for one in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60) if seconds / one <= TICKS), 120)
-    ticks = np.arange(0, seconds + 1e-6, step)
-    marks = "".join(
-        f'<span style="left:{100 * at / max(seconds, 1e-9):.2f}%">{at:g}{" s" if at == ticks[-1] else ""}</span>'
-        for at in ticks.round(3)
-    )
+    ticks = np.arange(0, 1.01 * seconds + 1e-6, step)
+    places = np.minimum(100.0, 100 * ticks / max(seconds, 1e-9))
+    names = [f"{at:g}" for at in ticks.round(3)]
+    names[-1] += " s"
+    marks = "".join(f'<span style="left:{at:.2f}%">{name}</span>' for at, name in zip(places, names, strict=True))
     return f'<div class="mf-row mf-axis"><div></div><div class="mf-ticks">{marks}</div><div></div></div>'
