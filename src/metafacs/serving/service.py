@@ -1,5 +1,6 @@
 """One detector for many requests: a bounded queue, pictures in batches, one video at a time."""
 
+import ctypes
 import logging
 import math
 import queue
@@ -7,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -26,6 +28,10 @@ TOGETHER = 8
 """So many waiting pictures are given to the detector at once."""
 LONGEST_WAIT = 120
 """Seconds: the largest `Retry-After`."""
+
+
+IDLE = 1.0
+"""Seconds without a request after which freed memory goes back."""
 
 
 class StoppedError(Exception):
@@ -142,7 +148,7 @@ class Service:
                 self._seconds = 0.9 * self._seconds + 0.1 * (time.monotonic() - job.begun)
 
     def _serve_pictures(self) -> None:
-        while (first := self._pictures.get()) is not None:
+        while (first := _next(self._pictures)) is not None:
             jobs, last = [first], False
             while len(jobs) < TOGETHER and not self._pictures.empty():
                 more = self._pictures.get()
@@ -172,7 +178,7 @@ class Service:
                     self._answer_pictures([job], faces)
 
     def _serve_videos(self) -> None:
-        while (job := self._videos.get()) is not None:
+        while (job := _next(self._videos)) is not None:
             if not _starts(job):
                 continue
             try:
@@ -193,6 +199,20 @@ class _Watched(AUDetector):
             raise StoppedError
         self._job.done += 1
         return super().find(picture, around)
+
+
+def _next(waiting: "queue.SimpleQueue[Job | None]") -> Job | None:
+    """The next job; where there is none for a while, memory goes back to the system first."""
+    with suppress(queue.Empty):
+        return waiting.get(timeout=IDLE)
+    release_memory()
+    return waiting.get()
+
+
+def release_memory() -> None:
+    """Gives memory that was freed back to the system; the C library of Linux would keep it for the next request."""
+    with suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _starts(job: Job) -> bool:
