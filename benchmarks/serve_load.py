@@ -12,7 +12,6 @@ import csv
 import io
 import os
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -144,8 +143,8 @@ def measure(run: Path, settings: argparse.Namespace, log: Path) -> dict[str, obj
         time.sleep(SETTLE)
         after, health = memory(process.pid), httpx.get(f"{address}/health", trust_env=False).json()
     finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(30)
+        process.terminate()
+        process.wait(120)
     return {
         "clients": settings.clients,
         "queue": settings.queue,

@@ -1,12 +1,13 @@
 """Puts the server together and runs it."""
 
-import gc
 import logging
+import signal
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import FrameType
 
 from starlette.types import ASGIApp
 
@@ -64,7 +65,6 @@ def served(
             yield Guard(app, hosts, Password(password) if password else None)
         finally:
             service.close()
-            gc.collect()
 
 
 def open_port(host: str, port: int) -> socket.socket:
@@ -85,7 +85,7 @@ def open_port(host: str, port: int) -> socket.socket:
 
 
 def run(app: ASGIApp, listening: socket.socket) -> None:
-    """Serves until Ctrl-C."""
+    """Serves until Ctrl-C or a request to end; to be called by the main thread."""
     import uvicorn
 
     config = uvicorn.Config(
@@ -99,4 +99,15 @@ def run(app: ASGIApp, listening: socket.socket) -> None:
         ws="none",
         proxy_headers=False,
     )
-    uvicorn.Server(config).run(sockets=[listening])
+    # uvicorn stops on either signal and then raises it again: it must not kill what tidies up afterwards
+    before = {one: signal.signal(one, _interrupt) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listening])
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
