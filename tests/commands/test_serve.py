@@ -61,13 +61,13 @@ def test_ports_and_models_that_cannot_be_used(run: Path, capsys: pytest.CaptureF
     assert "detector" in refused(tmp_path, capsys)
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_it_serves_until_it_is_stopped(run: Path, launcher: Launcher, tmp_path: Path, how: signal.Signals) -> None:
     log, password, before = tmp_path / "log", tmp_path / "password", private_folders()
     password.write_text("open sesame\n")
     arguments = ["serve", "--model", run, "--api_only", "--port", 0, "--password_file", password, "--device", "cpu"]
     process = launcher.start(arguments, log, SETUP)
-    process.wait_for(lambda: "serving at" in log.read_text())
+    process.wait_for(lambda: "serving at" in log.read_text(), 180)
     (address,) = re.findall(r"http://127\.0\.0\.1:\d+", log.read_text())
     photo = save_picture(tmp_path / "photo.png", draw([(60, 40)]))
     with httpx.Client(base_url=address, trust_env=False, timeout=60) as client:
