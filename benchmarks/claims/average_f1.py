@@ -24,7 +24,8 @@ PAIRS = (("mal", "mtl"), ("mtl", "stl"), ("mal", "stl"))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    made = common.study("average_f1", __doc__ or "", "stl,mtl,mal", arguments)
+    methods = ",".join([common.STL, common.MTL, common.MAL, common.MAL_LOSS])
+    made = common.study("average_f1", __doc__ or "", methods, arguments)
     whole, fe = PreparedDataset.open(common.au_data(made)), common.fe_data(made)
     made = common.started(made)
     jobs: dict[int, list[Job]] = {}

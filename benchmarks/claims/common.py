@@ -35,6 +35,11 @@ from metafacs.training.run import DETECTOR, environment
 RESULTS = Path(__file__).parent / "results"
 OTHERS = 977
 """Seed of the people that only pretraining sees."""
+STL = "stl=stl:optimiser.learning_rate=2e-3"
+MTL = "mtl=mtl:au_reduction=sum"
+MAL = "mal=mal:au_reduction=sum"
+MAL_LOSS = "mal_loss=mal:au_reduction=sum;inputs=loss;beta=1e-2"
+"""The settings that `search.py` found best on people who are in no fold."""
 console = Console(soft_wrap=True, highlight=False)
 
 
@@ -94,7 +99,7 @@ _TOY = {"data.resize": 36, "data.side": 32, "data.batch_primary": 8, "data.batch
 _TOY |= {"data.reserve_minimum": 16, "loop.log_every": 2}
 SCALES = {
     "small": Scale(9, 12, 140, 40, 1, 6, 10, "P1", "0", 0, {**_ON_CPU, **_TOY}),
-    "cpu": Scale(48, 100, 3000, 64, 2, 1500, 400, "P1,P2,P3", "0,1", 0, _ON_CPU),
+    "cpu": Scale(48, 100, 3000, 64, 2, 1500, 400, "P1,P2,P3", "0", 0, _ON_CPU),
     "cuda": Scale(48, 200, 12000, 128, 2, 6000, 6000, "P1,P2,P3", "0,1,2,3,4", 3, _ON_GPU),
 }
 

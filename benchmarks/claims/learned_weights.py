@@ -22,12 +22,12 @@ from metafacs.analysis.statistics import spearman
 from metafacs.evaluation.comparison import compare
 from metafacs.evaluation.intervals import mean_interval
 
-METHODS = "mtl,mal,mal_standard=mal:normalised_features=true,mal_told=mal:inputs=feature+label+loss"
 AIM = 0.4
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    made = common.study("learned_weights", __doc__ or "", METHODS, arguments)
+    methods = ",".join([common.MTL, common.MAL, common.MAL_LOSS])
+    made = common.study("learned_weights", __doc__ or "", methods, arguments)
     runs = common.finished(made)
     weights = read_method_weights(runs)
     table = pd.DataFrame([row for method in weights.values() for row in _rows(method)])

@@ -2,14 +2,13 @@
 
     python benchmarks/claims/negative_transfer.py [--small] [--device cuda]
 
-AU data of a few people (a third of those there are), where expressions help most. A quarter, half or three quarters
-of the expression images are bad in one of three ways, which are kept apart; the rest
-is clear. *Unrelated*: gaze or head pose carry the expression and the face shows none, so that labels can be learned but
-say nothing of AUs. *Unreadable*: hardly any expression, labelled by guesses. *Mislabelled*: a clear face with the label
-of another expression. The paper's meta network sees the image alone and so cannot know a wrong label on a clear face;
-two variants are told the label or the loss. What perfect weights could gain is measured
-too: `good_only` is MTL on the good images alone. Prints and writes `negative_transfer.csv`: a row per kind, share and
-method, with the gain over STL, which sees no expression data, and the weights of good and bad images.
+AU data of a few people (a third of those there are). A quarter, half or three quarters of the expression images are bad
+in one of three ways, which are kept apart; the rest is clear. *Unrelated*: gaze or head pose carry the expression and
+the face shows none, so that labels can be learned but say nothing of AUs. *Unreadable*: hardly any expression, labelled
+by guesses. *Mislabelled*: a clear face with the label of another expression. The paper's meta network sees the image
+alone and so cannot know a wrong label on a clear face; `mal_loss` is told the loss instead. What perfect weights could
+gain is measured too: `good_only` is MTL on the good images alone. Prints and writes `negative_transfer.csv`: a row per
+kind, share and method, with the gain over STL, which sees no expression data, and the weights of good and bad images.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,21 +34,16 @@ KINDS: Mapping[str, Mapping[str, float]] = {
 """Kind -> how the bad images divide among the causes."""
 SHARES = (25, 50, 75)
 GOOD_ONLY = "good_only"
-STL = "stl=stl:optimiser.learning_rate=2e-3"
-METHODS = (
-    "mtl=mtl:au_reduction=sum,mal=mal:au_reduction=sum,mal_loss=mal:au_reduction=sum;inputs=loss;beta=1e-2,"
-    "mal_told=mal:au_reduction=sum;inputs=feature+label+loss;normalised_features=true"
-)
-"""Settings as the search found them."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    made = common.study("negative_transfer", __doc__ or "", METHODS, arguments, seeds="0")
+    methods = ",".join([common.MTL, common.MAL, common.MAL_LOSS])
+    made = common.study("negative_transfer", __doc__ or "", methods, arguments, seeds="0", folds="P1", steps=300)
     whole, clear = PreparedDataset.open(common.au_data(made)), common.fe_data(made, "clear", {})
     few = sizes(made.scale.subjects)[1]
     people = {fold: fewer_people(whole, fold, few) for fold in made.folds}
     made = common.started(made)
-    alone = _over_folds(made, "stl", people, clear, STL)
+    alone = _over_folds(made, "stl", people, clear, common.STL)
     grids = {("none", 0): _over_folds(made, "clear", people, clear, made.methods)}
     ceiling = f"{GOOD_ONLY}={made.methods.split(',')[0].partition('=')[2] or 'mtl'}"
     for kind, mix in KINDS.items():

@@ -18,8 +18,8 @@ from metafacs.methods import METHODS
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    every = ",".join(["mal", *(name for name in METHODS if name != "mal")])
-    made = common.study("rivals", __doc__ or "", every, arguments)
+    rest = [f"{name}={name}:au_reduction=sum" for name in METHODS if name not in ("mal", "stl")]
+    made = common.study("rivals", __doc__ or "", ",".join([common.MAL, common.STL, *rest]), arguments, folds="P1")
     runs = common.finished(made)
     comparison = compare(runs, reference="mal")
     rows = []

@@ -1,9 +1,9 @@
-"""The settings of the claims: a search on people who are in no fold, with as many trials for every method.
+"""The settings of the claims: a search on people who are in no fold.
 
     python benchmarks/claims/search.py [--small] [--device cuda] [--methods ...]
 
-Every trial trains on the training part of one fold, with a few people and with all of them, and is scored on rendered
-people of its own who are in no fold of any claim, so that neither a test fold nor the reserved images (which MAL's meta
+Every trial trains on a third of the people of one fold's training part and is scored on thirty rendered people of its
+own who are in no fold of any claim, so that neither a test fold nor the reserved images (which MAL's meta
 loss has seen) choose anything. Prints and writes `search.csv`: a row per trial, the best of each method marked.
 """
 
@@ -24,11 +24,23 @@ from metafacs.training.checkpoint import load_detector
 from metafacs.training.run import DETECTOR
 
 TRIALS = {
-    "stl": [f"stl:optimiser.learning_rate={rate}" for rate in ("1e-3", "2e-3", "3e-3", "5e-3", "1e-2")],
-    "mtl": [f"mtl:auxiliary_weight={weight}" for weight in ("0.02", "0.05", "0.15", "0.3", "0.5")],
-    "mal": [f"mal:beta={beta}" for beta in ("3e-4", "1e-3", "3e-3", "1e-2", "1e-1")],
+    "stl": ["stl:au_reduction=mean", *(f"stl:optimiser.learning_rate={rate}" for rate in ("6e-3", "2e-3"))],
+    "mtl": [
+        *(f"mtl:auxiliary_weight={weight}" for weight in ("0.02", "0.1", "0.3", "0.5")),
+        *(f"mtl:au_reduction=sum;auxiliary_weight={weight}" for weight in ("0.5", "0.7")),
+    ],
+    "mal": [
+        *(f"mal:beta={beta}" for beta in ("1e-3", "1e-2")),
+        *(f"mal:beta={beta};au_reduction=sum" for beta in ("1e-3", "1e-2")),
+        "mal:beta=1e-2;weights=task",
+        "mal:beta=1e-2;inputs=loss",
+        "mal:beta=3e-3;data.reserve_people=0.2",
+        "mal:beta=1e-2;inputs=loss;au_reduction=sum",
+        "mal:beta=1e-3;au_reduction=sum;inputs=feature+label+loss;normalised_features=true",
+        "mal:beta=1e-3;au_reduction=sum;data.reserve_people=0.2",
+    ],
 }
-"""Method -> its trials; all but STL's at the common learning rate."""
+"""Method -> its trials; the learning rate of all but STL's is the common one (0.003)."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
