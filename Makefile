@@ -2,13 +2,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test test-all format lint types bench clean
+.PHONY: install demo test test-all format lint types bench starter clean
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("metafacs needs Python 3.11 or later, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
 	@echo "Installing metafacs and PyTorch into .venv (several GB, about two minutes) ..."
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[synth,faces,dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[synth,faces,serve,dev]"
 	@touch $@
 
 install: .venv/.installed
@@ -36,6 +36,9 @@ types: install
 
 bench: install  ## step time and memory of MTL, MAL and the usual implementations
 	$(BIN)/python benchmarks/step_cost.py
+
+starter: install  ## make the detector that ships with the package again: render, train, score, write
+	$(BIN)/python benchmarks/starter/make.py --out starter
 
 clean:
 	rm -rf .venv build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache

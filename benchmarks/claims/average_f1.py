@@ -8,7 +8,6 @@ people the rest of the AU data has. Prints and writes `average_f1.csv` (a row pe
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from itertools import zip_longest
 from pathlib import Path
 
@@ -18,14 +17,15 @@ import pandas as pd
 from trends import trends
 
 from metafacs.commands.jobs import Job
-from metafacs.data.prepared import DatasetCard, PreparedDataset, PreparedWriter
+from metafacs.data.prepared import PreparedDataset
 from metafacs.evaluation.comparison import compare
 
 PAIRS = (("mal", "mtl"), ("mtl", "stl"), ("mal", "stl"))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    made = common.study("average_f1", __doc__ or "", "stl,mtl,mal", arguments)
+    methods = ",".join([common.STL, common.MTL, common.MAL, common.MAL_LOSS])
+    made = common.study("average_f1", __doc__ or "", methods, arguments)
     whole, fe = PreparedDataset.open(common.au_data(made)), common.fe_data(made)
     made = common.started(made)
     jobs: dict[int, list[Job]] = {}
@@ -61,18 +61,9 @@ def fewer_people(whole: PreparedDataset, fold: str, people: int) -> Path:
     others = [sorted(set(subjects[folds == name])) for name in sorted(set(folds)) if name != fold]
     turns = [name for turn in zip_longest(*others) for name in turn if name is not None]
     rows = np.flatnonzero((folds == fold) | np.isin(subjects, turns[:people]))
-    card = whole.card
-    kept = ("name", "source", "licence", "aus", "expressions", "crop", "truths")
-    entries = {name: value for name, value in asdict(card).items() if name in kept}
-    settings = {"of": card.faces_sha256, "test_fold": fold, "people": people}
+    settings = {"of": whole.card.faces_sha256, "test_fold": fold, "people": people}
     folder = whole.folder.with_name(f"{whole.folder.name}_{people}_people_{fold}")
-    writer = PreparedWriter(folder, DatasetCard(**entries), settings)
-    parts = np.array_split(rows, -(-len(rows) // 1000))
-    for number, part in enumerate(parts):
-        if not writer.has_part(number):
-            found = whole.table.take(part).to_pylist()
-            writer.write_part(number, [{**row, "image": row["image"]["bytes"]} for row in found])
-    return writer.finish(len(parts)).folder
+    return common.part_of(whole, rows, folder, settings)
 
 
 if __name__ == "__main__":

@@ -12,16 +12,20 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import yaml
 from rich.console import Console
 
 from metafacs import processes
+from metafacs.analysis.records import find_runs
 from metafacs.commands import synth
 from metafacs.commands.grid import cells, keep_settings, read_list, read_seeds, read_variants
 from metafacs.commands.jobs import Job, run_jobs
 from metafacs.commands.parsing import parse
 from metafacs.commands.train import train_parser
+from metafacs.data.prepared import DatasetCard, PreparedDataset, PreparedWriter
+from metafacs.data.splits import Rows
 from metafacs.errors import InputError
 from metafacs.evaluation.comparison import AVERAGE, Comparison
 from metafacs.files import write_text
@@ -31,6 +35,11 @@ from metafacs.training.run import DETECTOR, environment
 RESULTS = Path(__file__).parent / "results"
 OTHERS = 977
 """Seed of the people that only pretraining sees."""
+STL = "stl=stl:optimiser.learning_rate=2e-3"
+MTL = "mtl=mtl:au_reduction=sum"
+MAL = "mal=mal:au_reduction=sum"
+MAL_LOSS = "mal_loss=mal:au_reduction=sum;inputs=loss;beta=1e-2"
+"""The settings that `search.py` found best on people who are in no fold."""
 console = Console(soft_wrap=True, highlight=False)
 
 
@@ -66,8 +75,8 @@ class Scale:
 
 
 _ON_CPU = {
-    "data.resize": 72,
-    "data.side": 64,
+    "data.resize": 54,
+    "data.side": 48,
     "data.batch_primary": 32,
     "data.batch_auxiliary": 32,
     "data.batch_meta": 64,
@@ -90,7 +99,7 @@ _TOY = {"data.resize": 36, "data.side": 32, "data.batch_primary": 8, "data.batch
 _TOY |= {"data.reserve_minimum": 16, "loop.log_every": 2}
 SCALES = {
     "small": Scale(9, 12, 140, 40, 1, 6, 10, "P1", "0", 0, {**_ON_CPU, **_TOY}),
-    "cpu": Scale(48, 100, 3000, 80, 2, 1500, 1500, "P1,P2,P3", "0,1", 0, _ON_CPU),
+    "cpu": Scale(48, 100, 3000, 64, 2, 1500, 400, "P1,P2,P3", "0", 0, _ON_CPU),
     "cuda": Scale(48, 200, 12000, 128, 2, 6000, 6000, "P1,P2,P3", "0,1,2,3,4", 3, _ON_GPU),
 }
 
@@ -118,6 +127,8 @@ class Study:
     arguments: Sequence[str]
     weights: str = "scratch"
     """What `started` made of `start`."""
+    done: Sequence[Path] = ()
+    """Folders of finished runs to read instead of training any."""
 
     @property
     def folds(self) -> list[str]:
@@ -149,6 +160,7 @@ def study(name: str, description: str, methods: str, arguments: Sequence[str] | 
         made.add_argument(f"--{entry}", type=int, help=f"instead of the scale's {entry}")
     made.add_argument("--folds", help="test folds")
     made.add_argument("--seeds", help="seeds of training")
+    made.add_argument("--runs", nargs="+", type=Path, default=(), help="read these finished runs; train nothing")
     made.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of `metafacs train`")
     used = list(sys.argv[1:] if arguments is None else arguments)
     given = made.parse_args(used)
@@ -159,7 +171,17 @@ def study(name: str, description: str, methods: str, arguments: Sequence[str] | 
     settings = {**scale.settings, **({"loop.device": given.device} if given.small else {}), **_settings(given.set)}
     scale = replace(scale, **changes, settings=settings)
     out = given.out / kind
-    return Study(name, scale, out, given.results or (out if given.small else RESULTS), given.methods, given.start, used)
+    results = given.results or (out if given.small else RESULTS)
+    return Study(name, scale, out, results, given.methods, given.start, used, done=given.runs)
+
+
+def finished(made: Study) -> list[Path]:
+    """The runs named by --runs, or those of the study's own grid on the usual data, which are trained first."""
+    if made.done:
+        return find_runs(made.done)[0]
+    primary, auxiliary = au_data(made), fe_data(made)
+    made = started(made)
+    return train(made, grid(made, "grid", primary, auxiliary))
 
 
 def au_data(made: Study) -> Path:
@@ -177,6 +199,26 @@ def fe_data(made: Study, name: str = "usual", causes: Mapping[str, float] | None
     mix = None if causes is None else {**dict.fromkeys(DEFAULT_CAUSES, 0.0), **causes}
     synth.render_own("fe", folder, images=s.images, causes=mix, size=s.size, rays=s.rays)
     return folder
+
+
+def part_of(whole: PreparedDataset, rows: Rows, folder: Path, settings: Mapping[str, Any]) -> Path:
+    """Some rows of a prepared dataset as one of their own, written once.
+
+    Args:
+        whole: the dataset.
+        rows: which of its rows.
+        folder: of the new one.
+        settings: what decides the rows; a folder made with others is an error.
+    """
+    entries = asdict(whole.card)
+    kept = ("name", "source", "licence", "aus", "expressions", "crop", "truths")
+    writer = PreparedWriter(folder, DatasetCard(**{name: entries[name] for name in kept}), dict(settings))
+    parts = np.array_split(rows, -(-len(rows) // 1000))
+    for number, part in enumerate(parts):
+        if not writer.has_part(number):
+            found = whole.table.take(part).to_pylist()
+            writer.write_part(number, [{**row, "image": row["image"]["bytes"]} for row in found])
+    return writer.finish(len(parts)).folder
 
 
 def started(made: Study) -> Study:
@@ -227,14 +269,21 @@ def grid(
     settings = {**s.settings, "loop.steps": s.steps, "network.weights": made.weights, **data}
     variants = read_variants(methods or made.methods)
     for variant in variants:  # a wrong setting shows now, not in every run
-        flags = [t for k, v in settings.items() for t in (f"--{k}", v if isinstance(v, str) else json.dumps(v))]
-        parse(train_parser("claim"), [*flags, *variant.flags, "--out", str(out)])
+        parse(train_parser("claim"), [*flags(settings), *variant.flags, "--out", str(out)])
     keep_settings(out, _nested(settings))
     folds = list(folds or made.folds)
     jobs = cells(out, variants, folds, made.seeds, dict.fromkeys(folds, s.steps))
     for job in jobs:
         job.name = f"{name}/{job.name}"  # grids are trained together
     return jobs
+
+
+def flags(settings: Mapping[str, Any]) -> list[str]:
+    """Settings of `metafacs train` as its flags."""
+    texts = {
+        k: v if isinstance(v, str) else str(v) if isinstance(v, Path) else json.dumps(v) for k, v in settings.items()
+    }
+    return [text for name, value in texts.items() for text in (f"--{name}", value)]
 
 
 def train(made: Study, jobs: Sequence[Job]) -> list[Path]:

@@ -19,9 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     every = ",".join(["mtl", *(name for name in METHODS if name != "mtl"), "mal_heads=mal:lookahead=heads"])
     short = {"steps": 60, "pretraining": 0, "folds": "P1", "seeds": "0,1,2", "at_once": 1, "images": 500, "frames": 20}
     made = common.study("cost", __doc__ or "", every, arguments, **short)
-    primary, auxiliary = common.au_data(made), common.fe_data(made)
-    made = common.started(made)
-    runs = common.train(made, common.grid(made, "grid", primary, auxiliary))
+    runs = common.finished(made)
     table = costs(runs, "mtl")
     if made.scale.settings["loop.device"] == "cuda" and "mtl" in table.index:
         table["time_ratio"] = table["seconds_per_step"] / table["seconds_per_step"].to_dict()["mtl"]

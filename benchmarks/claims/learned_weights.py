@@ -22,15 +22,13 @@ from metafacs.analysis.statistics import spearman
 from metafacs.evaluation.comparison import compare
 from metafacs.evaluation.intervals import mean_interval
 
-METHODS = "mtl,mal,mal_standard=mal:normalised_features=true,mal_told=mal:inputs=feature+label+loss"
 AIM = 0.4
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    made = common.study("learned_weights", __doc__ or "", METHODS, arguments)
-    primary, auxiliary = common.au_data(made), common.fe_data(made)
-    made = common.started(made)
-    runs = common.train(made, common.grid(made, "grid", primary, auxiliary))
+    methods = ",".join([common.MTL, common.MAL, common.MAL_LOSS])
+    made = common.study("learned_weights", __doc__ or "", methods, arguments)
+    runs = common.finished(made)
     weights = read_method_weights(runs)
     table = pd.DataFrame([row for method in weights.values() for row in _rows(method)])
     common.write(made, table)

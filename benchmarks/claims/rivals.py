@@ -18,11 +18,9 @@ from metafacs.methods import METHODS
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    every = ",".join(["mal", *(name for name in METHODS if name != "mal")])
-    made = common.study("rivals", __doc__ or "", every, arguments)
-    primary, auxiliary = common.au_data(made), common.fe_data(made)
-    made = common.started(made)
-    runs = common.train(made, common.grid(made, "grid", primary, auxiliary))
+    rest = [f"{name}={name}:au_reduction=sum" for name in METHODS if name not in ("mal", "stl")]
+    made = common.study("rivals", __doc__ or "", ",".join([common.MAL, common.STL, *rest]), arguments, folds="P1")
+    runs = common.finished(made)
     comparison = compare(runs, reference="mal")
     rows = []
     for method, row in common.average_rows(comparison).iterrows():

@@ -18,8 +18,13 @@ class DataConfig:
         aus: AUs to train: a set ("bp4d", "disfa", "gft"), a list such as "1,2,4,12", or all of the dataset's.
         reserve_fraction: share of every training subject's AU images kept for the meta loss and for validation.
         reserve_minimum: images wanted in that reserve on small data.
+        reserve_people: share of the training people to reserve whole instead (at least two), so that the meta loss and
+            validation speak of people nobody trains on; 0 reserves images of everybody, as in the paper.
         resize: side the faces are resized to, pixels.
         side: side of the random crop that the network sees, pixels.
+        augment: what is done to training images beside resizing: "crops" (random crops, mirrored or not, as in the
+            paper) or "photographic" (light, colour, sharpness, noise, tilt and covered parts too, for detectors that
+            are to meet other pictures than those they were trained on).
         batch_primary: AU images a step.
         batch_auxiliary: expression images a step.
         batch_meta: reserved AU images a step.
@@ -33,8 +38,10 @@ class DataConfig:
     aus: str = "all"
     reserve_fraction: float = 0.02
     reserve_minimum: NonNegativeInt = 128
+    reserve_people: ClosedUnitInterval = 0.0
     resize: PositiveInt = 248
     side: PositiveInt = 224
+    augment: Literal["crops", "photographic"] = "crops"
     batch_primary: PositiveInt = 64
     batch_auxiliary: PositiveInt = 64
     batch_meta: PositiveInt = 256

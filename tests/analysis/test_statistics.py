@@ -57,3 +57,13 @@ def test_runs_are_averaged() -> None:
     expected = (spearman(x, y[0]) + spearman(x, y[1])) / 2
     found = spearman_interval(x, y)
     assert found.value == pytest.approx(expected) and found.low < expected < found.high and found.n == 80
+
+
+def test_runs_that_saw_different_images_count_each_with_its_own() -> None:
+    x = np.arange(10.0)
+    first, second = x.copy(), -x
+    first[:5], second[5:] = np.nan, np.nan
+    assert spearman_interval(x, np.stack([first, second])).value == pytest.approx(0.0)
+    assert spearman_interval(x, np.stack([first, -second])).value == pytest.approx(1.0)
+    alone = spearman_interval(x[5:], first[5:])
+    assert spearman_interval(x, first).value == pytest.approx(alone.value)

@@ -1,18 +1,22 @@
 """`metafacs detect`, from pictures and videos to tables, however it is disturbed."""
 
 import signal
-import struct
-import zlib
+import sys
+import types
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 from metafacs.commands import detect
-from metafacs.inference import AUDetector, detector
+from metafacs.errors import InputError
+from metafacs.inference import AUDetector, detector, sources
+from metafacs.inference.frames import Frame
 from metafacs.training.run import DETECTOR
 from tests.inference.toys import AUS, DotFinder, draw, make_video, save_picture, save_toy, walk
 from tests.launcher import Launcher
@@ -156,84 +160,6 @@ def test_calibration_by_a_picture_or_a_frame(place: Path, tmp_path: Path, capsys
     assert run(place, video, "--out", tmp_path / "d.csv", "--neutral", 3, "--calibrate", "baseline") == 2
 
 
-def bomb(side: int) -> bytes:
-    """The head of a PNG file that claims to be `side` pixels wide and high."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
-
-
-def hostile(folder: Path) -> list[Path]:
-    """Files that are hard to read or cannot be read, each of its own kind."""
-    picture = draw([(50, 40)])
-    (folder / "empty.jpg").touch()
-    (folder / "text.jpg").write_text("not a picture")
-    whole = save_picture(folder / "whole.jpg", picture)
-    (folder / "cut.jpg").write_bytes(whole.read_bytes()[:800])
-    (folder / "damaged.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + bytes(3000))
-    Image.new("RGB", (1, 1)).save(folder / "tiny.png")
-    Image.new("1", (20_000, 6_000)).save(folder / "wide.png")
-    (folder / "bomb.png").write_bytes(bomb(60_000))
-    Image.new("L", (20_000, 60)).save(folder / "strip.png")
-    save_picture(folder / "cmyk.jpg", picture, lambda image: image.convert("CMYK"))
-    Image.fromarray(picture[:, :, 0].astype(np.uint16) * 257).save(folder / "deep.png")
-    save_picture(folder / "grey.gif", picture, lambda image: image.convert("L"))
-    save_picture(folder / "clear.png", picture, lambda image: image.convert("RGBA"))
-    make_video(folder / "black.mp4", [np.zeros((96, 200, 3), np.uint8)] * 60)
-    return sorted(folder.iterdir())
-
-
-def test_hostile_inputs_are_rows_with_their_reason(place: Path, tmp_path: Path, capsys: Any) -> None:
-    (tmp_path / "in").mkdir()
-    paths = hostile(tmp_path / "in")
-    assert run(place, tmp_path / "in", "--out", tmp_path / "a.csv") == 0
-    printed = capsys.readouterr()
-    assert "Traceback" not in printed.err and "empty file" in printed.err
-    table = pd.read_csv(tmp_path / "a.csv", keep_default_na=False)
-    by_name = table.groupby(table["input"].map(lambda name: Path(name).name))
-    assert list(by_name.groups) == [path.name for path in paths]
-    problems = {name: rows["problem"].iloc[0] for name, rows in by_name}
-    expected = {
-        "empty.jpg": "empty",
-        "text.jpg": "no image",
-        "cut.jpg": "damaged",
-        "damaged.mp4": "damaged or no video",
-    }
-    expected |= {"tiny.png": "1x1 pixels", "wide.png": "20000x6000", "strip.png": "no face", "deep.png": "no face"}
-    expected |= {"bomb.png": "exceeds limit", "grey.gif": "no face", "black.mp4": "no face"}
-    for name, text in expected.items():
-        assert text in problems[name], (name, problems[name])
-    for name in ("whole.jpg", "cmyk.jpg", "clear.png"):
-        assert problems[name] == "" and by_name.get_group(name)["success"].tolist() == [1]
-    assert len(by_name.get_group("black.mp4")) == 60
-
-
-@pytest.mark.parametrize(
-    "name", ["empty.jpg", "text.jpg", "cut.jpg", "damaged.mp4", "tiny.png", "wide.png", "bomb.png"]
-)
-def test_an_input_that_cannot_be_read_alone_is_an_error(name: str, place: Path, tmp_path: Path, capsys: Any) -> None:
-    (tmp_path / "in").mkdir()
-    hostile(tmp_path / "in")
-    assert run(place, tmp_path / "in" / name, "--out", tmp_path / "a.csv") == 2
-    printed = capsys.readouterr().err
-    assert "not one input can be read" in printed and name in printed and "Traceback" not in printed
-    assert files(tmp_path) == ["in"]
-
-
-def test_a_video_whose_frames_change_size(place: Path, tmp_path: Path) -> None:
-    small = make_video(tmp_path / "a.ts", [draw([(50, 40)], k) for k in range(12)], "libx264")
-    large = make_video(tmp_path / "b.ts", [draw([(50, 40)], k, (160, 256)) for k in range(12)], "libx264")
-    both = tmp_path / "both.mts"
-    both.write_bytes(small.read_bytes() + large.read_bytes())
-    assert run(place, both, "--out", tmp_path / "a.csv", "--overlay", tmp_path / "seen") == 0
-    table = pd.read_csv(tmp_path / "a.csv")
-    assert table["frame"].tolist() == list(range(24)) and table["success"].tolist() == [1] * 24
-    assert (tmp_path / "seen" / "both_aus.mp4").stat().st_size > 1000
-
-
 def test_wrong_arguments(place: Path, tmp_path: Path, capsys: Any) -> None:
     picture, out = place / "pictures" / "0.png", tmp_path / "a.csv"
     cases = [
@@ -255,6 +181,125 @@ def test_wrong_arguments(place: Path, tmp_path: Path, capsys: Any) -> None:
     assert metafacs("detect", picture, "--out", out, "--model", picture) == 2
     assert "is damaged or no safetensors file" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def camera(count: int, end: BaseException | None) -> Any:
+    """A camera that shows `count` frames, and then what ends it."""
+
+    def frames(index: int) -> Iterator[Frame]:
+        assert index == 3
+        for k in range(count):
+            yield Frame(k, k / 25, draw([(50 + k % 20, 40)], k))
+        if end:
+            raise end
+
+    return frames
+
+
+@pytest.mark.parametrize("end", [None, KeyboardInterrupt()], ids=["unplugged", "ctrl-c"])
+def test_a_camera_until_it_is_stopped(
+    end: BaseException | None, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "camera_frames", camera(60, end))
+    monkeypatch.setattr(detect, "CAMERA_PART", 25)
+    options = ("--out", tmp_path / "a.csv", "--every", 5, "--plot", tmp_path / "plots")
+    assert run(place, 3, *options) == 0
+    table = pd.read_csv(tmp_path / "a.csv")
+    assert table["frame"].tolist() == list(range(60 if end is None else 50)) and (table["success"] == 1).all()
+    assert set(table["input"]) == {"camera 3"} and set(table["face"]) == {0}
+    assert files(tmp_path) == ["a.csv", "plots"] and files(tmp_path / "plots") == ["camera_timeline.png"]
+
+
+def test_a_camera_that_breaks(place: Path, tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
+    monkeypatch.setattr(sources, "camera_frames", camera(60, InputError("camera 3 cannot be used: it was unplugged")))
+    assert run(place, 3, "--out", tmp_path / "a.csv") == 2
+    assert "unplugged" in capsys.readouterr().err
+    assert len(pd.read_csv(tmp_path / "a.partial.csv")) == 50
+
+
+def test_no_camera(place: Path, tmp_path: Path, capsys: Any) -> None:
+    assert run(place, 88, "--out", tmp_path / "a.csv") == 2
+    printed = capsys.readouterr().err
+    assert "camera 88" in printed and "cannot be used" in printed and "Traceback" not in printed
+    assert files(tmp_path) == []
+
+
+def test_without_a_model_the_starter_is_used_and_says_so(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    starter = types.SimpleNamespace(starter_run=lambda: place / "run")
+    monkeypatch.setitem(sys.modules, "metafacs.starter", starter)
+    picture = place / "pictures" / "1.png"
+    assert metafacs("detect", picture, "--device", "cpu", "--out", tmp_path / "a.csv") == 0
+    printed = capsys.readouterr().err
+    assert printed.count("no --model given") == 1 and "not for measuring people" in printed
+    assert run(place, picture, "--out", tmp_path / "b.csv") == 0
+    assert "no --model given" not in capsys.readouterr().err
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+    expected = AUDetector.starter(device="cpu").detect(picture)
+    assert np.array_equal(pd.read_csv(tmp_path / "a.csv")[AUS].to_numpy(np.float32), expected[AUS].to_numpy())
+
+
+def test_several_videos_of_which_one_is_half_done(place: Path, tmp_path: Path, launcher: Launcher) -> None:
+    """Killed twice, once in each video; a picture, a broken file and a video without faces between them."""
+    (tmp_path / "in").mkdir()
+    for name, frames in (("a.mp4", walk(70, (5,))), ("c.mp4", [draw([])] * 30), ("d.mp4", walk(90, (31, 32)))):
+        make_video(tmp_path / "in" / name, frames)
+    save_picture(tmp_path / "in" / "b.png", draw([(50, 40)]))
+    (tmp_path / "in" / "b2.mp4").write_text("no video")
+    seen, plots = tmp_path / "seen", tmp_path / "plots"
+    arguments = ["detect", tmp_path / "in", "--model", place / "run", "--device", "cpu", "--every", 7]
+    arguments += ["--overlay", seen, "--plot", plots, "--out", tmp_path / "a.csv"]
+    assert metafacs(*arguments[:-1], tmp_path / "whole.csv") == 0
+    for part in (1, 6):  # 20 frames each: in a.mp4, and in d.mp4
+        more = [] if part == 1 else ["--resume"]
+        running = launcher.start([*arguments, *more], tmp_path / "log", SETUP.format(seconds=0.005))
+        wanted = tmp_path / "a.csv.parts" / f"part-{part:06d}.parquet"
+        running.wait_for(wanted.exists)
+        running.send(signal.SIGKILL)
+        assert running.wait()[0] == -signal.SIGKILL
+        assert wanted.exists() and len(pd.read_csv(tmp_path / "a.partial.csv")) >= 19 * part
+    assert metafacs(*arguments, "--resume") == 0
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    assert files(seen) == ["a_aus.mp4", "b_aus.png", "c_aus.mp4", "d_aus.mp4"]
+    assert files(tmp_path) == ["a.csv", "in", "log", "plots", "seen", "whole.csv"]
+
+
+def test_resuming_with_other_settings_is_refused(place: Path, tmp_path: Path, launcher: Launcher, capsys: Any) -> None:
+    arguments = ["detect", place / "v.mp4", "--model", place / "run", "--device", "cpu", "--out", tmp_path / "a.csv"]
+    running = launcher.start(arguments, tmp_path / "log", SETUP.format(seconds=0.005))
+    running.wait_for((tmp_path / "a.csv.parts" / "part-000001.parquet").exists)
+    running.send(signal.SIGKILL)
+    running.wait()
+    sofar = (tmp_path / "a.partial.csv").read_bytes()
+    assert metafacs(*arguments, "--resume", "--every", 5) == 2
+    assert "begun with another every" in capsys.readouterr().err
+    assert metafacs(*arguments[:2], "--model", place / "run", "--out", tmp_path / "a.csv", place, "--resume") == 2
+    assert (tmp_path / "a.partial.csv").read_bytes() == sofar
+
+
+@pytest.mark.parametrize("cores, asked, expected", [(4, None, 3), (2, None, 1), (1, None, 1), (4, "4", 4)])
+def test_the_network_leaves_a_core_to_finding_faces(
+    cores: int, asked: str | None, expected: int, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, before = [], torch.get_num_threads()
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if asked:
+        monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    monkeypatch.setattr(detect.os, "sched_getaffinity", lambda pid: set(range(cores)))
+    real = AUDetector.logits
+
+    def logits(self: AUDetector, crops: Any) -> Any:
+        seen.append(torch.get_num_threads())
+        return real(self, crops)
+
+    monkeypatch.setattr(AUDetector, "logits", logits)
+    torch.set_num_threads(4)
+    try:
+        assert run(place, place / "pictures" / "1.png", "--out", tmp_path / "a.csv") == 0
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [expected]
 
 
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:

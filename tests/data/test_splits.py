@@ -65,6 +65,24 @@ def test_the_reserve_is_uniform_over_a_subjects_images() -> None:
     assert counts[10:].min() > 40 and counts[10:].max() < 130, "80 are expected of each"
 
 
+def test_whole_people_are_reserved_where_asked() -> None:
+    folds, subjects = dataset({f"S{k:02}": 10 for k in range(30)})
+    found = split({f"S{k:02}": 10 for k in range(30)}, reserve_people=0.2)
+    names = {part: {subjects[row] for row in getattr(found, part)} for part in ("train", "reserve", "test")}
+    assert len(names["reserve"]) == 4 and len(found.reserve) == 40
+    assert not names["reserve"] & names["train"] and len(names["train"]) == 16
+    assert names["test"] == {name for fold, name in zip(folds, subjects, strict=True) if fold == "P1"}
+    other = split({f"S{k:02}": 10 for k in range(30)}, reserve_people=0.2, seed=1)
+    assert {subjects[row] for row in other.reserve} != names["reserve"]
+
+
+def test_people_cannot_be_reserved_where_too_few_are_left_or_the_share_is_wrong() -> None:
+    with pytest.raises(InputError, match="at least 4"):
+        split({f"S{k}": 10 for k in range(5)}, reserve_people=0.2)
+    with pytest.raises(InputError, match=r"\(0, 0.5\]"):
+        split({f"S{k}": 10 for k in range(30)}, reserve_people=0.7)
+
+
 def test_a_seed_gives_one_split() -> None:
     sizes = {"a": 30, "b": 30, "c": 30}
     assert np.array_equal(split(sizes, seed=4).reserve, split(sizes, seed=4).reserve)

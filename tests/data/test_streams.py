@@ -140,20 +140,31 @@ def test_any_step_can_come_first(make_streams: Callable[..., dict[str, Stream]])
     assert not same(whole[:2], whole[2:4])
 
 
+@pytest.mark.parametrize("photographic", [False, True])
 def test_processes_share_the_batch_of_one(
-    make_streams: Callable[..., dict[str, Stream]], monkeypatch: pytest.MonkeyPatch
+    photographic: bool, make_streams: Callable[..., dict[str, Stream]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = batches(make_streams())
+    whole = batches(make_streams(), photographic=photographic)
     parts = []
     for rank in range(2):
         monkeypatch.setattr(processes, "count", lambda: 2)
         monkeypatch.setattr(processes, "rank", lambda rank=rank: rank)
-        parts.append(batches(make_streams()))
+        parts.append(batches(make_streams(), photographic=photographic))
     joined = [
         {name: tuple(torch.cat([half[name][k] for half in halves]) for k in (0, 1)) for name in halves[0]}
         for halves in zip(*parts, strict=True)
     ]
     assert same(joined, whole)  # type: ignore[arg-type]
+
+
+def test_photographic_batches_hold_the_same_labels_and_changed_pictures(
+    make_streams: Callable[..., dict[str, Stream]],
+) -> None:
+    streams = make_streams()
+    for plain, changed in zip(batches(streams), batches(streams, photographic=True), strict=True):
+        for name in streams:
+            assert torch.equal(plain[name][1], changed[name][1])
+            assert not torch.isclose(plain[name][0], changed[name][0]).all(dim=1).all(dim=1).all(dim=1).any()
 
 
 def test_augmentation_differs_from_pass_to_pass(make_streams: Callable[..., dict[str, Stream]]) -> None:

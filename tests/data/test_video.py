@@ -116,7 +116,7 @@ def test_what_is_no_video(tmp_path: Path) -> None:
         (tmp_path / "none.avi", "missing file"),
         (tmp_path, "a folder"),
         (tmp_path / "text.avi", "damaged or no video"),
-        (tmp_path / "empty.mp4", "damaged or no video"),
+        (tmp_path / "empty.mp4", "empty file"),
     ):
         with pytest.raises(UnreadableError, match=text):
             list(read_frames(path, [0]))

@@ -9,6 +9,7 @@ import torch
 from metafacs.errors import InputError
 from metafacs.evaluation.cross_dataset import predict_across, recipe_differences
 from metafacs.evaluation.predictions import read_predictions
+from metafacs.starter import starter_run
 from metafacs.training.checkpoint import load_detector
 from metafacs.training.run import DETECTOR
 from tests.builders import make_prepared
@@ -93,3 +94,17 @@ def test_the_command(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert metafacs("evaluate") == 2
     assert metafacs("evaluate", place / "run", "--out", out) == 2
     assert "--out is for" in capsys.readouterr().err
+
+
+def test_the_detector_that_comes_with_the_package(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = sorted(path.name for path in starter_run().iterdir())
+    assert metafacs("evaluate", "--model", "starter", "--data", place / "other") == 0
+    assert "all present" in capsys.readouterr().out
+    assert len(read_predictions(tmp_path / "starter_on_other.parquet").table) == 12
+    assert sorted(path.name for path in starter_run().iterdir()) == before  # nothing is written into the package
+    assert metafacs("evaluate", "--model", "starter") == 2
+    assert "no test fold" in capsys.readouterr().err
+    assert metafacs("evaluate", "--model", "starter", "--data", place / "other", "--batch", "0") == 2

@@ -1,6 +1,9 @@
 """The detector object: one number for one face, however it is asked."""
 
 import io
+import sys
+import types
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,6 +22,7 @@ from metafacs.evaluation.predicting import over_faces
 from metafacs.inference import AUDetector
 from metafacs.training.checkpoint import load_detector
 from metafacs.training.run import DETECTOR
+from tests.inference import hostile
 from tests.inference.toys import AUS, DotFinder, draw, make_video, save_picture, save_toy, walk
 
 pytest.importorskip("dlib")
@@ -106,6 +110,32 @@ def test_threads_share_a_detector(run: Path) -> None:
         found = list(pool.map(lambda picture: numbers(detector.detect(picture)), pictures * 2))
     for one, other in zip(found, expected * 2, strict=True):
         assert np.array_equal(one, other)
+
+
+def test_files_and_videos_in_many_threads_give_what_one_gives(run: Path, tmp_path: Path) -> None:
+    """As a server does: pictures of all kinds and videos at the same time, with one detector."""
+    names = [tmp_path / name for name in hostile.odd_pictures(tmp_path, draw([(50, 40)]))]
+    names += [tmp_path / name for name in hostile.bad_pictures(tmp_path, draw([(50, 40)]))]
+    clips = [make_video(tmp_path / f"{k}.mp4", walk(20, gaps=(k,))) for k in range(2)]
+    detector, filters = dots(run, batch=4), list(warnings.filters)
+
+    def ask(path: Path) -> pd.DataFrame:
+        return detector.detect_video(path, every=3) if path.suffix == ".mp4" else detector.detect(path)
+
+    asked = [*names, *clips]
+    expected = [ask(path) for path in asked]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(ask, asked * 4))
+    for one, other in zip(found, expected * 4, strict=True):
+        pd.testing.assert_frame_equal(one, other, check_exact=True)
+    assert list(warnings.filters) == filters
+
+
+def test_the_starter_is_the_detector_of_the_package(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    starter = types.SimpleNamespace(starter_run=lambda: run)
+    monkeypatch.setitem(sys.modules, "metafacs.starter", starter)
+    detector = AUDetector.starter(device="cpu", batch=3)
+    assert detector.aus == AUS and detector.batch == 3
 
 
 def test_raw_pictures_give_what_their_prepared_crops_give(run: Path, tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_pyfeat(raw: pa.Table) -> None:
     faces = ["FaceRectX", "FaceRectY", "FaceRectWidth", "FaceRectHeight", "FaceScore"]
     emotions = ["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"]
     points = [f"x_{k}" for k in range(68)] + [f"y_{k}" for k in range(68)]
-    assert {"frame", "input", "Pitch", "Roll", "Yaw", *faces, *emotions, *points} <= set(table)
+    assert {"frame", "input", "Pitch", "Roll", "Yaw", "X", "Y", "Z", *faces, *emotions, *points} <= set(table)
     au_columns = [column for column in table.columns if "AU" in column]
     listed = [1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 14, 15, 17, 20, 23, 24, 25, 26, 28, 43]
     assert au_columns == [*(f"AU{k:02d}" for k in listed), "AU45"]
@@ -102,3 +102,15 @@ def test_probabilities_survive_csv_to_the_last_bit(raw: pa.Table) -> None:
     for au in AUS:
         assert np.array_equal(again[au].to_numpy(np.float32), table[au].to_numpy(), equal_nan=True)
     assert sigmoid(np.array([-200, 200], np.float32)).tolist() == [0, 1]
+
+
+def test_py_feat_reads_both(raw: pa.Table, tmp_path: Path) -> None:
+    """With Py-Feat's own readers, where it is installed; it is no dependency of ours."""
+    reader = pytest.importorskip("feat.utils.io")
+    for name in ("pyfeat", "openface"):
+        write_tables([tmp_path / f"{name}.csv"], [FORMATS[name](raw, AUS, THRESHOLDS)])
+    fex = reader.read_feat(str(tmp_path / "pyfeat.csv"))
+    shapes = {"aus": 21, "emotions": 7, "faceboxes": 5, "landmarks": 136, "poses": 6}
+    assert {name: getattr(fex, name).shape for name in shapes} == {name: (3, n) for name, n in shapes.items()}
+    openface_fex = reader.read_openface(str(tmp_path / "openface.csv"))
+    assert openface_fex.aus.shape == (3, 35) and openface_fex.landmarks.shape == (3, 136)

@@ -56,6 +56,35 @@ def test_cameras(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         find_sources(["0", "1"])
 
 
+def test_links_to_folders_and_what_cannot_be_looked_at(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "link").symlink_to(folder / "Sitzung 1")
+    assert names(folder / "link") == ["a.mp4", "ä 2.png", "1.JPG"]
+    with pytest.raises(InputError, match=r"cannot be looked at .File name too long"):
+        names("a" * 300)
+
+    def refuse(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_dir", refuse)
+    with pytest.raises(InputError, match=r"cannot be looked at .Permission denied"):
+        names(folder)
+
+
+def test_a_folder_that_may_not_be_looked_into_is_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    real = os.scandir
+
+    def scandir(path: str) -> object:
+        if str(path).endswith("b"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert names(folder) == ["0.png", "a.mp4", "ä 2.png"]
+    assert "is left out: Permission denied" in caplog.text
+
+
 def test_an_animation_is_a_video(tmp_path: Path) -> None:
     pictures = [Image.fromarray(draw([], seed)) for seed in range(4)]
     pictures[0].save(tmp_path / "moving.gif", save_all=True, append_images=pictures[1:])

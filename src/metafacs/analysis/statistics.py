@@ -58,14 +58,14 @@ def spearman_interval(
 
     Args:
         x: (n,) finite.
-        y: (n,) or (R, n) finite.
+        y: (n,) or (R, n), NaN where a run has nothing to say of an image.
         groups: (n,) who is in each image; an own one for each where None.
         replicates: bootstrap samples.
         seed: of the bootstrap.
     """
     rows = np.atleast_2d(y)
     n = len(x)
-    value = float(np.mean([spearman(x, row) for row in rows]))
+    value = float(_correlations(x, rows, np.ones((1, n)))[0]) if n > 1 else float("nan")
     codes = np.unique(groups, return_inverse=True)[1] if groups is not None else np.arange(n)
     people = int(codes.max()) + 1 if n else 0
     if people < 3 or np.isnan(value):
@@ -81,9 +81,14 @@ def spearman_interval(
 
 
 def _correlations(x: Vector, rows: Vector, counts: Vector) -> Vector:
-    """(K,) mean over the rows of the rank correlation when image i is there counts[k, i] times."""
-    ranks = _ranks(x, counts)
-    each = [_pearson(ranks, _ranks(row, counts), counts) for row in rows]
+    """(K,) mean over the rows of the rank correlation when image i is there counts[k, i] times.
+
+    Images on which a row is NaN do not count for that row.
+    """
+    each = []
+    for row in rows:
+        own = counts * ~np.isnan(row)
+        each.append(_pearson(_ranks(x, own), _ranks(np.nan_to_num(row), own), own))
     return np.asarray(np.mean(each, axis=0))
 
 
@@ -100,8 +105,8 @@ def _ranks(values: Vector, counts: Vector) -> Vector:
 
 
 def _pearson(a: Vector, b: Vector, counts: Vector) -> Vector:
-    total = counts.sum(axis=1, keepdims=True)
+    total = np.maximum(counts.sum(axis=1, keepdims=True), 1)
     a = a - (a * counts).sum(axis=1, keepdims=True) / total
     b = b - (b * counts).sum(axis=1, keepdims=True) / total
-    scale = np.sqrt((a * a * counts).sum(axis=1) * (b * b * counts).sum(axis=1))
+    scale = np.sqrt((a * a * counts).sum(axis=1) * (b * b * counts).sum(axis=1))  # 0: one side is constant
     return np.where(scale > 0, (a * b * counts).sum(axis=1) / np.where(scale > 0, scale, 1), np.nan)

@@ -1,11 +1,13 @@
 """`metafacs detect`: photographs and videos in, a table of faces and their AUs out."""
 
 import hashlib
+import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 from rich.console import Console
@@ -16,7 +18,7 @@ from metafacs.commands.progress import progress_bar
 from metafacs.errors import InputError
 from metafacs.inference.cluster import Job, Told, spread
 from metafacs.inference.detector import AUDetector
-from metafacs.inference.finishing import Calibrated, plot_timelines, unreadable
+from metafacs.inference.finishing import Calibrated, cut_off, plot_timelines, unreadable
 from metafacs.inference.formats import FORMAT_TITLES, FORMATS, aus_missing
 from metafacs.inference.outputs import append_csv, check_outputs, make_folder, partial_path, write_tables
 from metafacs.inference.overlay import write_overlays
@@ -43,6 +45,8 @@ def main(prog: str, arguments: Sequence[str]) -> None:
     done = settings.resume and not settings.overwrite and settings.out[0].is_file()
     check_outputs(settings.out, settings.overwrite or done)
     sources = find_sources(settings.inputs)
+    _share_cores()
+    settings.model = settings.model or _starter(console)
     detector = AUDetector.from_run(settings.model, finder=_finder(settings), device=settings.device)
     _check(settings, sources)
     if done and not parts_folder(settings.out[0]).exists():
@@ -71,7 +75,13 @@ def _flags(prog: str) -> ArgumentParser:
         help="pictures, videos, folders (with everything below), patterns in quotes, or the number of a camera "
         "(cameras are untested).",
     )
-    made.add_argument("--model", type=Path, required=True, help=f"run folder of `metafacs train`, or its {DETECTOR}.")
+    made.add_argument(
+        "--model",
+        type=Path | None,
+        default=None,
+        help=f"run folder of `metafacs train`, or its {DETECTOR}; without it the small detector that comes with "
+        "metafacs is used, which is for trying things out, not for measuring people.",
+    )
     made.add_argument(
         "--out",
         nargs="+",
@@ -133,6 +143,25 @@ def _add_calibration(made: ArgumentParser) -> None:
         help="lower what the face shows at rest, taken from this: a picture of the person with a neutral face, or the "
         "number of a frame (from 0) of each video.",
     )
+
+
+def _starter(console: Console) -> Path:
+    from metafacs.starter import starter_run
+
+    folder = starter_run()
+    console.print(
+        "no --model given: this is the detector that comes with metafacs, trained on rendered faces, for trying "
+        "things out, not for measuring people",
+        markup=False,
+    )
+    return folder
+
+
+def _share_cores() -> None:
+    """Leaves a core to finding faces, which goes on while the network works; on all cores they would wait for it."""
+    if "OMP_NUM_THREADS" not in os.environ:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        torch.set_num_threads(max(1, min(torch.get_num_threads(), cores - 1)))
 
 
 def _finder(settings: Namespace) -> dict[str, Any] | None:
@@ -225,6 +254,10 @@ def _finish(
         raise InputError(f"not one input can be read: {reasons}")
     for name, problem in list(problems.items())[:NOTES]:
         console.print(f"{name}: {problem}", markup=False)
+    if len(problems) > NOTES:
+        console.print(f"{len(problems) - NOTES} more inputs cannot be read: see 'problem' in the table", markup=False)
+    for told in cut_off(parts, sources)[:NOTES]:
+        console.print(told, markup=False)
     calibrated = Calibrated(parts, detector, settings.calibrate == "baseline", settings.neutral)
     if calibrated.people is not None:
         console.print(f"calibrated: {calibrated.people} people; all others are left as they are", markup=False)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jsonargparse import Namespace
+from jsonargparse.typing import PositiveInt
 from rich.console import Console
 
 from metafacs import __version__
@@ -19,6 +20,7 @@ from metafacs.evaluation.cross_dataset import predict_across
 from metafacs.evaluation.predicting import over_faces
 from metafacs.evaluation.predictions import PREDICTIONS_FILE, prediction_rows, write_predictions
 from metafacs.evaluation.tables import tables, to_text
+from metafacs.starter import starter_run
 from metafacs.training.checkpoint import DetectorCard, load_detector
 from metafacs.training.run import DETECTOR, read_config
 
@@ -28,13 +30,19 @@ test fold is touched once. Prints F1 and AUC per AU beside the floor that saying
 --data, scores them on another prepared dataset instead (cross-dataset), for the AUs that both have; those predictions
 are written as cross_DATASET.parquet and never take the place of the run's own."""
 
+STARTER = "starter"
+"""What names the detector that comes with the package."""
+
 
 def main(prog: str, arguments: Sequence[str]) -> None:
     """Runs the command."""
     made = parser(prog, DESCRIPTION)
     made.add_argument("runs", nargs="*", type=Path, default=[], help="run folders of `metafacs train`.")
     made.add_argument(
-        "--model", type=Path | None, default=None, help="one run folder or detector.safetensors, in place of RUNS."
+        "--model",
+        type=Path | None,
+        default=None,
+        help='one run folder or detector.safetensors, in place of RUNS; "starter" is the one that comes with metafacs.',
     )
     made.add_argument("--data", type=Path | None, default=None, help="another prepared dataset to score on.")
     made.add_argument(
@@ -48,9 +56,13 @@ def main(prog: str, arguments: Sequence[str]) -> None:
         action="store_true",
         help="with --data: leave people who may have trained out, in place of refusing the dataset.",
     )
-    made.add_argument("--batch", type=int, default=256, help="images at a time.")
+    made.add_argument("--batch", type=PositiveInt, default=256, help="images at a time.")
     settings = parse(made, arguments)
     console = Console(stderr=True, soft_wrap=True, highlight=False)
+    if settings.model == Path(STARTER) and not settings.model.exists():
+        settings.model = starter_run()
+        if settings.data:  # the package's own folder is no place for predictions
+            settings.out = settings.out or Path(f"{STARTER}_on_{settings.data.name}.parquet")
     runs = [*settings.runs, *([settings.model] if settings.model else [])]
     _check(settings, runs)
     for run in runs:
@@ -66,6 +78,8 @@ def _check(settings: Namespace, runs: Sequence[Path]) -> None:
         raise InputError("there is nothing to evaluate: name at least one run folder")
     if settings.out and (not settings.data or len(runs) > 1):
         raise InputError("--out is for one run on another dataset: give --data, and one run at a time")
+    if settings.data is None and settings.model == starter_run():
+        raise InputError("the detector that comes with metafacs has no test fold; say with --data what to score it on")
     if settings.data is None and settings.model is not None and settings.model.is_file():
         raise InputError(f"{settings.model} is a detector without its run; say with --data what to score it on")
 

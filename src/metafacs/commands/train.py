@@ -164,6 +164,7 @@ class _Session:
             mixed_seed(self.settings.seed, 1),
             self.device,
             0 if all(s.faces.decoded for s in streams.values()) else self.settings.data.workers,
+            self.settings.data.augment == "photographic",
         )
         with progress_bar(f"training {self.settings.method}", self.console) as (update, note):
             self.note = note

@@ -97,6 +97,7 @@ def split_primary(primary: PreparedDataset, labels: np.ndarray, settings: Namesp
         settings.reserve_fraction,
         settings.reserve_minimum,
         seed,
+        settings.reserve_people,
     )
 
 

@@ -1,12 +1,16 @@
 """Reads image files as people's folders hold them: turned by EXIF, grey, transparent, 16 bits deep, or damaged."""
 
 import io
+import os
+import stat
 import warnings
+from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageSequence, UnidentifiedImageError
 
 from metafacs.data.reader import UNREADABLE
 from metafacs.errors import InputError
@@ -28,6 +32,12 @@ _TURNS = {
     8: (Image.Transpose.ROTATE_90,),
 }
 """EXIF orientation -> what undoes it."""
+_FORMATS = ("JPEG", "PNG", "TIFF", "GIF", "WEBP", "BMP", "DIB", "JPEG2000", "PPM", "AVIF", "TGA", "PCX", "SGI", "PSD")
+"""What is read, by Pillow's names. Others are seldom photographs, and for EPS Pillow would start Ghostscript."""
+
+# What matters in Pillow's warnings (size, EXIF) is checked here. They are silenced once and for all, because silencing
+# them around each picture (`warnings.catch_warnings`) is not safe where several threads read pictures.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 class UnreadableError(InputError):
@@ -35,7 +45,7 @@ class UnreadableError(InputError):
 
 
 def read_picture(source: Path | bytes) -> Picture:
-    """Reads a picture, upright.
+    """Reads a picture, upright; any number of threads may do so at a time.
 
     Args:
         source: an image file or its content.
@@ -47,17 +57,11 @@ def read_picture(source: Path | bytes) -> Picture:
         UnreadableError: there is no such file, it is damaged, no image, too small or too large.
     """
     if isinstance(source, Path):
-        if source.is_dir():
-            raise UnreadableError("a folder, not an image file")
-        if not source.is_file():
-            raise UnreadableError("missing file")
-        if not source.stat().st_size:
-            raise UnreadableError("empty file")
+        check_file(source)
+    elif not source:
+        raise UnreadableError("empty file")
     try:
-        with (
-            warnings.catch_warnings(action="ignore"),  # about EXIF and size: what matters is checked here
-            Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image,
-        ):
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_formats()) as image:
             _check_size(*image.size)
             turned: Image.Image = image
             for turn in _TURNS.get(_orientation(image), ()):
@@ -67,10 +71,78 @@ def read_picture(source: Path | bytes) -> Picture:
         raise
     except UnidentifiedImageError as error:
         raise UnreadableError("no image of a known format") from error
+    except Image.DecompressionBombError as error:
+        raise UnreadableError(
+            f"too many pixels, more than {MOST_PIXELS:,} (a decompression bomb, or a huge scan)"
+        ) from error
     except PermissionError as error:
         raise UnreadableError("no permission to read it") from error
-    except (*UNREADABLE, IndexError, MemoryError) as error:
+    except MemoryError as error:
+        raise UnreadableError("not enough memory to decode it") from error
+    except (*UNREADABLE, IndexError) as error:
         raise UnreadableError(f"damaged image ({_cause(error)})") from error
+
+
+def check_file(path: Path) -> None:
+    """Refuses what is no file with something in it, before anything is opened: a pipe would be waited for forever.
+
+    Raises:
+        UnreadableError: it is missing, a folder, a pipe or device, empty, or may not be looked at.
+    """
+    try:
+        found = path.stat()
+    except PermissionError as error:
+        raise UnreadableError("no permission to read it") from error
+    except (OSError, ValueError) as error:
+        raise UnreadableError("missing file") from error
+    if stat.S_ISDIR(found.st_mode):
+        raise UnreadableError("a folder, not a file")
+    if not stat.S_ISREG(found.st_mode):
+        raise UnreadableError("a pipe or device, not a file")
+    if not found.st_size:
+        raise UnreadableError("empty file")
+    if not os.access(path, os.R_OK):
+        raise UnreadableError("no permission to read it")
+
+
+def is_animated(path: Path) -> bool:
+    """Whether an image file holds several pictures.
+
+    Raises:
+        UnreadableError: it is no image file, or cannot be read.
+    """
+    check_file(path)
+    try:
+        with Image.open(path, formats=_formats()) as image:
+            return int(getattr(image, "n_frames", 1)) > 1
+    except (*UNREADABLE, IndexError) as error:
+        raise UnreadableError(f"damaged or no image ({_cause(error)})") from error
+
+
+def read_animation(path: Path) -> Iterator[tuple[Picture, float]]:
+    """The pictures of an animated image file, as of `read_picture`, with the seconds that each is shown.
+
+    Raises:
+        UnreadableError: it cannot be read, or its pictures are too large.
+    """
+    check_file(path)
+    try:
+        with Image.open(path, formats=_formats()) as image:
+            _check_size(*image.size)
+            for shown in ImageSequence.Iterator(image):
+                picture = np.ascontiguousarray(_to_rgb(shown))  # only decoding tells how long it is shown
+                yield picture, shown.info.get("duration", 0) / 1000
+    except UnreadableError:
+        raise
+    except (*UNREADABLE, IndexError, MemoryError) as error:
+        raise UnreadableError(f"damaged or no image ({_cause(error)})") from error
+
+
+@lru_cache(maxsize=1)
+def _formats() -> tuple[str, ...]:
+    """Those of `_FORMATS` that this installation of Pillow can read."""
+    Image.init()
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
 
 
 def _check_size(width: int, height: int) -> None:

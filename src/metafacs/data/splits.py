@@ -32,6 +32,7 @@ def split_by_fold(
     reserve_fraction: float = 0.02,
     reserve_minimum: int = 128,
     seed: int = 0,
+    reserve_people: float = 0.0,
 ) -> Split:
     """The subject-exclusive split that tests on `test_fold`.
 
@@ -43,6 +44,7 @@ def split_by_fold(
         reserve_fraction: share of every training subject's images kept for the meta loss and for validation.
         reserve_minimum: images wanted in the reserve all the same where the fraction gives fewer.
         seed: of the choice of reserved images.
+        reserve_people: share of the training subjects reserved whole instead; 0 reserves images of every subject.
 
     Raises:
         InputError: no such fold, too little to train on or to test on, a subject on both sides.
@@ -62,7 +64,10 @@ def split_by_fold(
     shared = sorted(test_subjects & set(subject[others]))
     if shared:
         raise InputError(f"subjects of test fold '{test_fold}' are in other folds too: {', '.join(shared[:5])}")
-    reserve = reserve_rows(others, subject, reserve_fraction, reserve_minimum, seed)
+    if reserve_people:
+        reserve = reserve_whole_subjects(others, subject, reserve_people, seed)
+    else:
+        reserve = reserve_rows(others, subject, reserve_fraction, reserve_minimum, seed)
     train = np.setdiff1d(others, reserve)
     if len(train) < 2 or len(reserve) < 2:
         raise InputError(
@@ -97,6 +102,31 @@ def reserve_rows(rows: Rows, subjects: NDArray[np.str_], fraction: float, minimu
         most = max(1, int(MOST_RESERVED * len(own)))
         chosen.append(rng.choice(own, max(wanted, min(share, most)), replace=False))
     return np.sort(np.concatenate(chosen))
+
+
+def reserve_whole_subjects(rows: Rows, subjects: NDArray[np.str_], share: float, seed: int) -> Rows:
+    """All rows of some subjects, so that what is measured on them speaks of people nobody trained on.
+
+    Args:
+        rows: the rows to draw from.
+        subjects: subject of every row of the dataset.
+        share: of the subjects, in (0, 0.5]; at least two are drawn.
+        seed: of the draw.
+
+    Raises:
+        InputError: a share outside (0, 0.5], or too few subjects to leave two to train on.
+    """
+    if not 0 < share <= 0.5:
+        raise InputError(f"the share of reserved people is {share}; it must lie in (0, 0.5], or be 0 to reserve images")
+    names = sorted(set(subjects[rows]))
+    if len(names) < 4:
+        raise InputError(
+            f"there are {len(names)} people outside the test fold; reserving whole people takes at least 4 "
+            "(two reserved, two to train on): leave out --data.reserve_people"
+        )
+    wanted = min(max(2, math.ceil(share * len(names))), len(names) - 2)
+    chosen = np.random.default_rng([seed, 11]).choice(names, wanted, replace=False)
+    return np.sort(rows[np.isin(subjects[rows], chosen)])
 
 
 def auxiliary_rows(

@@ -17,9 +17,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from metafacs import processes
+from metafacs.data.photographic import photograph, random_changes
 from metafacs.data.prepared import PreparedDataset
 from metafacs.data.splits import Rows
-from metafacs.data.transforms import Crops, crop, random_crops
+from metafacs.data.transforms import crop, random_crops
 from metafacs.errors import InputError
 
 Progress = Callable[[int, int], None]
@@ -149,6 +150,7 @@ def training_batches(
     seed: int,
     device: torch.device,
     workers: int = 0,
+    photographic: bool = False,
 ) -> Iterator[dict[str, tuple[Tensor, Tensor]]]:
     """Augmented images, float in [0, 1], and labels of every stream, step by step, on `device`.
 
@@ -159,6 +161,7 @@ def training_batches(
         seed: of the augmentation.
         device: where the batches go.
         workers: processes that decode; 0 decodes in this process.
+        photographic: changed as by cameras and light too, beside random crops (`photographic.photograph`).
 
     Raises:
         InputError: an image that cannot be decoded.
@@ -176,18 +179,22 @@ def training_batches(
             raise decoded
         yield {
             name: (
-                crop(images.to(device, non_blocking=True), _crops(streams[name], name, step, side, seed), side),
+                _augmented(images.to(device, non_blocking=True), streams[name], name, step, side, seed, photographic),
                 labels.to(device, non_blocking=True),
             )
             for name, (images, labels) in decoded.items()
         }
 
 
-def _crops(stream: Stream, name: str, step: int, side: int, seed: int) -> Crops:
-    """This process's part of the crops of a step, drawn for the whole batch of all processes."""
+def _augmented(
+    images: Tensor, stream: Stream, name: str, step: int, side: int, seed: int, photographic: bool
+) -> Tensor:
+    """This process's part of the images of a step; what happens to them is drawn for the batch of all processes."""
     generator = torch.Generator().manual_seed(mixed_seed(seed, step, crc32(name.encode())))
-    crops = random_crops(stream.order.batch, stream.faces.size - side, generator)
-    return crops.part(processes.share(stream.order.batch))
+    count = stream.order.batch
+    share = processes.share(count)
+    cut = crop(images, random_crops(count, stream.faces.size - side, generator).part(share), side)
+    return photograph(cut, random_changes(count, side, generator).part(share)) if photographic else cut
 
 
 def mixed_seed(*numbers: int) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metafacs.data.pictures import UnreadableError
+from metafacs.data.pictures import UnreadableError, check_file
 from metafacs.errors import InputError
 
 Picture = NDArray[np.uint8]
@@ -38,8 +38,7 @@ def read_frames(path: Path, numbers: Sequence[int]) -> Iterator[tuple[int, Pictu
     wanted = set(numbers)
     if not wanted:
         return
-    if not path.is_file():
-        raise UnreadableError("a folder, not a video" if path.is_dir() else "missing file")
+    check_file(path)
     try:
         with av.open(str(path)) as container:
             times = frame_times(container, av)
@@ -51,7 +50,7 @@ def read_frames(path: Path, numbers: Sequence[int]) -> Iterator[tuple[int, Pictu
                 if number >= last:
                     return
     except (av.FFmpegError, IndexError) as error:
-        raise UnreadableError(f"damaged or no video ({error})") from error
+        raise UnreadableError(f"damaged or no video ({cause(error)})") from error
 
 
 def count_frames(path: Path) -> int:
@@ -61,8 +60,7 @@ def count_frames(path: Path) -> int:
         UnreadableError: there is no such file, or it is no video.
     """
     av = import_av()
-    if not path.is_file():
-        raise UnreadableError("missing file")
+    check_file(path)
     try:
         with av.open(str(path)) as container:
             times = frame_times(container, av)
@@ -71,7 +69,7 @@ def count_frames(path: Path) -> int:
         with av.open(str(path)) as container:
             return sum(1 for _ in _numbered(container, None, 0, av))
     except (av.FFmpegError, IndexError) as error:
-        raise UnreadableError(f"damaged or no video ({error})") from error
+        raise UnreadableError(f"damaged or no video ({cause(error)})") from error
 
 
 def frame_times(container: Any, av: Any) -> list[int] | None:
@@ -132,6 +130,11 @@ def upright(frame: Any) -> Picture:
     image = frame.to_ndarray(format="rgb24")
     quarter = round(getattr(frame, "rotation", 0) / 90) % 4
     return np.ascontiguousarray(np.rot90(image, quarter))
+
+
+def cause(error: BaseException) -> str:
+    """What FFmpeg says, without the number and the path that it puts around."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def import_av() -> Any:

@@ -64,7 +64,8 @@ class AUDetector:
             is not installed.
 
     Example:
-        ``AUDetector.from_run("runs/mal_P1").detect("photo.jpg")[["face", "AU12", "AU12_present"]]``
+        ``AUDetector.from_run("runs/mal_P1").detect("photo.jpg")[["face", "AU12", "AU12_present"]]``; without a run of
+        one's own ``AUDetector.starter().detect("photo.jpg")``
     """
 
     def __init__(
@@ -100,6 +101,20 @@ class AUDetector:
         path = Path(path)
         network, card = load_detector(path / DETECTOR if path.is_dir() else path)
         return cls(network, card, **options)
+
+    @classmethod
+    def starter(cls, **options: Any) -> "AUDetector":
+        """The small detector that comes with metafacs: for trying things out, not for measuring people.
+
+        Args:
+            options: `finder`, `device` and `batch`, as the class takes them.
+
+        Raises:
+            InputError: this installation came without it, or faces cannot be found here.
+        """
+        from metafacs.starter import starter_run
+
+        return cls.from_run(starter_run(), **options)
 
     def detect(self, images: Given | Sequence[Given], faces: int = 0) -> pd.DataFrame:
         """Detects AUs in pictures that have nothing to do with each other.

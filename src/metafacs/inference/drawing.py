@@ -15,7 +15,7 @@ Picture = NDArray[np.uint8]
 
 COLOURS = ((80, 220, 120), (90, 170, 255), (255, 180, 60), (240, 100, 160), (190, 140, 255), (90, 230, 230))
 """Of the people, by their number."""
-ABSENT, BACK = (150, 150, 150), (0, 0, 0)
+ABSENT, BACK = (205, 205, 205), (0, 0, 0, 165)
 LINES = 28
 """A line of text is this part of the picture's height, but never smaller than `LEAST` pixels."""
 LEAST = 9
@@ -58,7 +58,7 @@ def _bars(
     left = box[2] + 4 if box[2] + 4 + width <= size[0] else box[0] - 4 - width
     left = max(0, min(left, size[0] - width))
     top = max(0, min(box[1], size[1] - height))
-    pen.rectangle((left, top, left + width, top + height), fill=(*BACK, 130))
+    pen.rectangle((left, top, left + width, top + height), fill=BACK)
     pen.text((left + 3, top + 1), f"face {int(row['face'])}", fill=colour, font=font)
     for k, au in enumerate(aus):
         at = top + (k + 1) * line + 2

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from metafacs.errors import InputError
 from metafacs.inference.calibration import Person, by_baseline, by_frame, lowered
 from metafacs.inference.detector import AUDetector
+from metafacs.inference.frames import announced_frames
 from metafacs.inference.parts import Parts
 from metafacs.inference.rows import NO_FACE, logit_column, tidy
 from metafacs.inference.sources import PICTURE, VIDEO, Source
@@ -86,6 +87,20 @@ def unreadable(parts: Parts) -> tuple[dict[str, str], int]:
             else:
                 problems.setdefault(name, problem)
     return {name: problem for name, problem in problems.items() if name not in seen}, faces
+
+
+def cut_off(parts: Parts, sources: Sequence[Source]) -> list[str]:
+    """One sentence for each video of which clearly fewer frames could be read than its header announces."""
+    frames: dict[int, int] = {}
+    for part in parts.read():
+        last = part.group_by("source").aggregate([("frame", "max")]).to_pydict()
+        frames |= {source: most + 1 for source, most in zip(last["source"], last["frame_max"], strict=True)}
+    told = []
+    for place, source in enumerate(sources):
+        announced = announced_frames(source.path) if source.kind == VIDEO else 0
+        if frames.get(place, 0) < announced - max(2, announced // 100):
+            told.append(f"{source.name}: {frames.get(place, 0):,} of {announced:,} frames are there; was it cut off?")
+    return told
 
 
 def plot_timelines(folder: Path, sources: Sequence[Source], calibrated: Calibrated, detector: AUDetector) -> None:

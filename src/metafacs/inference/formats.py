@@ -27,7 +27,7 @@ PYFEAT_COLUMNS = (
     *("frame", "FaceRectX", "FaceRectY", "FaceRectWidth", "FaceRectHeight", "FaceScore"),
     *(f"{axis}_{k}" for axis in "xy" for k in range(68)),
     *(au_column(code) for code in PYFEAT_AUS),
-    *("Pitch", "Roll", "Yaw"),
+    *("Pitch", "Roll", "Yaw", "X", "Y", "Z"),
     *("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"),
     *("Identity", "input"),
 )

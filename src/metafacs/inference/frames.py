@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from metafacs.data.pictures import MOST_PIXELS, UnreadableError, read_picture
-from metafacs.data.video import decoded, frame_times, import_av, upright
+from metafacs.data.pictures import MOST_PIXELS, UnreadableError, check_file, read_animation, read_picture
+from metafacs.data.video import cause, decoded, frame_times, import_av, upright
 from metafacs.errors import InputError
 
 Picture = NDArray[np.uint8]
@@ -53,12 +53,17 @@ def video_frames(path: Path, start: int = 0) -> Iterator[Frame]:
     """The frames of a video from number `start` on, in the order of showing, one in memory at a time.
 
     Frames that the file announces but that cannot be decoded come without a picture, so that no number is missing.
+    Animated WebP files are videos too.
 
     Raises:
         UnreadableError: no video, or nothing in it can be decoded.
         InputError: PyAV is missing.
     """
     av = import_av()
+    check_file(path)
+    if path.suffix.lower() == ".webp":  # FFmpeg sees no more of them than that they move
+        yield from _animated(path, start)
+        return
     try:
         with av.open(str(path)) as container:
             _check_video(container)
@@ -69,10 +74,12 @@ def video_frames(path: Path, start: int = 0) -> Iterator[Frame]:
             for frame in made:
                 anything = anything or frame.picture is not None
                 yield frame
+    except UnreadableError:
+        raise
     except PermissionError as error:
         raise UnreadableError("no permission to read it") from error
     except (av.FFmpegError, IndexError, ValueError) as error:
-        raise UnreadableError(f"damaged or no video ({error})") from error
+        raise UnreadableError(f"damaged or no video ({cause(error)})") from error
     if not anything:
         raise UnreadableError("no frame of the video can be decoded")
 
@@ -96,20 +103,31 @@ def camera_frames(index: int) -> Iterator[Frame]:
                 first = now if first is None else first
                 yield Frame(number, now - first, upright(frame))
     except (av.FFmpegError, IndexError, ValueError, OSError) as error:
-        raise InputError(f"camera {index} ({name}) cannot be used: {error}") from error
+        raise InputError(f"camera {index} ({name}) cannot be used: {cause(error)}") from error
+
+
+def announced_frames(path: Path) -> int:
+    """How many frames the header of a video announces; 0 where it does not say or is no video."""
+    return _of_header(path, lambda container, av: int(container.streams.video[0].frames))
 
 
 def expected_frames(path: Path) -> int:
     """About how many frames a video has, by its header; 0 where it does not say or is no video."""
+    return announced_frames(path) or _of_header(path, _by_length)
+
+
+def _by_length(container: Any, av: Any) -> int:
+    length = container.duration / av.time_base if container.duration else 0.0
+    return int(length * float(container.streams.video[0].average_rate or 0))
+
+
+def _of_header(path: Path, ask: Callable[[Any, Any], int]) -> int:
     av = import_av()
     try:
+        check_file(path)
         with av.open(str(path)) as container:
-            stream = container.streams.video[0]
-            if stream.frames:
-                return int(stream.frames)
-            length = container.duration / av.time_base if container.duration else 0.0
-            return int(length * float(stream.average_rate or 0))
-    except (av.FFmpegError, IndexError, ValueError, OSError):
+            return ask(container, av)
+    except (UnreadableError, av.FFmpegError, IndexError, ValueError, OSError):
         return 0
 
 
@@ -181,7 +199,7 @@ def _timed(container: Any, times: list[int], start: int, av: Any) -> Iterator[Fr
             continue
         for missing in range(expected, number):
             yield Frame(missing, (times[missing] - times[0]) * seconds, None, DAMAGED)
-        yield Frame(number, (frame.pts - times[0]) * seconds, upright(frame))
+        yield _seen(number, (frame.pts - times[0]) * seconds, frame)
         expected = number + 1
     for missing in range(expected, len(times)):
         yield Frame(missing, (times[missing] - times[0]) * seconds, None, DAMAGED)
@@ -192,4 +210,20 @@ def _counted(container: Any, start: int, av: Any) -> Iterator[Frame]:
     rate = float(container.streams.video[0].average_rate or 25)
     for number, frame in enumerate(decoded(container, av)):
         if number >= start:
-            yield Frame(number, number / rate, upright(frame))
+            yield _seen(number, number / rate, frame)
+
+
+def _animated(path: Path, start: int) -> Iterator[Frame]:
+    """The pictures of an animation, by Pillow."""
+    time = 0.0
+    for number, (picture, seconds) in enumerate(read_animation(path)):
+        if number >= start:
+            yield Frame(number, time, picture)
+        time += seconds
+
+
+def _seen(number: int, time: float, frame: Any) -> Frame:
+    """A decoded frame; frames may change their size in the middle of a video."""
+    if frame.width * frame.height > MOST_PIXELS:
+        return Frame(number, time, None, f"a frame of {frame.width}x{frame.height} pixels")
+    return Frame(number, time, upright(frame))

@@ -1,8 +1,8 @@
 """What a user names as input: pictures, videos, folders, patterns, cameras."""
 
 import glob
+import logging
 import os
-import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from PIL import Image
-
-from metafacs.data.pictures import UnreadableError
-from metafacs.data.reader import UNREADABLE
+from metafacs.data.pictures import UnreadableError, is_animated
 from metafacs.errors import InputError
 from metafacs.inference.frames import Frame, ahead, camera_frames, expected_frames, picture_frame, video_frames
+
+logger = logging.getLogger(__name__)
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".jp2"})
 VIDEOS = frozenset({".avi", ".mp4", ".m4v", ".mkv", ".mov", ".mpg", ".mpeg", ".wmv", ".webm", ".mts", ".3gp", ".ogv"})
@@ -44,22 +43,34 @@ def find_sources(inputs: Sequence[str]) -> list[Source]:
     passed over there, but not where it is named itself.
 
     Raises:
-        InputError: an input names nothing, or a camera stands beside other inputs.
+        InputError: an input names nothing, or nothing that can be looked at, or a camera stands beside other inputs.
     """
     found: dict[Path, Source] = {}
     for text in inputs:
-        path = Path(text)
-        if path.is_file() or path.is_symlink():
-            found.setdefault(path, _source(path))
-        elif path.is_dir():
-            found |= {one: _source(one) for one in _below(path, text) if one not in found}
-        elif text.isdigit():
+        try:
+            named = _named(text)
+        except OSError as error:
+            raise InputError(f"the input {text} cannot be looked at ({error.strerror or error})") from error
+        if named is None:
             if len(inputs) > 1:
                 raise InputError(f"camera {text} cannot be mixed with other inputs; give it alone")
-            return [Source(f"camera {text}", CAMERA, path)]
-        else:
-            found |= {one: _source(one) for one in _matching(text) if one not in found}
+            return [Source(f"camera {int(text)}", CAMERA, Path(str(int(text))))]
+        found |= {one: _source(one) for one in named if one not in found}
     return list(found.values())
+
+
+def _named(text: str) -> list[Path] | None:
+    """The files that one input means; None: it is a camera's number."""
+    path = Path(text)
+    if not text:
+        raise InputError("an input is empty; give pictures, videos, folders, patterns or a camera's number")
+    if path.is_dir():
+        return _below(path, text)
+    if path.is_file() or path.is_symlink():
+        return [path]
+    if path.exists():
+        raise InputError(f"the input {text} is a pipe or device, not a file; save what it gives, and name that file")
+    return None if text.isdecimal() else _matching(text)
 
 
 def source_frames(sources: Sequence[Source], first: int = 0, frame: int = 0) -> Iterator[tuple[int, Frame]]:
@@ -133,16 +144,15 @@ def _moves(path: Path) -> bool:
     if ending in VIDEOS:
         return True
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
-            return int(getattr(image, "n_frames", 1)) > 1
-    except UNREADABLE:
+        return is_animated(path)
+    except UnreadableError:
         return ending not in PICTURES
 
 
 def _below(folder: Path, text: str) -> list[Path]:
     files = [
         Path(root) / name
-        for root, folders, names in os.walk(folder)
+        for root, folders, names in os.walk(folder, onerror=_tell)
         if not folders.sort()
         for name in sorted(names)
         if not name.startswith(".") and Path(name).suffix.lower() in PICTURES | VIDEOS
@@ -150,6 +160,11 @@ def _below(folder: Path, text: str) -> list[Path]:
     if not files:
         raise InputError(f"there is no picture or video in the folder {text}; give a folder that has some, or files")
     return files
+
+
+def _tell(error: OSError) -> None:
+    """Says which folder could not be looked into: passing it over in silence would look as if it were empty."""
+    logger.warning("the folder %s is left out: %s", error.filename, error.strerror)
 
 
 def _matching(text: str) -> list[Path]:

@@ -1,0 +1,174 @@
+"""`metafacs serve`: the detector as a web page and an HTTP API."""
+
+import ipaddress
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
+from rich.console import Console
+
+from metafacs.commands.parsing import parse, parser
+from metafacs.errors import InputError
+from metafacs.inference.detector import AUDetector
+from metafacs.serving.limits import MEGABYTE, Limits
+from metafacs.training.run import DETECTOR
+
+DESCRIPTION = """Serves a detector: a web page where one drops a photo or a video, and an HTTP API (described at
+/docs). Only this computer can reach it unless --host says otherwise. Uploads are removed as soon as they are answered,
+and nothing is sent anywhere. Ctrl-C ends it."""
+STARTER = "the starter detector"
+STARTER_NOTE = (
+    "This is the starter detector. It learned from rendered faces only: it is for trying things out, not for "
+    "measuring people."
+)
+NOTE = (
+    "A detector is only as good as its training: on people, cameras, ages, skin tones or head poses unlike those it "
+    "learned from, it may be wrong with confidence. Look at the boxes before you believe the numbers."
+)
+FRAMES_A_SECOND = 60
+"""So many frames are allowed for each second of video that is."""
+
+
+def main(prog: str, arguments: Sequence[str]) -> None:
+    """Runs the command."""
+    settings = parse(_flags(prog), arguments)
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    password = _password(settings)
+    _check_reach(settings, password)
+    try:
+        from metafacs.serving.app import open_port, run, served
+    except ImportError as error:
+        raise InputError(
+            f"`metafacs serve` needs a package that is not installed ({error}); pip install 'metafacs[serve]'"
+        ) from error
+    model, name, note = _model(settings.model)
+    with open_port(settings.host, settings.port) as listening:
+        detector = AUDetector.from_run(model, device=settings.device, batch=settings.batch)
+        hosts = [settings.host, *settings.allow_host]
+        with served(
+            detector, name, note, _limits(settings), password=password, hosts=hosts, page=not settings.api_only
+        ) as app:
+            console.print(f"metafacs: {_address(listening, settings)} (Ctrl-C ends it)", markup=False)
+            run(app, listening)
+
+
+def _flags(prog: str) -> ArgumentParser:
+    made = parser(prog, DESCRIPTION)
+    made.add_argument(
+        "--model",
+        type=Path | None,
+        default=None,
+        help=f"run folder of `metafacs train`, or its {DETECTOR}; left out: {STARTER}, for trying things out.",
+    )
+    made.add_argument(
+        "--host", type=str, default="127.0.0.1", help="address to serve at; 0.0.0.0: all of this machine."
+    )
+    made.add_argument("--port", type=NonNegativeInt, default=7860, help="0 takes a free one.")
+    made.add_argument(
+        "--password",
+        type=str | None,
+        default=None,
+        help="asked for everything; other users of this machine can see it in the list of processes, so rather:",
+    )
+    made.add_argument("--password_file", type=Path | None, default=None, help="file whose first line is the password.")
+    made.add_argument(
+        "--open",
+        action="store_true",
+        help="allow to serve other computers without a password: whoever reaches it may use it.",
+    )
+    made.add_argument(
+        "--allow_host",
+        nargs="*",
+        type=str,
+        default=[],
+        help="names that the server goes by, as behind a reverse proxy.",
+    )
+    made.add_argument("--api_only", action="store_true", help="no web page; gradio is not needed.")
+    _add_limits(made)
+    made.add_argument("--batch", type=PositiveInt, default=16, help="faces that go through the network together.")
+    made.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where the network runs.")
+    return made
+
+
+def _add_limits(made: ArgumentParser) -> None:
+    usual = Limits()
+    made.add_argument("--max_mb", type=PositiveFloat, default=usual.most_bytes / MEGABYTE, help="of a file.")
+    made.add_argument(
+        "--max_megapixels",
+        type=PositiveFloat,
+        default=usual.most_pixels / 1e6,
+        help="of a photo or a frame, up to 100.",
+    )
+    made.add_argument("--max_seconds", type=PositiveFloat, default=usual.most_seconds, help="of a video.")
+    made.add_argument(
+        "--queue",
+        type=PositiveInt,
+        default=usual.places,
+        help="requests under way; the next is told to come again later.",
+    )
+    made.add_argument("--timeout", type=PositiveFloat, default=usual.timeout, help="seconds an answer may take.")
+    made.add_argument(
+        "--upload_timeout", type=PositiveFloat, default=usual.upload_timeout, help="seconds of an upload."
+    )
+
+
+def _limits(settings: Namespace) -> Limits:
+    return Limits(
+        most_bytes=int(settings.max_mb * MEGABYTE),
+        most_pixels=int(settings.max_megapixels * 1e6),
+        most_seconds=float(settings.max_seconds),
+        most_frames=int(settings.max_seconds * FRAMES_A_SECOND),
+        places=int(settings.queue),
+        timeout=float(settings.timeout),
+        upload_timeout=float(settings.upload_timeout),
+    )
+
+
+def _password(settings: Namespace) -> str | None:
+    if settings.password is not None and settings.password_file is not None:
+        raise InputError("--password and --password_file are two ways to the same end; give one of them")
+    if settings.password_file is not None:
+        if not settings.password_file.is_file():
+            raise InputError(f"there is no file {settings.password_file} to read the password from")
+        try:
+            lines = settings.password_file.read_text(encoding="utf-8").splitlines()
+        except UnicodeDecodeError as error:
+            raise InputError(f"{settings.password_file} is no text in UTF-8: {error}") from error
+        settings.password = lines[0].strip() if lines else ""
+    if settings.password is not None and not settings.password:
+        raise InputError("the password is empty; give one, or leave it out")
+    return settings.password
+
+
+def _check_reach(settings: Namespace, password: str | None) -> None:
+    if password is None and not settings.open and not _is_local(settings.host):
+        raise InputError(
+            f"--host {settings.host} lets other computers in, and there is no password; give --password_file FILE, "
+            "or --open if everybody who can reach this computer may use it"
+        )
+
+
+def _is_local(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _model(path: Path | None) -> tuple[Path, str, str]:
+    """Where the model is, its name, and what is to be said of it."""
+    if path is not None:
+        return path, path.stem if path.name != DETECTOR else path.parent.name, NOTE
+    from metafacs.starter import starter_run
+
+    return starter_run(), STARTER, STARTER_NOTE
+
+
+def _address(listening: socket.socket, settings: Namespace) -> str:
+    port = listening.getsockname()[1]
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"serving at http://{host}:{port}{'/docs' if settings.api_only else ''}"

@@ -1,0 +1,183 @@
+"""What the HTTP API answers: the table of `metafacs detect` as JSON, and what the detector is."""
+
+from collections.abc import Hashable, Mapping
+from dataclasses import asdict
+from typing import Any, Literal
+
+import pandas as pd
+from pydantic import BaseModel, Field
+
+from metafacs import __version__
+from metafacs.facs import ACTION_UNITS, au_code
+from metafacs.inference import AUDetector
+from metafacs.inference.rows import BOX, present_column
+from metafacs.serving.limits import MEGABYTE, Limits
+from metafacs.serving.uploads import Contents
+
+
+class FaceBox(BaseModel):
+    """Where a face is, pixels of the upright picture."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+class FaceRow(BaseModel):
+    """One face in one frame, or a frame without a face."""
+
+    frame: int = Field(description="number of the frame, from 0")
+    timestamp: float | None = Field(description="seconds after the first frame; null for pictures")
+    face: int | None = Field(description="number of the person, the same over a video; null where there is no face")
+    success: bool = Field(description="whether a face was found")
+    box: FaceBox | None
+    score: float | None = Field(description="how sure the face finder is, in its own scale")
+    probabilities: dict[str, float] = Field(description="of each AU, 0 to 1; empty where there is no face")
+    present: dict[str, bool] = Field(description="whether each probability reaches the AU's threshold")
+    problem: str = Field(description="why there is no face; empty where there is one")
+
+
+class Detection(BaseModel):
+    """What was found in a picture or video."""
+
+    file: str = Field(description="name of the file that was sent")
+    kind: Literal["picture", "video"]
+    width: int = Field(description="pixels, as stored")
+    height: int = Field(description="pixels, as stored")
+    seconds: float = Field(description="length of the video; 0 for a picture")
+    frames: int = Field(description="frames looked at; 1 for a picture")
+    people: int = Field(description="different people, as far as they could be followed")
+    rows: list[FaceRow] = Field(description="one for each face of a frame, and one for each frame without a face")
+
+
+class Unit(BaseModel):
+    """One Action Unit that the detector reads."""
+
+    au: str = Field(description="column, as AU01")
+    name: str = Field(description="its name in FACS")
+    description: str = Field(description="what one sees")
+    muscles: str
+    region: str = Field(description="part of the face")
+    threshold: float = Field(description="probability from which it is called present")
+
+
+class Model(BaseModel):
+    """What the detector is, and what this server accepts."""
+
+    name: str
+    note: str = Field(description="what it is fit for")
+    version: str = Field(description="of metafacs")
+    aus: list[Unit]
+    recipe: dict[str, Any] = Field(description="how faces are aligned and cut out")
+    finder: dict[str, Any] = Field(description="what finds faces")
+    card: dict[str, Any] = Field(description="what was saved with the detector: data, method, fold, seed, steps")
+    limits: dict[str, float] = Field(description="of a request")
+
+
+class Health(BaseModel):
+    """Whether the server works, and how busy it is."""
+
+    status: Literal["ok"]
+    under_way: int = Field(description="requests that have a place in the queue")
+    places: int
+
+
+class Problem(BaseModel):
+    """Why a request was refused."""
+
+    code: str = Field(description="one word for programs")
+    message: str = Field(description="what was found and what to do")
+
+
+class ErrorAnswer(BaseModel):
+    """Every refusal has this form."""
+
+    error: Problem
+
+
+def to_detection(table: pd.DataFrame, name: str, contents: Contents, detector: AUDetector) -> Detection:
+    """The detector's table as an answer.
+
+    Args:
+        table: rows of one file, in the columns of `metafacs.inference.rows.tidy`.
+        name: of the file.
+        contents: what the file is.
+        detector: that made the table.
+    """
+    rows = [_row(row, detector.aus) for row in table.to_dict("records")]
+    return Detection(
+        file=name,
+        kind="video" if contents.kind == "video" else "picture",
+        width=contents.width,
+        height=contents.height,
+        seconds=contents.seconds,
+        frames=len({row.frame for row in rows}),
+        people=len({row.face for row in rows if row.face is not None}),
+        rows=rows,
+    )
+
+
+def _row(row: Mapping[Hashable, Any], aus: list[str]) -> FaceRow:
+    success = int(row["success"]) == 1
+    time = None if pd.isna(row["timestamp"]) else float(row["timestamp"])
+    if not success:
+        return FaceRow(
+            frame=int(row["frame"]),
+            timestamp=time,
+            face=None,
+            success=False,
+            box=None,
+            score=None,
+            probabilities={},
+            present={},
+            problem=str(row["problem"]),
+        )
+    return FaceRow(
+        frame=int(row["frame"]),
+        timestamp=time,
+        face=int(row["face"]),
+        success=True,
+        box=FaceBox(**{side: float(row[side]) for side in BOX}),
+        score=float(row["score"]),
+        probabilities={au: float(row[au]) for au in aus},
+        present={au: bool(row[present_column(au)] == 1) for au in aus},
+        problem="",
+    )
+
+
+def describe(detector: AUDetector, name: str, note: str, limits: Limits) -> Model:
+    """What the detector is; people of the training data are counted, not named."""
+    card = asdict(detector.card)
+    recipe = card.pop("crop")
+    aus, thresholds = card.pop("aus"), card.pop("thresholds")
+    card["test_subjects"] = len(card["test_subjects"])
+    return Model(
+        name=name,
+        note=note,
+        version=__version__,
+        aus=[_unit(au, threshold) for au, threshold in zip(aus, thresholds, strict=True)],
+        recipe=recipe,
+        finder=detector.finder,
+        card=card,
+        limits={
+            "megabytes": limits.most_bytes / MEGABYTE,
+            "megapixels": limits.most_pixels / 1e6,
+            "video_seconds": limits.most_seconds,
+            "video_frames": limits.most_frames,
+            "queue": limits.places,
+            "timeout_seconds": limits.timeout,
+        },
+    )
+
+
+def _unit(au: str, threshold: float) -> Unit:
+    unit = ACTION_UNITS[au_code(au)]
+    return Unit(
+        au=au,
+        name=unit.name,
+        description=unit.description,
+        muscles=unit.muscles,
+        region=unit.region,
+        threshold=threshold,
+    )

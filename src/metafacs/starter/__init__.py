@@ -1,0 +1,5 @@
+"""The detector that ships with the package: trained on rendered faces, for trying things out."""
+
+from metafacs.starter.locate import starter_run
+
+__all__ = ["starter_run"]

@@ -1,0 +1,211 @@
+"""The web page: what it answers, and how a real browser gets along with it."""
+
+import io
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+pytest.importorskip("gradio")
+pytest.importorskip("httpx")
+from starlette.testclient import TestClient
+
+from metafacs.serving.limits import Limits
+from tests.inference.toys import AUS, draw, make_video, save_picture, save_toy, walk
+from tests.serving.hostile import bad_files
+from tests.serving.rooms import client, listening, png, private_files, private_folders, toy_detector
+from tests.serving.test_guard import GRADIO, TRAVERSALS
+
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+SMALL = Limits(most_bytes=300_000, most_seconds=3.0, places=4)
+KEPT = ("/config", "/theme.css", "/manifest.json", "/favicon.ico", "/gradio_api/info", "/gradio_api/app_id")
+"""What the page may read of gradio."""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_toy(tmp_path_factory.mktemp("toy") / "run")
+
+
+@pytest.fixture(scope="module")
+def asking(run: Path) -> Iterator[TestClient]:
+    with client(run, SMALL, page=True) as made:
+        yield made
+
+
+def told(asking: TestClient, content: bytes, name: str = "a.png") -> dict[str, Any]:
+    answer = asking.post("/page/detect", files={"file": (name, content)})
+    assert answer.status_code == 200
+    last: dict[str, Any] = json.loads(answer.text.splitlines()[-1])
+    return last
+
+
+def test_the_page_is_there_and_names_what_it_is(asking: TestClient) -> None:
+    config = asking.get("/").text
+    assert "mf-drop" in config and "a toy" in config and "Lip corner puller" in config
+    assert "fonts.googleapis" not in config and '"analytics_enabled":true' not in config.replace(" ", "")
+
+
+@pytest.mark.parametrize(("method", "path"), [*GRADIO, *(("GET", path) for path in TRAVERSALS)])
+def test_gradios_own_doors_are_shut(asking: TestClient, method: str, path: str) -> None:
+    if path in KEPT or "heartbeat" in path or path.startswith("/assets/index"):
+        return
+    assert asking.request(method, path).status_code in (404, 405)
+
+
+def test_the_table_to_download_has_the_detectors_own_numbers(run: Path, asking: TestClient) -> None:
+    picture = draw([(40, 40), (140, 50)])
+    html = told(asking, png(picture))["html"]
+    (found,) = re.findall(r'href="data:text/csv;charset=utf-8;base64,([^"]+)"', html)
+    import base64
+
+    table, expected = pd.read_csv(io.BytesIO(base64.b64decode(found))), toy_detector(run).detect(picture)
+    assert np.allclose(table[AUS], expected[AUS], rtol=0, atol=1e-6)
+    assert html.count('class="mf-box"') == 2 and f"{expected['AU12'].iloc[0]:.2f}" in html
+
+
+def test_a_video_gets_a_timeline(asking: TestClient, tmp_path: Path) -> None:
+    video = make_video(tmp_path / "v.mp4", walk(40, gaps=(9, 10))).read_bytes()
+    html = told(asking, video, "v.mp4")["html"]
+    assert html.count("<figure>") == 6 and html.count('class="mf-row"') == len(AUS)
+    assert "2 people" in html and "a face in 95 % of the frames" in html
+    assert html.count('class="mf-line"') >= 2 * 2 * len(AUS)  # two people, a gap each
+
+
+def test_names_of_files_do_nothing(asking: TestClient) -> None:
+    html = told(asking, png(draw([(60, 40)])), "<img src=x onerror=alert(1)>\"'.png")["html"]
+    assert "<img src=x" not in html and "&lt;img src=x" in html
+
+
+def test_bad_files_get_a_reason_and_leave_nothing(run: Path, tmp_path: Path) -> None:
+    before = private_folders()
+    with client(run, SMALL, page=True) as asking:
+        for name, content in bad_files(tmp_path).items():
+            answer = told(asking, content, name)
+            assert answer["state"] == "error" and 'role="alert"' in answer["html"], name
+        assert told(asking, bytes(400_000))["code"] == "too_large"
+        assert "No face was found" in told(asking, png(draw([])))["html"]
+        assert told(asking, png(draw([(60, 40)])))["state"] == "done"
+        assert private_files(before) == [] and asking.get("/health").json()["under_way"] == 0
+
+
+def test_the_page_asks_for_the_password_too(run: Path) -> None:
+    with client(run, SMALL, page=True, password="x") as asking:
+        for method, path in [*GRADIO, ("GET", "/"), ("POST", "/page/detect"), ("GET", "/page/page.js")]:
+            answer = asking.request(method, path)
+            assert answer.status_code == 401 and "gradio" not in answer.text
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if BROWSER is None:
+        pytest.skip("no Chromium is installed")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as started:
+        arguments = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+        opened = started.chromium.launch(executable_path=BROWSER, args=arguments)
+        yield opened
+        opened.close()
+
+
+def open_page(browser: Any, address: str, width: int = 1280) -> tuple[Any, list[str]]:
+    """The page, ready, and what it asks of other computers."""
+    page, elsewhere = browser.new_page(viewport={"width": width, "height": 800}), []
+
+    def note(request: Any) -> None:
+        if not request.url.startswith((address, "data:", "blob:")):
+            elsewhere.append(request.url)
+
+    page.on("request", note)
+    page.on("pageerror", lambda error: elsewhere.append(f"error: {error}"))
+    page.goto(address)
+    page.wait_for_selector("#mf-file", state="attached", timeout=60_000)
+    return page, elsewhere
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_browser_sends_a_photo_a_video_and_a_bad_file(run: Path, browser: Any, tmp_path: Path, width: int) -> None:
+    picture = draw([(40, 40), (140, 50)])
+    photo = save_picture(tmp_path / "photo.png", picture)
+    with listening(run, SMALL, page=True) as address:
+        page, elsewhere = open_page(browser, address, width)
+        page.set_input_files("#mf-file", photo)
+        page.wait_for_selector("#mf-result .mf-photo", timeout=60_000)
+        assert page.locator(".mf-box").count() == 2
+        with page.expect_download() as waiting:
+            page.click(".mf-download")
+        assert waiting.value.suggested_filename == "photo_aus.csv"
+        expected = toy_detector(run).detect(picture)
+        assert np.allclose(pd.read_csv(waiting.value.path())[AUS], expected[AUS], rtol=0, atol=1e-6)
+        page.set_input_files("#mf-file", make_video(tmp_path / "v.mp4", walk(30)))
+        page.wait_for_selector("#mf-result .mf-timeline", timeout=60_000)
+        for name, content in (("bad.jpg", b"no picture"), ("large.jpg", bytes(400_000))):
+            (tmp_path / name).write_bytes(content)
+            page.set_input_files("#mf-file", tmp_path / name)
+            page.wait_for_selector("#mf-result .mf-error", timeout=60_000)
+            shown = page.inner_text("#mf-result")
+            assert ("larger" in shown or "too large" in shown) == (name == "large.jpg")
+            page.evaluate("document.getElementById('mf-result').replaceChildren()")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert elsewhere == []
+        page.close()
+
+
+@pytest.mark.slow
+def test_a_browser_drops_a_file_and_uses_the_camera(run: Path, browser: Any) -> None:
+    with listening(run, Limits(), page=True) as address:
+        page, elsewhere = open_page(browser, address)
+        page.evaluate(
+            """bytes => {
+                const data = new DataTransfer();
+                data.items.add(new File([new Uint8Array(bytes)], "dropped.png"));
+                const drop = new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true });
+                document.getElementById("mf-drop").dispatchEvent(drop);
+            }""",
+            list(png(draw([(60, 40)]))),
+        )
+        page.wait_for_selector("#mf-result .mf-photo", timeout=60_000)
+        assert "dropped.png" in page.inner_text("#mf-result")
+        page.click("#mf-camera")
+        page.wait_for_function("document.getElementById('mf-video').videoWidth > 0")
+        page.click("#mf-shot")
+        page.wait_for_function("document.getElementById('mf-result').innerText.match(/camera.png|No face/)")
+        page.click("#mf-close")
+        assert page.is_visible("#mf-drop") and elsewhere == []
+        page.close()
+
+
+@pytest.mark.slow
+def test_a_browser_logs_in(run: Path, browser: Any) -> None:
+    with listening(run, SMALL, page=True, password="open sesame") as address:
+        page = browser.new_page()
+        page.goto(address)
+        page.fill("#password", "wrong")
+        page.click("button")
+        assert "not the password" in page.inner_text("main")
+        page.fill("#password", "open sesame")
+        page.click("button")
+        page.wait_for_selector("#mf-file", state="attached", timeout=60_000)
+        page.close()
+
+
+@pytest.mark.slow
+def test_a_page_elsewhere_cannot_drive_the_server(run: Path, browser: Any) -> None:
+    with listening(run, SMALL, page=True) as address, listening(run, SMALL) as other:
+        page = browser.new_page()
+        page.goto(f"{other}/page/page.css")  # another port is another origin
+        tried = """async address => {
+            const form = new FormData();
+            form.append("file", new Blob(["x"]), "x.png");
+            const options = { method: "POST", body: form, mode: "no-cors" };
+            try { await fetch(address + "/api/v1/detect", options); return "sent"; } catch (error) { return "blocked"; }
+        }"""
+        assert page.evaluate(tried, address) == "blocked"  # by this page's own policy
+        page.close()
