@@ -23,6 +23,7 @@ COMMANDS = {
     "evaluate": "score a trained detector on its test fold",
     "detect": "find faces in photographs and videos and read their AUs",
     "serve": "a web page and an HTTP API for a detector, on this computer",
+    "export": "write a trained detector as one ONNX file that needs no PyTorch",
     "benchmark": "train and score a grid of methods, folds and seeds; print the table",
     "compare": "put runs side by side in a table like the paper's",
     "figures": "draw the paper's figures from runs or a benchmark",

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,11 @@ from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 from rich.console import Console
 
+from metafacs.clusters import join_ray
 from metafacs.commands.parsing import parse, parser
 from metafacs.commands.progress import progress_bar
 from metafacs.errors import InputError
+from metafacs.inference.cluster import Job, Told, spread
 from metafacs.inference.detector import AUDetector
 from metafacs.inference.finishing import Calibrated, cut_off, plot_timelines, unreadable
 from metafacs.inference.formats import FORMAT_TITLES, FORMATS, aus_missing
@@ -23,7 +25,8 @@ from metafacs.inference.overlay import write_overlays
 from metafacs.inference.parts import Parts, parts_folder
 from metafacs.inference.sources import CAMERA, Source, expected_total, find_sources, source_frames
 from metafacs.inference.tracking import Tracker
-from metafacs.inference.watching import PART, watch
+from metafacs.inference.watching import PART, Part, watch
+from metafacs.processes import cores
 from metafacs.training.run import DETECTOR
 
 DESCRIPTION = """Detects facial Action Units in photographs and videos: finds every face, aligns it as in training, and
@@ -106,6 +109,10 @@ def _flags(prog: str) -> ArgumentParser:
     made.add_argument("--plot", type=Path | None, default=None, help="folder for a timeline of each video (PNG).")
     made.add_argument("--batch", type=PositiveInt, default=16, help="faces that go through the network together.")
     made.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where the network runs.")
+    made.add_argument(
+        "--cluster", choices=["none", "ray"], default="none", help="ray: spread the inputs over a Ray cluster."
+    )
+    made.add_argument("--address", type=str | None, default=None, help="of the Ray cluster; none starts one here.")
     return made
 
 
@@ -170,6 +177,10 @@ def _check(settings: Namespace, sources: Sequence[Source]) -> None:
     watched = any(source.kind == CAMERA for source in sources)
     if watched and (settings.resume or settings.overlay):
         raise InputError("what a camera saw is gone: --resume and --overlay need files")
+    if settings.address and settings.cluster == "none":
+        raise InputError("--address is of a cluster; give --cluster ray too")
+    if watched and settings.cluster != "none":
+        raise InputError("a camera is watched on this machine; leave --cluster out")
     for folder in (settings.overlay, settings.plot, *(path.parent for path in settings.out[1:])):
         if folder is not None:
             make_folder(folder)
@@ -202,15 +213,13 @@ def _detect(
         append_csv(live, shape(rows, detector.aus, detector.thresholds), first=number == 0)
     camera = sources[0].kind == CAMERA
     total, done = expected_total(sources), parts.frames()
-    made = watch(
-        detector,
-        [source.name for source in sources],
-        source_frames(sources, *begin),
-        tracker,
-        begin[0] if after else -1,
-        CAMERA_PART if camera else PART,
-    )
+    names, part_frames = [source.name for source in sources], CAMERA_PART if camera else PART
     with progress_bar("detecting", console) as (update, note):
+        if settings.cluster == "ray":
+            made = _spread(settings, sources, parts, note)
+        else:
+            frames, last = source_frames(sources, *begin), begin[0] if after else -1
+            made = watch(detector, names, frames, tracker, last, part_frames)
         begun, before = time.monotonic(), done
         update(done, max(total, done))
         try:
@@ -224,6 +233,13 @@ def _detect(
         except KeyboardInterrupt:
             if not camera or not parts.count:
                 raise
+
+
+def _spread(settings: Namespace, sources: Sequence[Source], parts: Parts, note: Told) -> Iterator[Part]:
+    ray = join_ray(settings.address, cores())
+    options = {"finder": _finder(settings), "device": settings.device, "batch": settings.batch}
+    job = Job(settings.model, options, settings.every, settings.faces, PART)
+    return spread(ray, job, sources, parts.folder, parts.after(), note)
 
 
 def _finish(

@@ -1,0 +1,116 @@
+"""What int8 costs and gives: F1 and AUC per AU, size and speed, beside float32."""
+
+import time
+from collections.abc import Sequence
+from statistics import median
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+
+from metafacs.data.prepared import PreparedDataset
+from metafacs.errors import InputError
+from metafacs.evaluation.metrics import au_scores
+from metafacs.export.parity import resized
+from metafacs.export.session import Session
+from metafacs.training.checkpoint import DetectorCard
+
+Picture = NDArray[np.uint8]
+Rows = NDArray[np.int64]
+
+CALIBRATED_ON = 256
+"""Faces of a dataset that quantisation looks at, at most."""
+ROUNDS = 15
+AVERAGE = "average"
+
+
+def calibration_rows(dataset: PreparedDataset, card: DetectorCard, count: int = CALIBRATED_ON) -> Rows:
+    """Rows spread evenly over a dataset, without the people whom the detector is tested on."""
+    rows = np.flatnonzero(~_of_test(dataset, card))
+    if not len(rows):
+        raise InputError(f"{dataset.folder} has only people whom this detector is tested on; give training data")
+    return rows[np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(np.int64))]
+
+
+def scored_rows(dataset: PreparedDataset, card: DetectorCard, aus: Sequence[str]) -> Rows:
+    """Labelled rows; of the detector's own dataset only those of the people who never trained."""
+    labelled = ~np.isnan(dataset.au_labels(aus)).all(axis=1)
+    chosen = labelled & _of_test(dataset, card) if dataset.card.name == card.dataset else labelled
+    if not chosen.any():
+        raise InputError(
+            f"{dataset.folder} has no labelled face of people who did not train this detector "
+            f"(fold '{card.test_fold}'); give another dataset with --data"
+        )
+    return np.flatnonzero(chosen)
+
+
+def common_aus(dataset: PreparedDataset, card: DetectorCard) -> list[str]:
+    """AUs that both have, in the detector's order.
+
+    Raises:
+        InputError: there is none.
+    """
+    aus = [au for au in card.aus if au in dataset.aus]
+    if not aus:
+        raise InputError(f"{dataset.folder} has none of the AUs that this detector detects ({', '.join(card.aus)})")
+    return aus
+
+
+def dataset_faces(dataset: PreparedDataset, rows: Rows, size: int) -> Picture:
+    """(N, size, size, 3) the faces of rows, as the exported file takes them."""
+    return resized([Image.fromarray(dataset.image(int(row))) for row in rows], size)
+
+
+def accuracy(one: Session, other: Session, dataset: PreparedDataset, card: DetectorCard, size: int) -> pd.DataFrame:
+    """F1 and AUC of float32 and int8 on a dataset.
+
+    Args:
+        one: in float32.
+        other: in int8.
+        dataset: with labels of some of the AUs.
+        card: of the detector.
+        size: of the faces that the files take.
+
+    Returns:
+        One row per AU, and "average": `f1_float32`, `f1_int8`, `f1_lost`, `auc_float32`, `auc_int8`, `auc_lost`, all
+        times 100, and `changed`, the share of faces whose presence changed, in percent.
+    """
+    aus = common_aus(dataset, card)
+    rows, places = scored_rows(dataset, card, aus), [card.aus.index(au) for au in aus]
+    labels, thresholds = dataset.au_labels(aus)[rows], np.array(card.thresholds)[places]
+    found = []
+    for session in (one, other):
+        parts = [rows[k : k + CALIBRATED_ON] for k in range(0, len(rows), CALIBRATED_ON)]
+        values = [session.probabilities(dataset_faces(dataset, part, size)) for part in parts]
+        found.append(np.concatenate(values)[:, places])
+    first, second = (au_scores(labels, values, aus, thresholds) for values in found)
+    table = pd.DataFrame(index=first.index)
+    for name in ("f1", "auc"):
+        table[f"{name}_float32"], table[f"{name}_int8"] = 100 * first[name], 100 * second[name]
+        table[f"{name}_lost"] = 100 * (first[name] - second[name])
+    table["changed"] = 100 * ((found[0] >= thresholds) != (found[1] >= thresholds)).mean(axis=0)
+    table.loc[AVERAGE] = table.mean()
+    return table
+
+
+def speeds(sessions: Sequence[Session], faces: Picture, rounds: int = ROUNDS) -> list[float]:
+    """Median milliseconds a face of each session, on one batch; they take turns, so that all see the same machine.
+
+    Processor time of this process, so that other work on the machine does not count; sessions should use one thread.
+    """
+    taken: list[list[float]] = [[] for _ in sessions]
+    for session in sessions:
+        session.probabilities(faces, len(faces))
+    for _ in range(rounds):
+        for session, times in zip(sessions, taken, strict=True):
+            begin = time.process_time()
+            session.probabilities(faces, len(faces))
+            times.append(1000 * (time.process_time() - begin) / len(faces))
+    return [median(times) for times in taken]
+
+
+def _of_test(dataset: PreparedDataset, card: DetectorCard) -> NDArray[np.bool_]:
+    if dataset.card.name != card.dataset:
+        return np.zeros(len(dataset), bool)
+    return np.isin(dataset.column("subject"), card.test_subjects)

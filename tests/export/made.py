@@ -1,0 +1,55 @@
+"""Exported toy detectors."""
+
+import functools
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from metafacs.export.graph import to_graph
+from metafacs.models.network import FORMS, Network, build_network
+from metafacs.training.checkpoint import DetectorCard
+from tests.inference.toys import AUS, EXPRESSIONS
+from tests.toy_runs import BACKBONE, SMALL_RESNET
+
+SIZE = 48
+CARD = DetectorCard(
+    aus=AUS,
+    thresholds=[0.5, 0.4, 0.5, 0.6],
+    expressions=EXPRESSIONS,
+    backbone=BACKBONE,
+    backbone_options={},
+    side=32,
+    resize=36,
+    crop={},
+    dataset="toy",
+    test_fold="P1",
+    test_subjects=["S000", "S003"],
+    method="mal",
+    seed=0,
+)
+
+
+def network(form: str = "plain", backbone: str = BACKBONE, **options: Any) -> tuple[Network, DetectorCard]:
+    """An untrained network whose logits differ from face to face, and its card."""
+    if form != "plain":
+        backbone, options = "test_resnet", SMALL_RESNET
+    torch.manual_seed(3)
+    made = build_network(backbone, len(AUS), len(EXPRESSIONS), "scratch", options)
+    made = FORMS[form].around(made).eval()
+    with torch.no_grad():
+        logits = made(torch.rand(8, 3, CARD.side, CARD.side)).au_logits
+        made.au_head.weight.mul_(2 / logits.std(0).mean())
+        made.au_head.bias.sub_(made(torch.rand(8, 3, CARD.side, CARD.side)).au_logits.mean(0))
+    return made, replace(CARD, backbone=backbone, backbone_options=options, method=form)
+
+
+def content(made: Network, card: DetectorCard, opset: int = 18) -> bytes:
+    """The file of a detector, without its metadata."""
+    return bytes(to_graph(made, card, SIZE, opset).SerializeToString())
+
+
+@functools.cache
+def plain_content() -> bytes:
+    """The file of the plain network."""
+    return content(*network())

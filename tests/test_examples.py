@@ -1,0 +1,114 @@
+"""The examples: photograph to AUs without PyTorch, with the numbers that metafacs itself gives."""
+
+import importlib.util
+import io
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from metafacs.data.faces import Recipe, align, to_jpeg
+from metafacs.export.parity import rendered_faces
+from metafacs.export.session import Session
+from metafacs.inference import AUDetector, detector
+from tests.inference.toys import AUS, DotFinder, draw, save_picture, save_toy
+from tests.toy_runs import metafacs
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+WITHOUT_TORCH = """
+import runpy, sys
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {blocked!r}:
+            raise ModuleNotFoundError(name + " is not installed", name=name)
+sys.meta_path.insert(0, Blocker())
+sys.path.insert(0, {examples!r})
+try:
+    import torch
+except ModuleNotFoundError:
+    pass
+else:
+    raise SystemExit("torch is there")
+sys.argv = {arguments!r}
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+BLOCKED = {
+    *("torch", "torchvision", "timm", "accelerate", "torchmetrics", "safetensors", "metafacs"),
+    *("onnx", "onnxscript", "pandas", "pyarrow", "scipy", "skimage", "cv2", "dlib", "av", "matplotlib"),
+}
+
+
+@pytest.fixture(scope="module")
+def align_face() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("align_face", EXAMPLES / "align_face.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("onnxscript")
+    folder = tmp_path_factory.mktemp("examples")
+    save_toy(folder / "run")
+    assert metafacs("export", "--model", folder / "run", "--out", folder / "a.onnx") == 0
+    return folder
+
+
+def example(*arguments: object) -> list[float]:
+    """The probabilities that the example prints, in a process that has no PyTorch."""
+    given = [str(EXAMPLES / "numpy_onnx.py"), *map(str, arguments)]
+    code = WITHOUT_TORCH.format(blocked=BLOCKED, examples=str(EXAMPLES), arguments=given)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines] == AUS
+    return [float(line.removesuffix("present").split()[-1]) for line in lines]
+
+
+def test_alignment_is_the_packages_to_the_last_bit(align_face: ModuleType) -> None:
+    rng = np.random.default_rng(0)
+    picture = np.asarray(Image.fromarray(rendered_faces(256)[0]).resize((400, 300), Image.Resampling.BICUBIC))
+    for _ in range(40):
+        recipe = Recipe(
+            size=int(rng.integers(40, 300)), margin=float(rng.uniform(-0.1, 0.5)), quality=int(rng.integers(60, 95))
+        )
+        eyes = rng.uniform((0, 0), (400, 300), (2, 2))
+        if np.linalg.norm(eyes[0] - eyes[1]) < 4:
+            continue
+        crop, _ = align(picture, eyes, recipe)
+        with Image.open(io.BytesIO(to_jpeg(crop, recipe.quality))) as stored:
+            expected = np.asarray(stored)
+        found = align_face.aligned(Image.fromarray(picture), complex(*eyes[0]), complex(*eyes[1]), recipe.to_card())
+        assert np.array_equal(found, expected)
+
+
+def test_one_face_gives_the_same_numbers_everywhere(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(detector, "make_finder", lambda settings: DotFinder())
+    picture = draw([(60, 40)], seed=5)
+    path = save_picture(tmp_path / "face.png", picture)
+    made = AUDetector.from_run(exported / "run", device="cpu")
+    python = made.detect(path)[AUS].to_numpy(np.float64)[0]
+    assert python.std() > 0.02
+    assert metafacs("detect", path, "--model", exported / "run", "--out", tmp_path / "a.csv", "--device", "cpu") == 0
+    command = pd.read_csv(tmp_path / "a.csv")[AUS].to_numpy()[0]
+    (face,) = DotFinder().find(picture)
+    crop = made.crop(picture, face)  # resized already: the file resizes for itself
+    aligned, _ = align(picture, face.eyes, made.recipe)
+    with Image.open(io.BytesIO(to_jpeg(aligned, made.recipe.quality))) as stored:
+        given = np.asarray(stored)
+    assert crop.shape[0] != given.shape[0]
+    session = Session((exported / "a.onnx").read_bytes()).probabilities([given])[0]
+    from_photo = example(exported / "a.onnx", path, *face.eyes.ravel())
+    save_picture(tmp_path / "crop.png", given)
+    from_crop = example(exported / "a.onnx", tmp_path / "crop.png")
+    for numbers in (command, session, from_photo, from_crop):
+        assert np.abs(numbers - python).max() < 2e-6
