@@ -175,10 +175,11 @@ def measure(backbone: str, side: int, video: Path, repeats: int, folder: Path) -
         )
     for every in (1, 5):
         found = pd.DataFrame([whole(run, video, FRAMES, every, folder) for _ in range(repeats)])
-        for name, values in found.items():
+        for column, values in found.items():
+            name = str(column)
             spread = {"lowest": values.min(), "highest": values.max()}
             told: dict[str, object] = {"every": every, "measured": f"command {name}", "median": values.median()}
-            rows.append({**what, **told, **spread, "unit": str(name).rsplit("_", 1)[-1]})
+            rows.append({**what, **told, **spread, "unit": name.rsplit("_", 1)[-1]})
     return rows
 
 

@@ -89,8 +89,8 @@ def main() -> None:
     network, card = load_detector(given.model / DETECTOR)
     size = recipe_of(card).size
     sessions, apart = both(network, card, size)
-    scores = accuracy(*sessions, PreparedDataset.open(given.data), card, size)
-    average = {str(name): round(float(value), 2) for name, value in scores.loc[AVERAGE].items()}
+    scores = accuracy(sessions[0], sessions[1], PreparedDataset.open(given.data), card, size)
+    average = {str(name): round(float(value), 2) for name, value in scores.loc[AVERAGE].to_dict().items()}
     rows = [{**measured(f"{card.backbone} (trained)", sessions, size), "parity": f"{apart:.1e}", **average}]
     print(rows[0], flush=True)
     for backbone, (side, resize) in LARGER.items():

@@ -16,6 +16,7 @@ import torch
 from average_f1 import fewer_people, sizes
 
 from metafacs.commands import synth
+from metafacs.commands.jobs import Job
 from metafacs.data.prepared import PreparedDataset
 from metafacs.data.streams import Faces
 from metafacs.evaluation.metrics import au_scores, average_scores
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     whole, fe = PreparedDataset.open(common.au_data(made)), common.fe_data(made)
     others = unseen_people(made)
     made = common.started(made)
-    jobs = {}
+    jobs: dict[int, list[Job]] = {}
     for people in sizes(made.scale.subjects)[1:2]:
         for fold in made.folds:
             part = fewer_people(whole, fold, people)
@@ -80,7 +81,7 @@ def unseen_people(made: common.Study) -> PreparedDataset:
 def score(run: Path, data: PreparedDataset, device: str) -> dict[str, float]:
     """Average F1 and AUC x 100 of a run on a whole dataset."""
     network, card = load_detector(run / DETECTOR)
-    network = network.to(device, memory_format=torch.channels_last)
+    network = network.to(torch.device(device)).to(memory_format=torch.channels_last)
     labels = data.au_labels(card.aus)
     faces = Faces(data, torch.arange(len(data)).numpy(), card.resize)
     with torch.no_grad():

@@ -68,7 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         len(data.expressions),
         settings.network.weights,
         plain(settings.network.options),
-    ).to(device, memory_format=torch.channels_last)
+    )
+    network = network.to(device).to(memory_format=torch.channels_last)
     unseen = _whole(PreparedDataset.open(others), data.aus, settings.data.resize, settings.data.side, device)
     tables: dict[str, list[pd.DataFrame]] = {"": [], "told": [], "reserve": []}
     for step in _stops(settings, network, data, device):
@@ -92,7 +93,7 @@ def _settings(made: common.Study, primary: Path, auxiliary: Path) -> Any:
 def _stops(settings: Any, network: Network, data: TrainingData, device: torch.device) -> Any:
     """Trains MTL; gives the number of steps taken at each of `PLACES`."""
     method, own, steps = _mtl(settings, network, data), settings.optimiser, settings.loop.steps
-    streams = {name: data.streams[name] for name in method.streams}
+    streams = {str(name): data.streams[name] for name in method.streams}
     silent = loop.Hooks(lambda *_: None, lambda _: None, lambda _: None)
     begin = 0
     for place in PLACES:
@@ -143,7 +144,8 @@ def alignments(network: Network, data: TrainingData, side: int, device: torch.de
     rows = {name: _known(*data.rows[name]) for name in streams}
     tables = []
     for step, batch in zip(steps, training_batches(streams, steps, side, 3, device), strict=True):
-        images = method.forward_pass({**{n: Batch(*b) for n, b in batch.items()}, "meta": reserve})  # type: ignore[dict-item]
+        streams_of = {"primary": Batch(*batch["primary"]), "auxiliary": Batch(*batch["auxiliary"]), "meta": reserve}
+        images = method.forward_pass(streams_of)  # type: ignore[arg-type]
         still = images.losses.new_zeros(len(images.losses))  # the virtual step goes nowhere: alignment at theta
         aligned = -images.look_ahead(still, method.alpha).gradient
         places = {name: stream.order(step) for name, stream in streams.items()}

@@ -78,7 +78,7 @@ def accuracy(one: Session, other: Session, dataset: PreparedDataset, card: Detec
     """
     aus = common_aus(dataset, card)
     rows, places = scored_rows(dataset, card, aus), [card.aus.index(au) for au in aus]
-    labels, thresholds = dataset.au_labels(aus)[rows], np.array(card.thresholds)[places]
+    labels, thresholds = dataset.au_labels(aus)[rows], [card.thresholds[place] for place in places]
     found = []
     for session in (one, other):
         parts = [rows[k : k + CALIBRATED_ON] for k in range(0, len(rows), CALIBRATED_ON)]
