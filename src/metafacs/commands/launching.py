@@ -1,6 +1,5 @@
 """Where runs are carried out: as processes of this machine, or as tasks of a Ray cluster."""
 
-import logging
 import os
 import subprocess
 import sys
@@ -8,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from metafacs.errors import InputError
+from metafacs.clusters import join_ray
 
 
 class Launched(Protocol):
@@ -63,18 +62,7 @@ class RayTasks:
     """
 
     def __init__(self, address: str | None, at_once: int, gpus: float = 0.0) -> None:
-        try:
-            import ray
-        except ModuleNotFoundError as error:
-            raise InputError(
-                "--cluster ray needs the package 'ray', which is not installed; run: pip install 'metafacs[cluster]'"
-            ) from error
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
-        own: dict[str, Any] = {"address": address} if address else {"num_cpus": at_once, "include_dashboard": False}
-        try:
-            ray.init(log_to_driver=False, logging_level=logging.ERROR, ignore_reinit_error=True, **own)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise InputError(f"no Ray cluster at '{address}' ({error}); check --address") from error
+        ray = join_ray(address, at_once)
         self._ray = ray
         options: dict[str, Any] = {"num_cpus": 1, "max_retries": 3, **({"num_gpus": gpus} if gpus else {})}
         self._task = ray.remote(**options)(_carry_out)
