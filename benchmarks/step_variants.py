@@ -327,7 +327,7 @@ OTHERS: dict[str, Callable[[Workload], Trainee]] = {
 
 def gradient_errors(name: str, work: Workload) -> tuple[float, float]:
     """Relative distance of one step's gradient of phi, and of its change of theta, from brute force's."""
-    phi, theta = _of_one_step(VARIANTS[name](work))
+    phi, theta = _of_one_step({**VARIANTS, **OTHERS}[name](work))
     expected_phi, expected_theta = _of_one_step(VARIANTS["brute-force"](work))
     return _distance(phi, expected_phi), _distance(theta, expected_theta)
 
