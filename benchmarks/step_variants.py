@@ -4,6 +4,7 @@ Every variant trains the same network by the same SGD; those that learn sample w
 Shan, Eq. 4-11): virtual step, meta step, base step.
 """
 
+import importlib
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -229,7 +230,7 @@ class TorchOpt(Usual):
 
     def find_meta_gradient(self, phi: list[nn.Parameter]) -> None:
         """d meta loss / d phi into `.grad`."""
-        import torchopt
+        torchopt: Any = importlib.import_module("torchopt")  # not a dependency of ours
 
         before = torchopt.extract_state_dict(self.network, by="reference", with_buffers=False)
         buffers = {name: b.clone() for name, b in self.network.named_buffers()}
@@ -283,12 +284,17 @@ class PlainBatchNorm(TorchFunctionMode):
         """Calls `func`, or its stand-in."""
         if func is not F.batch_norm:
             return func(*args, **(kwargs or {}))
-        x, _, _, weight, bias, *_, eps = args
-        axes = [k for k in range(x.dim()) if k != 1]
-        shape = [-1 if k == 1 else 1 for k in range(x.dim())]
-        centred = x - x.mean(axes, keepdim=True)
-        scale = (centred.square().mean(axes, keepdim=True) + eps).rsqrt()
-        return centred * scale * weight.view(shape) + bias.view(shape)
+        return _plain_batch_norm(*args, **(kwargs or {}))
+
+
+def _plain_batch_norm(
+    x: Tensor, mean: object, variance: object, weight: Tensor, bias: Tensor, *_: object, eps: float, **__: object
+) -> Tensor:
+    axes = [k for k in range(x.dim()) if k != 1]
+    shape = [-1 if k == 1 else 1 for k in range(x.dim())]
+    centred = x - x.mean(axes, keepdim=True)
+    scale = (centred.square().mean(axes, keepdim=True) + eps).rsqrt()
+    return centred * scale * weight.view(shape) + bias.view(shape)
 
 
 def usual(trainer: type[Usual], backward: bool) -> Callable[[Workload], Trainee]:
