@@ -9,7 +9,7 @@ from torch.func import functional_call
 from metafacs.errors import InputError
 from metafacs.methods.losses import class_balance
 from metafacs.methods.mal import MAL
-from metafacs.methods.recomputing import blocks, recomputed
+from metafacs.methods.recomputing import blocks, parts_of, recomputed
 from tests.methods.networks import batches, sgd, small_resnet, timm_network, tiny_network
 
 
@@ -73,9 +73,9 @@ def test_a_backward_pass_is_computed_at_the_parameters_of_its_forward_pass():
     network, images = small_resnet(zero_init_last=False).train(), batches(4, side=32)["primary"].images
     moved = {name: (p + 0.1).detach().requires_grad_() for name, p in network.named_parameters()}
     gradients = []
-    for modules in ([], blocks(network)):
+    for parts in ([], parts_of(network.backbone)):
         buffers = {name: b.clone() for name, b in network.named_buffers()}
-        with recomputed(modules):
+        with recomputed(parts):
             out = functional_call(network, {**moved, **buffers}, (images,))
         gradients.append(torch.autograd.grad(out.feature.square().sum(), list(moved.values()), allow_unused=True))
     for expected, found in zip(*gradients, strict=True):
@@ -87,26 +87,26 @@ def test_a_backward_pass_is_computed_at_the_parameters_of_its_forward_pass():
 def test_less_is_kept_and_the_network_is_left_as_it_was():
     network, images = small_resnet().train(), batches(4, side=32)["primary"].images
 
-    def kept(modules):
+    def kept(parts):
         storages = {}
         with (
             torch.autograd.graph.saved_tensors_hooks(
                 lambda t: storages.setdefault(t.untyped_storage().data_ptr(), t) is None or t, lambda t: t
             ),
-            recomputed(modules),
+            recomputed(parts),
         ):
             network(images)
         return sum(t.untyped_storage().nbytes() for t in storages.values())
 
-    # hooks inside a block are the checkpoint's own, so that only what it keeps of the outside is seen here
-    assert kept(blocks(network)) < 0.75 * kept([])
+    # hooks inside a part are the checkpoint's own, so that only what it keeps of the outside is seen here
+    assert kept(parts_of(network.backbone)) < 0.65 * kept([])
     assert not any("forward" in module.__dict__ for module in network.modules())
 
 
 def test_a_pass_without_a_graph_is_left_alone():
     network, images = small_resnet().train(), batches(4, side=32)["primary"].images
     twin = copy.deepcopy(network)
-    with torch.no_grad(), recomputed(blocks(network)):
+    with torch.no_grad(), recomputed(parts_of(network.backbone)):
         found = network(images)
     torch.testing.assert_close(found.feature, twin(images).feature.detach())
     for name, buffer in network.named_buffers():

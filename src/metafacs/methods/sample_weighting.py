@@ -19,7 +19,7 @@ from metafacs.methods.base import Batch, Method, OptimiserFactory, Stream
 from metafacs.methods.joint import JointForward, StatisticsMode
 from metafacs.methods.lookahead import LossesAt, Parameters, RandomState, Way, isolated, pick_way
 from metafacs.methods.losses import AUReduction, au_losses, balanced_au_losses, expression_losses
-from metafacs.methods.recomputing import blocks, recomputed
+from metafacs.methods.recomputing import parts_of, recomputed
 from metafacs.methods.training_pass import PassInParts, Scope, TrainingPass, parts, sees_the_batch
 from metafacs.models.network import Network, Output
 
@@ -132,7 +132,7 @@ class SampleWeighting(Method):
         return meta_term
 
     def _recomputing(self) -> AbstractContextManager[None]:
-        return recomputed(self._blocks)
+        return recomputed(self._recomputed)
 
     def _check_thrift(self, way: WayOption) -> None:
         checkpointing, meta_part, training_part = self.thrift
@@ -146,8 +146,8 @@ class SampleWeighting(Method):
                 f"(found meta_part {meta_part}, training_part {training_part}); checkpointing saves memory without "
                 "changing anything, or take a backbone without BatchNorm, such as resnet50_gn or convnext_tiny"
             )
-        self._blocks = blocks(self.network.backbone) if checkpointing != "none" else []
-        if checkpointing != "none" and not self._blocks:
+        self._recomputed = parts_of(self.network.backbone) if checkpointing != "none" else []
+        if checkpointing != "none" and not self._recomputed:
             kind = type(self.network.backbone).__name__
             raise InputError(f"a {kind} has no repeated blocks to compute again; leave checkpointing at none")
 
