@@ -33,6 +33,11 @@ NAMES = (
     *("mtl", "mal-forward", "mal-difference", "mal-second-order"),
     *("brute-force", "higher", "brute-force-phi", "higher-phi"),
 )
+MORE = (
+    *("torchopt", "torchopt-phi", "mixed-mode", "mixed-mode-phi"),
+    *("mal-checkpointing-meta", "mal-checkpointing-all", "mal-last-stage", "mal-every-4"),
+)
+"""Run when asked for: `torchopt` is a package to install, `mal-every-4` needs `--steps` that 4 divides."""
 COLUMNS = (
     *("date", "commit", "machine", "cores", "threads", "torch", "clock"),
     *("backbone", "side", "primary", "auxiliary", "meta", "channels_last"),
@@ -52,7 +57,7 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
         metavar="SIDE:B",
         help="image side and batch: B AU + B expression + 4 B reserved images a step",
     )
-    parser.add_argument("--variants", nargs="+", default=list(NAMES), choices=NAMES, help="mtl is always run")
+    parser.add_argument("--variants", nargs="+", default=list(NAMES), choices=(*NAMES, *MORE), help="mtl is always run")
     parser.add_argument("--rounds", type=int, default=7, help="turns of every variant")
     parser.add_argument("--steps", type=int, default=1, help="timed steps a turn")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
@@ -99,18 +104,18 @@ def serve(settings: dict[str, Any]) -> None:
     """The worker's side: one line of standard input is a task, one line of standard output its answer."""
     import torch
 
-    from step_variants import VARIANTS, Trainee, Workload, gradient_errors
+    from step_variants import OTHERS, VARIANTS, Trainee, Workload, gradient_errors
 
     if settings["threads"]:
         torch.set_num_threads(settings["threads"])
     work, cuda = Workload(**settings["workload"]), settings["workload"]["device"].startswith("cuda")
-    idle, clock = _resident_mib(), CLOCKS[settings["clock"]]
+    idle, clock = resident_mib(), CLOCKS[settings["clock"]]
     trainee: Trainee | None = None
     for line in sys.stdin:
         task = line.strip()
         answer: object = None
         if task == "build":
-            trainee = VARIANTS[settings["variant"]](work)
+            trainee = {**VARIANTS, **OTHERS}[settings["variant"]](work)
             if cuda:
                 trainee.step()  # starts the libraries, so that their memory does not count
                 torch.cuda.reset_peak_memory_stats()
@@ -118,7 +123,7 @@ def serve(settings: dict[str, Any]) -> None:
             assert trainee is not None
             answer = _turn(trainee.step, settings["steps"], cuda, clock)
         elif task == "memory":
-            answer = torch.cuda.max_memory_allocated() / 2**20 if cuda else _peak_mib() - idle
+            answer = torch.cuda.max_memory_allocated() / 2**20 if cuda else peak_mib() - idle
         elif task == "machine":
             answer = {
                 "machine": torch.cuda.get_device_name() if cuda else _cpu(),
@@ -152,14 +157,14 @@ def _turn(step: Callable[[], object], steps: int, cuda: bool, clock: Callable[[]
     return seconds
 
 
-def _peak_mib() -> float:
+def peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
-def _resident_mib() -> float:
+def resident_mib() -> float:
     status = Path("/proc/self/statm")
     if not status.exists():
-        return _peak_mib()
+        return peak_mib()
     return int(status.read_text().split()[1]) * resource.getpagesize() / 2**20
 
 
@@ -172,7 +177,7 @@ def _cpu() -> str:
 
 def measure(workload: dict[str, Any], options: argparse.Namespace) -> list[dict[str, Any]]:
     """One row for every variant of one workload."""
-    names = [name for name in NAMES if name in {*options.variants, "mtl"}]
+    names = [name for name in (*NAMES, *MORE) if name in {*options.variants, "mtl"}]
     common = {"workload": workload, **{k: getattr(options, k) for k in ("threads", "steps", "clock")}}
     workers = {name: Worker({**common, "variant": name}) for name in names}
     others = [name for name in names if name != "mtl"]
@@ -241,7 +246,7 @@ def show(rows: list[dict[str, Any]]) -> None:
         )
 
 
-def _commit() -> str:
+def commit() -> str:
     """The commit that was measured; with "+" if the working tree had changes in the library."""
 
     def git(*arguments: str) -> str:
@@ -267,7 +272,7 @@ def main() -> None:
         return
     common = {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "commit": _commit(),
+        "commit": commit(),
         "cores": os.cpu_count(),
     }
     rows = []

@@ -4,13 +4,19 @@ Every variant trains the same network by the same SGD; those that learn sample w
 Shan, Eq. 4-11): virtual step, meta step, base step.
 """
 
+import importlib
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+import torch.autograd.forward_ad as forward_ad
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
+from torch.overrides import TorchFunctionMode
 
 from metafacs.methods import Batch
 from metafacs.methods.base import Stream
@@ -47,6 +53,15 @@ class Workload:
     device: str = "cpu"
     dtype: torch.dtype = torch.float32
     channels_last: bool = False
+    precision: str = "fp32"
+    """"fp32", "tf32" (matrix products and convolutions on a GPU) or "bf16" (autocast)."""
+    compiled: bool = False
+    """Whether the network goes through `torch.compile`."""
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """The context of forward passes."""
+        kind = torch.device(self.device).type
+        return torch.autocast(kind, torch.bfloat16) if self.precision == "bf16" else nullcontext()
 
     def placed(self, tensor: Tensor) -> Tensor:
         """`tensor` (images) on the device, in the memory format asked for."""
@@ -68,6 +83,8 @@ class Workload:
         network.to(self.device, self.dtype)
         if self.channels_last:
             network.to(memory_format=torch.channels_last)
+        if self.compiled:
+            network.compile()
         return network.train()
 
     def batches(self) -> Batches:
@@ -104,17 +121,18 @@ def randomise(meta_network: MetaNetwork) -> None:
 def mtl(work: Workload) -> Trainee:
     """metafacs's MTL."""
     network, batches = work.network(), work.batches()
-    method = MTL(network, sgd)
+    method = MTL(network, sgd, autocast=work.autocast)
     return Trainee(lambda: method.training_step(batches), network, None)
 
 
-def mal(way: Way) -> Callable[[Workload], Trainee]:
+def mal(way: Way, **options: Any) -> Callable[[Workload], Trainee]:
     """metafacs's MAL, one way to find the meta gradient."""
 
     def build(work: Workload) -> Trainee:
         network, batches = work.network(), work.batches()
         balance = class_balance(batches["meta"].labels)
-        method = MAL(network, sgd, balance, alpha=ALPHA, beta=BETA, meta_optimiser="sgd", way=way)
+        chosen = {"alpha": ALPHA, "beta": BETA, "meta_optimiser": "sgd", "way": way, **options}
+        method = MAL(network, sgd, balance, autocast=work.autocast, **chosen)
         randomise(method.meta_network)
         return Trainee(lambda: method.training_step(batches), network, method.meta_network)
 
@@ -130,12 +148,15 @@ class Usual:
             computes a second-order gradient of theta that nobody reads; else by `autograd.grad` for phi alone.
     """
 
+    base = staticmethod(sgd)
+    """Makes the optimiser of theta."""
+
     def __init__(self, work: Workload, backward: bool) -> None:
-        self.backward = backward
+        self.backward, self.autocast = backward, work.autocast
         self.network, self.batches = work.network(), work.batches()
         self.meta_network = MetaNetwork(self.network.feature_size).to(work.device, work.dtype)
         randomise(self.meta_network)
-        self.optimiser = sgd(self.network.parameters())
+        self.optimiser = self.base(self.network.parameters())
         self.meta_optimiser = torch.optim.SGD(self.meta_network.parameters(), lr=BETA)
         self.positive, self.negative = class_balance(self.batches["meta"].labels)
 
@@ -143,8 +164,9 @@ class Usual:
         """The re-weighted loss of both streams, with a graph to the network and to the meta network."""
         primary, auxiliary = self.batches["primary"], self.batches["auxiliary"]
         n, m = len(primary), len(auxiliary)
-        out = network(torch.cat([primary.images, auxiliary.images]))
-        weights = normalise(self.meta_network(out.feature.detach()), n)
+        with self.autocast():
+            out = network(torch.cat([primary.images, auxiliary.images]))
+        weights = normalise(self.meta_network(self.still(out.feature)), n)
         au = au_losses(out.au_logits[:n], primary.labels)
         expression = expression_losses(out.expression_logits[n:], auxiliary.labels)
         return (weights[:n] * au).sum() / n + (weights[n:] * expression).sum() / m
@@ -152,7 +174,14 @@ class Usual:
     def meta_loss(self, network: Callable[[Tensor], Output]) -> Tensor:
         """The class-balanced AU loss of the reserved images."""
         meta = self.batches["meta"]
-        return balanced_au_losses(network(meta.images).au_logits, meta.labels, self.positive, self.negative).mean()
+        with self.autocast():
+            logits = network(meta.images).au_logits
+        return balanced_au_losses(logits, meta.labels, self.positive, self.negative).mean()
+
+    @staticmethod
+    def still(feature: Tensor) -> Tensor:
+        """What the meta network is told: no derivative goes that way."""
+        return feature.detach()
 
     def step(self) -> None:
         """Meta-train, meta-test, base-learning."""
@@ -196,6 +225,78 @@ class Higher(Usual):
             self.meta_loss(network).backward(inputs=None if self.backward else phi)
 
 
+class TorchOpt(Usual):
+    """The same with the virtual step by TorchOpt's differentiable SGD."""
+
+    def find_meta_gradient(self, phi: list[nn.Parameter]) -> None:
+        """d meta loss / d phi into `.grad`."""
+        torchopt: Any = importlib.import_module("torchopt")  # not a dependency of ours
+
+        before = torchopt.extract_state_dict(self.network, by="reference", with_buffers=False)
+        buffers = {name: b.clone() for name, b in self.network.named_buffers()}
+        inner = torchopt.MetaSGD(self.network, lr=ALPHA)
+        inner.step(self.weighted_loss(self.network))
+        self.meta_loss(self.network).backward(inputs=None if self.backward else phi)
+        torchopt.recover_state_dict(self.network, before)
+        with torch.no_grad():
+            for name, b in self.network.named_buffers():
+                b.copy_(buffers[name])
+
+
+class MixedMode(Usual):
+    """Forward mode over reverse mode, as MixFlow-MG (Kemaev et al., ICML 2025) finds a meta gradient.
+
+    Ours, after the paper's description; theirs is JAX. The step's gradient by theta and phi is differentiated in
+    forward mode in the direction of v, the gradient of the meta loss; its tangent by phi is the meta gradient, and the
+    one by theta is what the method needs where there is more than one inner step.
+    """
+
+    def find_meta_gradient(self, phi: list[nn.Parameter]) -> None:
+        """d meta loss / d phi into `.grad`."""
+        theta, passes = dict(self.network.named_parameters()), isolated(self.network)
+        loss = self.weighted_loss(lambda images: Output(*passes(theta, images)))
+        gradients = torch.autograd.grad(loss, list(theta.values()))
+        virtual = {
+            name: (p - ALPHA * g).detach().requires_grad_()
+            for (name, p), g in zip(theta.items(), gradients, strict=True)
+        }
+        meta_loss = self.meta_loss(lambda images: Output(*passes(virtual, images)))
+        v = torch.autograd.grad(meta_loss, list(virtual.values()), allow_unused=True, materialize_grads=True)
+        with forward_ad.dual_level(), PlainBatchNorm():
+            pairs = zip(theta.items(), v, strict=True)
+            duals = {name: forward_ad.make_dual(p, direction) for (name, p), direction in pairs}
+            loss = self.weighted_loss(lambda images: Output(*passes(duals, images)))
+            wanted = phi if not self.backward else [*phi, *theta.values()]
+            found = torch.autograd.grad(loss, wanted)
+            for p, g in zip(phi, found, strict=False):
+                p.grad = -ALPHA * forward_ad.unpack_dual(g).tangent
+
+    @staticmethod
+    def still(feature: Tensor) -> Tensor:
+        """The feature without its tangent."""
+        return forward_ad.unpack_dual(feature).primal.detach() if forward_ad._current_level >= 0 else feature.detach()
+
+
+class PlainBatchNorm(TorchFunctionMode):
+    """BatchNorm out of elementary operations: the backward of torch's own has no forward-mode rule."""
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        """Calls `func`, or its stand-in."""
+        if func is not F.batch_norm:
+            return func(*args, **(kwargs or {}))
+        return _plain_batch_norm(*args, **(kwargs or {}))
+
+
+def _plain_batch_norm(
+    x: Tensor, mean: object, variance: object, weight: Tensor, bias: Tensor, *_: object, eps: float, **__: object
+) -> Tensor:
+    axes = [k for k in range(x.dim()) if k != 1]
+    shape = [-1 if k == 1 else 1 for k in range(x.dim())]
+    centred = x - x.mean(axes, keepdim=True)
+    scale = (centred.square().mean(axes, keepdim=True) + eps).rsqrt()
+    return centred * scale * weight.view(shape) + bias.view(shape)
+
+
 def usual(trainer: type[Usual], backward: bool) -> Callable[[Workload], Trainee]:
     """Second-order autograd, by torch alone or by `higher`."""
 
@@ -215,12 +316,24 @@ VARIANTS: dict[str, Callable[[Workload], Trainee]] = {
     "brute-force-phi": usual(Usual, backward=False),
     "higher": usual(Higher, backward=True),
     "higher-phi": usual(Higher, backward=False),
+    "torchopt": usual(TorchOpt, backward=True),
+    "torchopt-phi": usual(TorchOpt, backward=False),
+    "mixed-mode": usual(MixedMode, backward=True),
+    "mixed-mode-phi": usual(MixedMode, backward=False),
 }
+"""All of them the same mathematics."""
+OTHERS: dict[str, Callable[[Workload], Trainee]] = {
+    "mal-checkpointing-meta": mal("forward", checkpointing="meta"),
+    "mal-checkpointing-all": mal("forward", checkpointing="all"),
+    "mal-last-stage": mal("forward", lookahead="last-stage"),
+    "mal-every-4": mal("forward", meta_every=4),
+}
+"""metafacs's MAL with less memory, or with a cheaper look-ahead. A step of the last is every fourth time a full one."""
 
 
 def gradient_errors(name: str, work: Workload) -> tuple[float, float]:
     """Relative distance of one step's gradient of phi, and of its change of theta, from brute force's."""
-    phi, theta = _of_one_step(VARIANTS[name](work))
+    phi, theta = _of_one_step({**VARIANTS, **OTHERS}[name](work))
     expected_phi, expected_theta = _of_one_step(VARIANTS["brute-force"](work))
     return _distance(phi, expected_phi), _distance(theta, expected_theta)
 

@@ -1,7 +1,7 @@
 """Both streams through one network: the forward pass that multi-task methods share."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import torch
@@ -26,6 +26,7 @@ class JointForward:
             of the mixture; "separate" sends them one after the other, each normalised by its own, and only the
             AU images enter the running statistics, which are what test images are normalised by.
         autocast: mixed precision.
+        thrift: makes a context for every pass of the network, such as `recomputed`.
     """
 
     def __init__(
@@ -34,11 +35,13 @@ class JointForward:
         au_reduction: AUReduction,
         statistics: StatisticsMode,
         autocast: Callable[[], AbstractContextManager[object]],
+        thrift: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self.network = network
         self.au_reduction: AUReduction = au_reduction
         self.statistics: StatisticsMode = statistics
         self.autocast = autocast
+        self.thrift = thrift
 
     def __call__(self, primary: Batch, auxiliary: Batch) -> tuple[Tensor, Tensor]:
         """Features (B1 + B2, F) and losses (B1 + B2,), AU images first.
@@ -47,34 +50,53 @@ class JointForward:
         """
         aside: Forward = self.network
         if self.statistics == "separate":
-            passes, parameters = isolated(self.network), dict(self.network.named_parameters())
+            passes, parameters = isolated(self.network, self.thrift), dict(self.network.named_parameters())
             aside = lambda images: Output(*passes(parameters, images))  # noqa: E731
-        return self._losses(self.network, aside, primary, auxiliary)
+        return self._losses(self._counted, aside, primary, auxiliary)
 
-    def replay(self, primary: Batch, auxiliary: Batch) -> LossesAt:
+    def _counted(self, images: Tensor) -> Output:
+        with self.thrift():
+            return self.network(images)
+
+    def replay(self, primary: Batch, auxiliary: Batch, full_precision: bool = False) -> LossesAt:
         """The losses that the next `__call__` would give, as a function of the parameters, side effects left out.
 
         Call it before `__call__`: random layers will draw the same masks that `__call__` is about to draw.
+
+        Args:
+            primary: AU images.
+            auxiliary: expression images.
+            full_precision: leave mixed precision out.
         """
-        both_at = self.replay_both(primary, auxiliary)
+        both_at = self.replay_both(primary, auxiliary, full_precision)
         return lambda parameters: both_at(parameters)[1]
 
-    def replay_both(self, primary: Batch, auxiliary: Batch) -> Callable[[Parameters], tuple[Tensor, Tensor]]:
+    def replay_both(
+        self, primary: Batch, auxiliary: Batch, full_precision: bool = False
+    ) -> Callable[[Parameters], tuple[Tensor, Tensor]]:
         """Like `replay`, for features and losses."""
-        passes, random = isolated(self.network), RandomState(primary.images)
+        passes, random = isolated(self.network, self.thrift), RandomState(primary.images)
+        autocast = nullcontext if full_precision else self.autocast
 
         def both_at(parameters: Parameters) -> tuple[Tensor, Tensor]:
             def forward(images: Tensor) -> Output:
                 return Output(*passes(parameters, images))
 
             with random.replayed():
-                return self._losses(forward, forward, primary, auxiliary)
+                return self._losses(forward, forward, primary, auxiliary, autocast)
 
         return both_at
 
-    def _losses(self, network: Forward, aside: Forward, primary: Batch, auxiliary: Batch) -> tuple[Tensor, Tensor]:
+    def _losses(
+        self,
+        network: Forward,
+        aside: Forward,
+        primary: Batch,
+        auxiliary: Batch,
+        autocast: Callable[[], AbstractContextManager[object]] | None = None,
+    ) -> tuple[Tensor, Tensor]:
         n = len(primary)
-        with self.autocast():
+        with (autocast or self.autocast)():
             if self.statistics == "joint":
                 both = network(torch.cat([primary.images, auxiliary.images]))
                 feature, au_logits, expression_logits = (

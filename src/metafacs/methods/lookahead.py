@@ -11,7 +11,7 @@ Differs from the paper in: nothing; it is the same gradient, computed without di
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Literal, NamedTuple
 
 import torch
@@ -43,7 +43,7 @@ class WeightGradient(NamedTuple):
 def weight_gradient(
     losses: Tensor,
     losses_at: LossesAt,
-    meta_loss_at: LossesAt,
+    meta_loss_at: LossesAt | Sequence[LossesAt],
     parameters: Parameters,
     u: Tensor,
     alpha: float,
@@ -56,7 +56,8 @@ def weight_gradient(
         losses: (n,), l_i at theta with its graph; the graph is kept, so that the caller's own update can use it.
         losses_at: the same losses as a function of the parameters.
         meta_loss_at: the meta loss as a function of the parameters. With several processes: this process's
-            share, so that the sum over processes is the whole.
+            share, so that the sum over processes is the whole. Or several such functions, whose sum it is: their
+            graphs then live one after the other, and they must not put the random state back.
         parameters: theta by name, leaves that require a gradient.
         u: (n,), weight of every loss in the virtual step.
         alpha: length of the virtual step.
@@ -69,26 +70,57 @@ def weight_gradient(
         The gradient at this process's samples and the meta loss over all processes, both detached.
     """
     if way == "second-order":
+        if not callable(meta_loss_at):
+            raise ValueError("the second-order reference takes the meta loss in one piece")
         return _second_order(losses, meta_loss_at, parameters, u, alpha)
-    virtual = _moved(parameters, weighted_gradient(losses, parameters, u, retain_graph=True), alpha)
-    v, meta_loss = _meta_gradient(meta_loss_at, {**parameters, **virtual}, list(virtual))
-    del virtual  # as large as the network
+    step = weighted_gradient(losses, parameters, u, retain_graph=True)
+    v, meta_loss = look_ahead(step, meta_loss_at, parameters, alpha)
+    return WeightGradient(-alpha * alignment(losses_at, parameters, v, way, record), meta_loss)
+
+
+def look_ahead(
+    step: Parameters, meta_loss_at: LossesAt | Sequence[LossesAt], parameters: Parameters, alpha: float
+) -> tuple[Parameters, Tensor]:
+    """The gradient v of the meta loss after a virtual step of length `alpha` along `step`, and that meta loss.
+
+    Args:
+        step: gradient of the weighted losses by those parameters that they depend on.
+        meta_loss_at: as for `weight_gradient`.
+        parameters: theta by name.
+    """
+    virtual = _moved(parameters, step, alpha)
+    at = {**parameters, **virtual}
+    if callable(meta_loss_at):
+        return _meta_gradient([meta_loss_at], at, list(virtual))
+    with RandomState(next(iter(at.values()))).replayed():
+        return _meta_gradient(meta_loss_at, at, list(virtual))
+
+
+def alignment(
+    losses_at: LossesAt, parameters: Parameters, v: Parameters, way: Way, record: Record | None = None
+) -> Tensor:
+    """<grad l_i(theta), v> for every i, exactly or, by way of "difference", nearly."""
     if way == "forward":
-        alignment = _jvp(losses_at, parameters, v, record)
-    else:
-        alignment = _alignment_difference(losses_at, parameters, v)
-    return WeightGradient(-alpha * alignment, meta_loss)
+        return _jvp(losses_at, parameters, v, record)
+    return _alignment_difference(losses_at, parameters, v)
 
 
 def weighted_gradient(
     losses: Tensor, parameters: Parameters, weights: Tensor, retain_graph: bool = False
 ) -> dict[str, Tensor]:
     """sum_i weights_i * grad l_i over the losses of all processes; parameters without influence are left out."""
+    found = own_gradient(losses, parameters, weights, retain_graph)
+    return dict(zip(found, processes.total(list(found.values())), strict=True))
+
+
+def own_gradient(
+    losses: Tensor, parameters: Parameters, weights: Tensor, retain_graph: bool = False
+) -> dict[str, Tensor]:
+    """`weighted_gradient` over the losses of this process alone."""
     gradients = torch.autograd.grad(
         losses, list(parameters.values()), grad_outputs=weights, retain_graph=retain_graph, allow_unused=True
     )
-    found = {name: g for name, g in zip(parameters, gradients, strict=True) if g is not None}
-    return dict(zip(found, processes.total(list(found.values())), strict=True))
+    return {name: g for name, g in zip(parameters, gradients, strict=True) if g is not None}
 
 
 def pick_way(network: nn.Module, images: Tensor) -> Way:
@@ -117,17 +149,24 @@ def differentiable_attention() -> AbstractContextManager[None]:
     return sdpa_kernel(SDPBackend.MATH)
 
 
-def isolated(network: nn.Module) -> Callable[[Parameters, Tensor], tuple[Tensor, ...]]:
+def isolated(
+    network: nn.Module, thrift: Callable[[], AbstractContextManager[None]] = nullcontext
+) -> Callable[[Parameters, Tensor], tuple[Tensor, ...]]:
     """`network` as a function of parameters and images that changes none of its buffers.
 
     `functional_call` in train mode would write BatchNorm's running statistics into the network; every call
     works on clones, taken now, instead. Random layers still advance the random state: see `RandomState`.
+
+    Args:
+        network: is called in the mode it is in.
+        thrift: makes a context for every call, such as `recomputed`.
     """
     before = {name: b.clone() for name, b in network.named_buffers()}
 
     def call(parameters: Parameters, images: Tensor) -> tuple[Tensor, ...]:
         buffers = {name: b.clone() for name, b in before.items()}
-        return functional_call(network, {**parameters, **buffers}, (images,))
+        with thrift():
+            return functional_call(network, {**parameters, **buffers}, (images,))
 
     return call
 
@@ -165,13 +204,28 @@ def _moved(parameters: Parameters, step: Parameters, alpha: float) -> Parameters
     return {name: p.requires_grad_() for name, p in zip(step, moved, strict=True)}
 
 
-def _meta_gradient(meta_loss_at: LossesAt, at: Parameters, names: Sequence[str]) -> tuple[Parameters, Tensor]:
-    """v = grad of the meta loss by the parameters `names` (those it depends on), and the meta loss itself."""
-    meta_loss = meta_loss_at({name: p if name in names else p.detach() for name, p in at.items()})
-    gradients = torch.autograd.grad(meta_loss, [at[name] for name in names], allow_unused=True)
-    found = {name: g for name, g in zip(names, gradients, strict=True) if g is not None}
-    *summed, meta_loss = processes.total([*found.values(), meta_loss.detach()])
+def _meta_gradient(terms_at: Sequence[LossesAt], at: Parameters, names: Sequence[str]) -> tuple[Parameters, Tensor]:
+    """v = grad of the sum of terms by the parameters `names` (those it depends on), and the sum itself."""
+    wanted = set(names)
+    moving = {name: p if name in wanted else p.detach() for name, p in at.items()}
+    found: dict[str, Tensor] = {}
+    values = []
+    for term_at in terms_at:
+        term = term_at(moving)
+        values.append(term.detach())
+        gradients = torch.autograd.grad(term, [at[name] for name in names], allow_unused=True)
+        add_up(found, {name: g for name, g in zip(names, gradients, strict=True) if g is not None})
+        del term, gradients
+    *summed, meta_loss = processes.total([*found.values(), torch.stack(values).sum()])
     return dict(zip(found, summed, strict=True)), meta_loss
+
+
+def add_up(sums: dict[str, Tensor], terms: Parameters) -> None:
+    """Adds `terms` to `sums`, in place, name by name."""
+    both = [name for name in terms if name in sums]
+    if both:
+        torch._foreach_add_([sums[name] for name in both], [terms[name] for name in both])
+    sums.update({name: term for name, term in terms.items() if name not in sums})
 
 
 def _jvp(

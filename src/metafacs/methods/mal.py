@@ -13,8 +13,11 @@ size each task's sum is divided by its own batch. The copy of the paper at hand 
 optimisers: the defaults are ours.
 
 Ablations, options that are off by default: one weight a task (`weights`), no normaliser (`normalise`), a virtual step
-of the heads alone (`lookahead`), a plain meta loss (`balanced_meta`), a meta network that is told other things
-(`inputs`) or standardised features (`normalised_features`).
+of the heads or the last stage alone (`lookahead`), a plain meta loss (`balanced_meta`), a meta network that is told
+other things (`inputs`) or standardised features (`normalised_features`).
+
+Cheaper: a look-ahead at every k-th step only (`meta_every`), or of the last stage (`lookahead`); both are
+approximations. Smaller, with the same mathematics: `checkpointing`, `meta_part`, `training_part`.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,7 +25,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from metafacs.errors import InputError
 from metafacs.methods.base import METHODS, Batch, OptimiserFactory, Stream
@@ -37,13 +40,31 @@ from metafacs.methods.meta_network import (
     normalise,
     told_size,
 )
-from metafacs.methods.sample_weighting import SampleWeighting, Scope, TrainingPass, WayOption, weight_means
+from metafacs.methods.sample_weighting import Checkpointing, SampleWeighting, Thrift, WayOption, weight_means
+from metafacs.methods.training_pass import Scope, TrainingPass, split
 from metafacs.models.network import Network
 
 __all__ = ["MAL", "MetaNetwork", "normalise"]
 
 SATURATED = 0.02
 """A raw weight this near to 0 or 1 has next to no gradient left."""
+
+
+class Turn(nn.Module):
+    """Tells at which steps it is the meta network's turn: the first of every `every`. Its count is saved with a run."""
+
+    taken: Tensor
+
+    def __init__(self, every: int) -> None:
+        super().__init__()
+        self.every = every
+        self.register_buffer("taken", torch.zeros((), dtype=torch.int64))  # stays on the CPU: nothing waits for it
+
+    def next(self) -> bool:
+        """Whether the step that now begins looks ahead."""
+        due = int(self.taken) % self.every == 0
+        self.taken += 1
+        return due
 
 
 @METHODS.register("mal")
@@ -64,10 +85,17 @@ class MAL(SampleWeighting):
         statistics: BatchNorm statistics of the two streams: "joint" or "separate", as for MTL.
         weights: "sample" (the paper: one weight an image) or "task" (one weight a task, no meta network).
         normalise: whether raw weights are divided by the sum of the two tasks' means, as in the paper.
-        lookahead: what the virtual step moves: "full" (the paper: the whole network) or "heads" (the two heads).
+        lookahead: what the virtual step moves: "full" (the paper: the whole network) "last-stage" (of the
+            backbone, and the heads: costs half) or "heads" (the two heads).
         balanced_meta: whether the meta loss is class-balanced, as in the paper.
         inputs: what the meta network is told of an image: "feature" (the paper), "feature+label+loss" or "loss".
         normalised_features: whether it is told features standardised by running statistics.
+        meta_every: k, look ahead at every k-th step, the first one included; between, weights come from the meta
+            network as it is.
+        checkpointing: whose activations are not kept but computed again, block by block: "none", "meta" (the
+            reserved images') or "all"; less memory, the same mathematics with BatchNorm too.
+        meta_part: reserved images that go through the network at a time; 0: all. Not with BatchNorm.
+        training_part: training images that do; 0: all. Not with BatchNorm.
     """
 
     learns_sample_weights: ClassVar[bool] = True
@@ -90,14 +118,27 @@ class MAL(SampleWeighting):
         balanced_meta: bool = True,
         inputs: Inputs = "feature",
         normalised_features: bool = False,
+        meta_every: int = 1,
+        checkpointing: Checkpointing = "none",
+        meta_part: int = 0,
+        training_part: int = 0,
     ) -> None:
-        super().__init__(network, optimiser, class_weights, autocast, way, au_reduction, statistics, balanced_meta)
+        thrift = Thrift(checkpointing, meta_part, training_part)
+        super().__init__(
+            network, optimiser, class_weights, autocast, way, au_reduction, statistics, balanced_meta, thrift
+        )
         if alpha <= 0 or beta < 0:
             raise InputError(f"MAL's alpha must be positive and beta not negative; found {alpha} and {beta}")
         if normalised_features and (weights == "task" or inputs == "loss"):
             raise InputError("MAL's normalised_features is on, but its weights do not look at features; turn it off")
         if weights == "task" and inputs != "feature":
             raise InputError(f"MAL's weights of tasks look at no image; leave out inputs ({inputs})")
+        if meta_every < 1:
+            raise InputError(f"MAL's meta_every counts steps and must be at least 1; found {meta_every}")
+        split(network, lookahead)  # fails now rather than in the first step
+        self.turn = Turn(meta_every)
+        if meta_every > 1:
+            self.modules["turn"] = self.turn
         self.alpha, self.normalised, self.scope = alpha, normalise, lookahead
         self.told: Told = "task" if weights == "task" else inputs
         self.aus, self.classes = network.au_head.out_features, network.expression_head.out_features
@@ -112,17 +153,21 @@ class MAL(SampleWeighting):
 
     def training_step(self, batch: Mapping[Stream, Batch]) -> dict[str, Tensor]:
         """Meta-train, meta-test and base-learning on one batch."""
-        images = self.forward_pass(batch)
+        looks_ahead = self.turn.next()
+        images = self.forward_pass(batch, looks_ahead)
         known = self.known(images)
-        u = self.weigh(known, images.primary)[1]
-        found = images.look_ahead(u, self.alpha, self.scope)
-        self._update_meta(u, found.gradient)
+        seen: dict[str, Tensor] = {}
+        if looks_ahead:
+            u = self.weigh(known, images.primary)[1]
+            found = images.look_ahead(u, self.alpha, self.scope)
+            self._update_meta(u, found.gradient)
+            seen["meta_loss"] = found.meta_loss
         with torch.no_grad():
             raw, u = self.weigh(known, images.primary)
         self.update_base(images.gradient(u))
         return {
             **images.task_losses(),
-            "meta_loss": found.meta_loss,
+            **seen,
             **weight_means(self._normalised(raw, images.primary), images.primary),
             "raw_weight_mean": raw.mean(),
             "raw_weight_sd": raw.std(),

@@ -7,7 +7,8 @@ everywhere, so that every process computes the same weights.
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import ClassVar, Literal
+from math import ceil
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,100 +17,27 @@ from metafacs import processes
 from metafacs.errors import InputError
 from metafacs.methods.base import Batch, Method, OptimiserFactory, Stream
 from metafacs.methods.joint import JointForward, StatisticsMode
-from metafacs.methods.lookahead import (
-    LossesAt,
-    Parameters,
-    RandomState,
-    Way,
-    WeightGradient,
-    differentiable_attention,
-    isolated,
-    pick_way,
-    weight_gradient,
-    weighted_gradient,
-)
+from metafacs.methods.lookahead import LossesAt, Parameters, RandomState, Way, isolated, pick_way
 from metafacs.methods.losses import AUReduction, au_losses, balanced_au_losses, expression_losses
-from metafacs.methods.tangents import Record
+from metafacs.methods.recomputing import parts_of, recomputed
+from metafacs.methods.training_pass import PassInParts, Scope, TrainingPass, parts, sees_the_batch
 from metafacs.models.network import Network, Output
 
+__all__ = ["Checkpointing", "SampleWeighting", "Scope", "Thrift", "TrainingPass", "WayOption", "weight_means"]
+
 WayOption = Literal["auto", "forward", "difference", "second-order"]
-Scope = Literal["full", "heads"]
-"""What the virtual step moves."""
-
-HEADS = ("au_head.", "expression_head.")
+Checkpointing = Literal["none", "meta", "all"]
 
 
-class TrainingPass:
-    """The training images of one step at theta. What speaks of images has the AU images first.
+class Thrift(NamedTuple):
+    """How memory is saved."""
 
-    Attributes:
-        feature: (B1 + B2, F) of all processes, without a graph.
-        losses: (B1 + B2,) of all processes, without a graph.
-        au_labels: (B1, A) of all processes.
-        expressions: (B2,) of all processes.
-        primary: B1.
-    """
-
-    def __init__(self, method: "SampleWeighting", batch: Mapping[Stream, Batch], way: Way) -> None:
-        primary, auxiliary = batch["primary"], batch["auxiliary"]
-        self._own_primary, self._method, self._way = len(primary), method, way
-        self._losses_at = method.joint.replay(primary, auxiliary)
-        self._meta_loss_at = method.meta_loss_at(batch["meta"])
-        self._record = Record() if way == "forward" else None
-        with differentiable_attention() if way == "second-order" else self._record or nullcontext():
-            feature, self._own_losses = method.joint(primary, auxiliary)
-        self.primary = len(primary) * processes.count()
-        self.feature = self._everywhere(feature.detach())
-        self.losses = self._everywhere(self._own_losses.detach())
-        self.au_labels, self.expressions = processes.gather(primary.labels), processes.gather(auxiliary.labels)
-
-    def look_ahead(self, u: Tensor, alpha: float, scope: Scope = "full") -> WeightGradient:
-        """What weights `u`, (B1 + B2,), of a virtual step of length `alpha` do to the reserved images.
-
-        It can be asked once: the record of the pass is used up.
-        """
-        parameters = dict(self._method.network.named_parameters())
-        losses_at, meta_loss_at = self._losses_at, self._meta_loss_at
-        if scope == "heads":
-            still = {name: p.detach() for name, p in parameters.items() if not name.startswith(HEADS)}
-            parameters = {name: p for name, p in parameters.items() if name not in still}
-            losses_at, meta_loss_at = _with(still, losses_at), _with(still, meta_loss_at)
-        found = weight_gradient(
-            self._own_losses,
-            losses_at,
-            meta_loss_at,
-            parameters,
-            self._here(u.detach()),
-            alpha,
-            self._way,
-            self._record,
-        )
-        return WeightGradient(self._everywhere(found.gradient), found.meta_loss)
-
-    def gradient(self, u: Tensor) -> dict[str, Tensor]:
-        """Of sum_i u_i l_i by theta; the graph is gone afterwards."""
-        parameters = dict(self._method.network.named_parameters())
-        return weighted_gradient(self._own_losses, parameters, self._here(u))
-
-    def task_losses(self) -> dict[str, Tensor]:
-        """The mean losses of this process's images, for the log."""
-        n, losses = self._own_primary, self._own_losses.detach()
-        return {"loss_primary": losses[:n].mean(), "loss_auxiliary": losses[n:].mean()}
-
-    def _everywhere(self, values: Tensor) -> Tensor:
-        """The whole batch's values from this process's."""
-        n = self._own_primary
-        return torch.cat([processes.gather(values[:n]), processes.gather(values[n:])])
-
-    def _here(self, values: Tensor) -> Tensor:
-        """The inverse of `_everywhere`."""
-        streams = values.split([self.primary, len(values) - self.primary])
-        return torch.cat([stream[processes.share(len(stream))] for stream in streams])
-
-
-def _with(still: Parameters, function: LossesAt) -> LossesAt:
-    """`function` of the other parameters, with those in `still` where they are."""
-    return lambda parameters: function({**still, **parameters})
+    checkpointing: Checkpointing = "none"
+    """Whose activations are computed again in the backward pass: nobody's, the reserved images', or all images'."""
+    meta_part: int = 0
+    """Reserved images that go through the network at a time; 0: all."""
+    training_part: int = 0
+    """Training images that do; 0: all."""
 
 
 class SampleWeighting(Method):
@@ -124,6 +52,7 @@ class SampleWeighting(Method):
         au_reduction: "mean" or "sum" over the labelled AUs of an image.
         statistics: BatchNorm statistics of the two streams: "joint" or "separate".
         balanced_meta: whether the meta loss is class-balanced.
+        thrift: how memory is saved.
     """
 
     streams: ClassVar[tuple[Stream, ...]] = ("primary", "auxiliary", "meta")
@@ -138,40 +67,89 @@ class SampleWeighting(Method):
         au_reduction: AUReduction,
         statistics: StatisticsMode,
         balanced_meta: bool = True,
+        thrift: Thrift = Thrift(),  # noqa: B008 - immutable
     ) -> None:
         super().__init__(network, optimiser, class_weights, autocast)
         if class_weights is None:
             raise InputError(f"{type(self).__name__} needs the class weights of the reserved AU images")
         self.balance = class_weights
         self.balanced_meta = balanced_meta
-        self.joint = JointForward(network, au_reduction, statistics, autocast)
+        self.thrift = thrift
+        self._check_thrift(way)
+        again = self._recomputing if thrift.checkpointing != "none" else nullcontext
+        self._meta_thrift: Callable[[], AbstractContextManager[None]] = again
+        everywhere = again if thrift.checkpointing == "all" else nullcontext
+        self.joint = JointForward(network, au_reduction, statistics, autocast, everywhere)
         self.way: Way | None = None if way == "auto" else way
         self.like = next(network.parameters()).detach()
 
-    def forward_pass(self, batch: Mapping[Stream, Batch]) -> TrainingPass:
-        """The network, in training mode, on the training images; the one pass of a step that counts for BatchNorm."""
+    def forward_pass(self, batch: Mapping[Stream, Batch], looks_ahead: bool = True) -> TrainingPass:
+        """The network, in training mode, on the training images; the one pass of a step that counts for BatchNorm.
+
+        Args:
+            batch: the streams.
+            looks_ahead: whether `TrainingPass.look_ahead` will be asked.
+        """
         self.network.train()
-        if self.way is None:
+        if self.way is None and looks_ahead:
             self.way = pick_way(self.network, batch["primary"].images[:2])
-        return TrainingPass(self, batch, self.way)
+        kind = PassInParts if self.thrift.training_part else TrainingPass
+        return kind(self, batch, self.way if looks_ahead else None)
+
+    def meta_losses_at(self, meta: Batch) -> list[LossesAt]:
+        """Terms whose sum is the meta loss (`meta_loss_at`), one for each part of the reserved images."""
+        size, whole = self.thrift.meta_part, len(meta) * processes.count()
+        if not size or size >= len(meta):
+            return [self.meta_loss_at(meta)]
+        return [self._meta_term_at(part, whole) for part in parts(meta, ceil(len(meta) / size))]
 
     def meta_loss_at(self, meta: Batch) -> LossesAt:
         """The AU loss of reserved images as a function of the parameters, without side effects.
 
         The network normalises the batch by its own BatchNorm statistics, as in training.
         """
-        passes = isolated(self.network)
-        positive, negative = self.balance
-        whole, reduction = len(meta) * processes.count(), self.joint.au_reduction
+        term_at = self._meta_term_at(meta, len(meta) * processes.count())
 
         def meta_loss(parameters: Parameters) -> Tensor:
-            with RandomState(meta.images).replayed(), self.autocast():
+            with RandomState(meta.images).replayed():
+                return term_at(parameters)
+
+        return meta_loss
+
+    def _meta_term_at(self, meta: Batch, whole: int) -> LossesAt:
+        """The share of `meta` in the meta loss of `whole` images; advances the random state."""
+        passes = isolated(self.network, self._meta_thrift)
+        positive, negative = self.balance
+        reduction = self.joint.au_reduction
+
+        def meta_term(parameters: Parameters) -> Tensor:
+            with self.autocast():
                 logits = Output(*passes(parameters, meta.images)).au_logits
             if not self.balanced_meta:
                 return au_losses(logits, meta.labels, reduction).sum() / whole
             return balanced_au_losses(logits, meta.labels, positive, negative, reduction).sum() / whole
 
-        return meta_loss
+        return meta_term
+
+    def _recomputing(self) -> AbstractContextManager[None]:
+        return recomputed(self._recomputed)
+
+    def _check_thrift(self, way: WayOption) -> None:
+        checkpointing, meta_part, training_part = self.thrift
+        if min(meta_part, training_part) < 0:
+            raise InputError(f"parts of a batch have at least 1 image (0: all); found {meta_part} and {training_part}")
+        if way == "second-order" and self.thrift != Thrift():
+            raise InputError('way "second-order" is the reference and saves no memory; take "forward"')
+        if (meta_part or training_part) and sees_the_batch(self.network.train()):
+            raise InputError(
+                "BatchNorm normalises an image by the whole batch, so a batch in parts would be another method "
+                f"(found meta_part {meta_part}, training_part {training_part}); checkpointing saves memory without "
+                "changing anything, or take a backbone without BatchNorm, such as resnet50_gn or convnext_tiny"
+            )
+        self._recomputed = parts_of(self.network.backbone) if checkpointing != "none" else []
+        if checkpointing != "none" and not self._recomputed:
+            kind = type(self.network.backbone).__name__
+            raise InputError(f"a {kind} has no repeated blocks to compute again; leave checkpointing at none")
 
     def _update_meta(self, u: Tensor, gradient: Tensor) -> None:
         """phi <- phi - beta * (d meta loss / d u) (d u / d phi)."""

@@ -1,0 +1,188 @@
+"""How near cheaper look-aheads come to the exact meta gradient of MAL, on a finished run's network and data.
+
+    python benchmarks/look_ahead_accuracy.py --run demo/runs/mal --batches 16
+
+Takes the network and the data of the run as they are and steps nothing. For every batch it finds the gradient of the
+meta loss by the meta network's parameters phi (at their start: a detector file has none, every weight is one half),
+exactly, with the run's number of reserved images, and compares with it, by cosine and by relative distance:
+
+    meta 1/2, 1/4, 1/8   a smaller reserved batch (the first images of the same one)
+    last-stage, heads    a virtual step of that much of the network
+    every 2, 4, 8        the gradient of one batch in place of the mean over that many batches
+    float32, bf16        forward mode and central differences in that precision (bf16: autocast), against float64
+
+"all reserved" says how near the exact gradient of one batch comes to that of all reserved images, the noise that
+MAL has anyway. Writes `results/look_ahead_accuracy.csv`.
+"""
+
+import argparse
+import csv
+import datetime
+import subprocess
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from statistics import mean
+
+import torch
+from rich.console import Console
+from torch import Tensor
+from torch.nn.functional import cosine_similarity
+
+from metafacs.commands.train import train_parser
+from metafacs.commands.training_data import TrainingData, open_data
+from metafacs.data.streams import training_batches
+from metafacs.methods import Batch
+from metafacs.methods.base import Stream
+from metafacs.methods.mal import MAL
+from metafacs.methods.training_pass import Scope
+from metafacs.models.network import build_network
+from metafacs.training.run import DETECTOR
+
+HERE = Path(__file__).resolve().parent
+ALPHA = 0.1
+EVERY = (2, 4, 8)
+SHARES = (2, 4, 8)
+Batches = Mapping[Stream, Batch]
+
+
+def settled(run: Path) -> tuple[TrainingData, object]:
+    """The data of a run and its settings."""
+    settings = train_parser("train").parse_args(["--config", str(run / "config.yaml"), "--out", str(run)])
+    return open_data(settings.data, True, settings.seed, Console(quiet=True)), settings
+
+
+def phi_gradient(
+    method: MAL, batch: Batches, dtype: torch.dtype, scope: Scope = "full", meta: int | None = None
+) -> Tensor:
+    """d meta loss / d phi of one batch, flat, in float64.
+
+    Args:
+        method: is put into `dtype`; its way and autocast are its own.
+        batch: images in [0, 1].
+        dtype: of the parameters and images.
+        scope: what the virtual step moves.
+        meta: reserved images to use; None: all of the batch's.
+    """
+    torch.manual_seed(0)
+    cut = {name: Batch(b.images.to(dtype), b.labels) for name, b in batch.items()}
+    for name in ("primary", "meta"):
+        cut[name].labels = cut[name].labels.to(dtype)
+    cut["meta"] = Batch(cut["meta"].images[:meta], cut["meta"].labels[:meta])
+    running = {name: b.clone() for name, b in method.network.named_buffers()}
+    images = method.forward_pass(cut)
+    u = method.weigh(method.known(images), images.primary)[1]
+    found = images.look_ahead(u, ALPHA, scope)
+    phi = list(method.meta_network.parameters())
+    gradients = torch.autograd.grad(u, phi, grad_outputs=found.gradient.to(u.dtype))
+    for name, b in method.network.named_buffers():
+        b.copy_(running[name])
+    return torch.cat([g.reshape(-1) for g in gradients]).double()
+
+
+class Comparison:
+    """What was found, by name: cosine with, and relative distance from, what should have been."""
+
+    def __init__(self) -> None:
+        self.cosines: dict[str, list[float]] = {}
+        self.distances: dict[str, list[float]] = {}
+
+    def add(self, name: str, found: Tensor, exact: Tensor) -> None:
+        self.cosines.setdefault(name, []).append(cosine_similarity(found, exact, dim=0).item())
+        self.distances.setdefault(name, []).append(((found - exact).norm() / exact.norm()).item())
+
+    def rows(self) -> list[dict[str, object]]:
+        return [
+            {
+                "look_ahead": name,
+                "batches": len(found),
+                "cosine": round(mean(found), 6),
+                "cosine_min": round(min(found), 6),
+                "distance": f"{mean(self.distances[name]):.2e}",
+            }
+            for name, found in self.cosines.items()
+        ]
+
+
+def compared(method_of: Callable[..., MAL], batches: list[Batches], reserve: Batch, precisions: int) -> Comparison:
+    """Every kind of look-ahead on every batch; those of other precisions on the first `precisions` only."""
+    found, single = Comparison(), method_of(torch.float32)
+    exact = [phi_gradient(single, batch, torch.float32) for batch in batches]
+    scopes: tuple[Scope, ...] = ("last-stage", "heads")
+    for batch, right in zip(batches, exact, strict=True):
+        found.add("all reserved", phi_gradient(single, {**batch, "meta": reserve}, torch.float32), right)
+        for share in SHARES:
+            size = len(batch["meta"]) // share
+            found.add(f"meta 1/{share}", phi_gradient(single, batch, torch.float32, meta=size), right)
+        for scope in scopes:
+            found.add(scope, phi_gradient(single, batch, torch.float32, scope), right)
+    for every in EVERY:
+        for start in range(0, len(exact) - every + 1, every):
+            found.add(f"every {every}", exact[start], torch.stack(exact[start : start + every]).mean(0))
+    double = [phi_gradient(method_of(torch.float64), batch, torch.float64) for batch in batches[:precisions]]
+    for way in ("forward", "difference"):
+        for name, autocast in (("float32", nullcontext), ("bf16", lambda: torch.autocast("cpu", torch.bfloat16))):
+            method = method_of(torch.float32, way=way, autocast=autocast)
+            for batch, right in zip(batches, double, strict=False):
+                found.add(f"{way}, {name}", phi_gradient(method, batch, torch.float32), right)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", type=Path, required=True, help="a finished run of MAL")
+    parser.add_argument("--batches", type=int, default=16)
+    parser.add_argument("--precisions", type=int, default=4, help="batches on which precisions are compared")
+    parser.add_argument("--out", type=Path, default=HERE / "results" / "look_ahead_accuracy.csv")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    rows = measured(given.run, given.batches, given.precisions)
+    console = Console(soft_wrap=True, highlight=False)
+    with given.out.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    for row in rows:
+        console.print(f"{row['look_ahead']:20} {row['cosine']:>9} (lowest {row['cosine_min']}) {row['distance']:>9}")
+
+
+def measured(run: Path, count: int, precisions: int) -> list[dict[str, object]]:
+    """The table's rows."""
+    from safetensors.torch import load_file
+
+    data, settings = settled(run)
+    tensors = load_file(run / DETECTOR)
+    own = settings.network  # type: ignore[attr-defined]
+    side = settings.data.side  # type: ignore[attr-defined]
+
+    def method_of(dtype: torch.dtype, **options: object) -> MAL:
+        network = build_network(own.backbone, len(data.aus), len(data.expressions), "scratch", dict(own.options))
+        weights = {"alpha": ALPHA, "way": "forward", **options}
+        balance = tuple(w.to(dtype) for w in data.class_weights(torch.device("cpu")))
+        method = MAL(network.to(dtype), lambda p: torch.optim.SGD(p, lr=0.0), balance, **weights)  # type: ignore[arg-type]
+        for name, module in method.modules.items():
+            prefix = f"{name}."
+            state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+            if state:
+                module.load_state_dict(state, strict=False)
+        return method
+
+    streams = {name: data.streams[name] for name in ("primary", "auxiliary", "meta")}
+    raw = training_batches(streams, range(count), side, 0, torch.device("cpu"))
+    batches: list[Batches] = [{name: Batch(*pair) for name, pair in batch.items()} for batch in raw]  # type: ignore[misc]
+    margin = (data.size - side) // 2
+    everything = data.reserve.images(range(len(data.reserve)))[..., margin : margin + side, margin : margin + side]
+    reserve = Batch(everything / 255, torch.from_numpy(data.reserve_labels))
+    fixed = {"date": datetime.datetime.now(datetime.UTC).date(), "commit": _commit(), "backbone": own.backbone}
+    sizes = {"side": side, **{name: len(batches[0][name]) for name in ("primary", "auxiliary", "meta")}}  # type: ignore[index]
+    found = compared(method_of, batches, reserve, precisions)
+    return [{**fixed, **sizes, "reserved": len(reserve), **row} for row in found.rows()]
+
+
+def _commit() -> str:
+    told = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], cwd=HERE, capture_output=True, text=True)
+    return told.stdout.strip() or "unknown"
+
+
+if __name__ == "__main__":
+    main()
