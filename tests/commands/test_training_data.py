@@ -80,8 +80,8 @@ def test_a_batch_of_all_images_must_divide_evenly(
     folders, console = (au_dataset.folder, fe_dataset.folder), Console(quiet=True)
     batches = {"batch_primary": 6, "batch_auxiliary": 6, "batch_meta": 9}
     monkeypatch.setattr(processes, "count", lambda: 3)
-    with pytest.raises(InputError, match="only 8 images for the meta batch, which 3 processes .* --data.batch_meta 6"):
+    with pytest.raises(InputError, match=r"only 8 images for the meta batch, which 3 processes .* --data.batch_meta 6"):
         opened(*folders, console, **batches)
     opened(*folders, console, **{**batches, "batch_meta": 6})
-    with pytest.raises(InputError, match="batch_meta is 8; .* divisible by the number of processes"):
+    with pytest.raises(InputError, match=r"batch_meta is 8; .* divisible by the number of processes"):
         opened(*folders, console, **{**batches, "batch_meta": 8})

@@ -129,7 +129,9 @@ def test_every_image_is_a_crop_of_its_own_row(make_streams: Callable[..., dict[s
 BOTH = ("primary", "auxiliary")
 
 
-@pytest.mark.parametrize("cached, workers", [(BOTH, 0), ((), 1), ((), 3), (BOTH, 2), (["primary"], 0), (["auxiliary"], 2)])
+@pytest.mark.parametrize(
+    "cached, workers", [(BOTH, 0), ((), 1), ((), 3), (BOTH, 2), (["primary"], 0), (["auxiliary"], 2)]
+)
 def test_neither_cache_nor_workers_matter(
     cached: Sequence[str], workers: int, make_streams: Callable[..., dict[str, Stream]]
 ) -> None:

@@ -33,11 +33,16 @@ def check_together(
     """
     if processes.count() == 1:
         return
-    groups = {name: plain(settings[name]) for name in ("data", "optimiser", "loop", settings.method) if name in settings}
+    groups = {
+        name: plain(settings[name]) for name in ("data", "optimiser", "loop", settings.method) if name in settings
+    }
     facts: dict[str, object] = {
         "the settings": [
             (settings.method, settings.seed),
-            *((name, [item for item in group.items() if item[0] not in _OF_A_MACHINE]) for name, group in groups.items()),
+            *(
+                (name, [item for item in group.items() if item[0] not in _OF_A_MACHINE])
+                for name, group in groups.items()
+            ),
         ],
         "the contents of the datasets": [dataset.card.faces_sha256 for dataset, _ in data.rows.values()],
         f"the step to start from (all must see the same {out}, on a disk that the machines share)": start,

@@ -183,12 +183,12 @@ def _cache(faces: Mapping[str, Faces], settings: Namespace, device: torch.device
                 where = device if places[name] == "device" else CPU
                 part.decode_all(progress=partial(_shifted, update, before, total), device=where)
                 before += len(part)
-    left = {name: part for name, part in faces.items() if name not in kept}
+    left = [name for name in faces if name not in kept]
     if left:
         gib = sum(part.bytes_decoded for part in faces.values()) * processes.on_this_machine() / 2**30
         console.print(
-            f"decoding the {' and '.join(left)} images again in every epoch, by {settings.workers} workers: all decoded "
-            f"images would take {gib:.1f} GiB (--data.cache_gib {settings.cache_gib:g}, --data.workers)"
+            f"decoding the {' and '.join(left)} images again in every epoch, by {settings.workers} workers "
+            f"(--data.workers): decoded, all images would take {gib:.1f} GiB (--data.cache_gib {settings.cache_gib:g})"
         )
 
 
