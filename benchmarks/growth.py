@@ -3,7 +3,7 @@
 Everything is measured in processes of their own. Data sizes: datasets of repeated pictures are written to a temporary
 folder; time to open one and to make it ready (split, labels, streams), images decoded a second, and memory that the
 process has to itself (not the memory map's pages, which the system takes back) at the start and after each quarter of
-some steps of MTL. The rest: a step of MAL on random images. Times are processor time, so that a busy machine counts less.
+some steps of STL. The rest: a step of MAL on random images. Times are processor time: the machine may be busy.
 
     python benchmarks/growth.py --rows 1000 10000 50000 147000 200000
 """

@@ -17,8 +17,9 @@ from metafacs.training.schedule import Schedule, learning_rate_factor
 Values = dict[str, float]
 Batches = Mapping[str, tuple[Tensor, Tensor]]
 """Images and labels of every stream in one step."""
-_RANKS_FROM = 54
-"""Bit from which a seed holds the rank: above all that seed and step can fill."""
+_BETWEEN_RANKS = 2_654_435_761
+"""Between the seeds of two processes. torch's CPU generator looks at the lowest 32 bits of a seed alone; modulo 2**32
+the multiples of this number lie millions of steps apart for hundreds of processes."""
 
 
 @dataclass
@@ -73,7 +74,7 @@ def train(
         factor = learning_rate_factor(step, total_steps, schedule, warmup)
         for group, rate in zip(base.param_groups, full_rates, strict=True):
             group["lr"] = rate * factor
-        torch.manual_seed((processes.rank() << _RANKS_FROM) + seed * 1_000_003 + step)
+        torch.manual_seed(seed * 1_000_003 + step + processes.rank() * _BETWEEN_RANKS)
         images = sum(len(data[0]) for data in batch.values())
         values = method.training_step({name: Batch(*data) for name, data in batch.items()})  # type: ignore[misc]
         sums.add(values, images)
