@@ -74,7 +74,7 @@ def data_size(folder: str, steps: int, backbone: str, side: int) -> dict[str, fl
     data = open_data(Namespace(**settings), False, 0, Console(quiet=True))
     ready = time.process_time() - start
     stream, drawn = data.streams["primary"], range(200)
-    decoding = seconds(lambda: stream.faces.images(stream.order(0)[:0].tolist() + list(drawn))) / len(drawn)
+    decoding = seconds(lambda: stream.faces.images(drawn)) / len(drawn)
     method = METHODS["stl"](made_network(backbone, len(data.aus)), sgd)
     memory = [own_mib()]
     batches = training_batches({"primary": stream}, range(QUARTERS * steps), side, 0, CPU)
@@ -142,7 +142,7 @@ def main() -> None:
         name, arguments = given.call
         print(json.dumps({"data_size": data_size, "step_size": step_size}[name](**json.loads(arguments))))  # type: ignore[operator]
         return
-    found = []
+    found: list[dict[str, Any]] = []
     for rows in given.rows:
         with tempfile.TemporaryDirectory() as folder:
             data = write_dataset(Path(folder) / "data", rows, given.picture)
@@ -152,7 +152,7 @@ def main() -> None:
         print(found[-1], flush=True)
     if found:
         pd.DataFrame(found).round(4).to_csv(given.out / "growth_rows.csv", index=False)
-    steps = []
+    steps: list[dict[str, Any]] = []
     for what, values in GROWTH.items():
         for value in values if given.step_repeats else ():
             sizes = {**STANDARD, what: value}

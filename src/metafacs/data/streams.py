@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import repeat
 from typing import TypeVar
 from zlib import crc32
@@ -177,7 +178,8 @@ def _decoded_steps(
     loader: Iterable[Decoded | InputError] = repeat({}, len(steps))
     if far.streams:
         loader = DataLoader(far, batch_size=None, sampler=steps, num_workers=workers, pin_memory=cuda)
-    for gathered, decoded in zip(ahead(near.at, steps, AHEAD if cuda else 0), loader, strict=True):
+    use = partial(torch.cuda.set_device, device) if cuda and device.index is not None else None
+    for gathered, decoded in zip(ahead(near.at, steps, AHEAD if cuda else 0, use), loader, strict=True):
         if isinstance(decoded, InputError):
             yield decoded
         else:
@@ -185,13 +187,22 @@ def _decoded_steps(
             yield {name: both[name] for name in streams}
 
 
-def ahead(make: Callable[[int], Made], steps: Iterable[int], lead: int) -> Iterator[Made]:
-    """`make` of every step, in order, made by a thread up to `lead` steps before it is asked for; 0: without one."""
+def ahead(
+    make: Callable[[int], Made], steps: Iterable[int], lead: int, begin: Callable[[], None] | None = None
+) -> Iterator[Made]:
+    """`make` of every step, in order, made by a thread ahead of time.
+
+    Args:
+        make: of a step's number.
+        steps: the numbers.
+        lead: how many steps the thread may be ahead of what is asked for; 0 does without a thread.
+        begin: is called in the thread first, as the GPU that a thread works on is its own affair.
+    """
     if not lead:
         yield from map(make, steps)
         return
     waiting: deque[Future[Made]] = deque()
-    with ThreadPoolExecutor(1) as thread:
+    with ThreadPoolExecutor(1, initializer=begin) as thread:
         for step in steps:
             waiting.append(thread.submit(make, step))
             if len(waiting) > lead:
