@@ -76,10 +76,12 @@ def alone(toy: tuple[Path, Path], launcher: Launcher, tmp_path_factory: pytest.T
 def check(run: Path, alone: Path) -> None:
     assert difference(run, alone) < TOLERANCE
     assert logged_steps(run, "train") == logged_steps(alone, "train")
-    lines = [[json.loads(line) for line in (r / "metrics.jsonl").read_text().splitlines()] for r in (run, alone)]
-    for own, others in zip(*lines, strict=True):
-        for name in {"loss_primary", "loss_auxiliary", "meta_loss", "weight_primary", "loss"} & set(others):
-            assert own[name] == pytest.approx(others[name], rel=TOLERANCE), name
+
+
+def losses(run: Path) -> list[float]:
+    """What was logged of the training images; of one run's shares, if they were not averaged, nowhere near another's."""
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [line[name] for line in lines if line["event"] == "train" for name in ("loss_primary", "loss_auxiliary")]
 
 
 def test_two_processes_make_the_run_of_one(
@@ -90,6 +92,7 @@ def test_two_processes_make_the_run_of_one(
     assert [status for status, _ in ended] == [0, 0], ended
     assert ended[1][1] == ""  # one of them speaks
     check(tmp_path / "run", alone)
+    assert losses(tmp_path / "run") == pytest.approx(losses(alone), rel=TOLERANCE)
     apart = flags(tmp_path / "apart", *toy, **PLAIN, loop__synchronise="false")
     assert [status for status, _ in together(launcher, [apart] * PROCESSES, tmp_path / "log")] == [0, 0]
     assert difference(tmp_path / "apart", alone) > 10 * TOLERANCE
