@@ -79,7 +79,7 @@ def check(run: Path, alone: Path) -> None:
 
 
 def losses(run: Path) -> list[float]:
-    """What was logged of the training images; of one run's shares, if they were not averaged, nowhere near another's."""
+    """What was logged of the training images: their means over all processes."""
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     return [line[name] for line in lines if line["event"] == "train" for name in ("loss_primary", "loss_auxiliary")]
 
