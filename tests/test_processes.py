@@ -18,7 +18,8 @@ from metafacs import processes
 from metafacs.methods import METHODS, Batch
 from metafacs.methods.losses import class_balance
 from metafacs.models.network import Network
-from tests.methods.networks import AUS, EXPRESSIONS, batches, small_resnet
+from metafacs.models.synchronised import synchronise
+from tests.methods.networks import AUS, EXPRESSIONS, batches, small_resnet, tiny_network
 
 PROCESSES, STEPS = 2, 3
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -43,7 +44,15 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "gradnorm": ("gradnorm", {}),
     "pcgrad": ("pcgrad", {}),
     "loss_balanced": ("loss_balanced", {}),
+    "stl, batch norm": ("stl", {}),
+    "mtl, batch norm": ("mtl", {"auxiliary_weight": 0.3, "statistics": "separate"}),
+    "mal, batch norm": ("mal", {"alpha": 0.3, "beta": 0.5, "meta_optimiser": "sgd"}),
+    "mal, separate batch norm": ("mal", {"alpha": 0.3, "beta": 0.5, "meta_optimiser": "sgd", "statistics": "separate"}),
+    "mal, difference, batch norm": ("mal", {"alpha": 0.3, "beta": 0.5, "meta_optimiser": "sgd", "way": "difference"}),
+    "l2t-ww, batch norm": ("l2t_ww", {"source_share": 0.4, "alpha": 0.05}),
+    "maxl, batch norm": ("maxl", {"alpha": 0.3, "subclasses": 2}),
 }
+"""With BatchNorm: synchronised over the processes, against torch's own in one process. Without: GroupNorm."""
 
 
 class Norm(nn.GroupNorm):
@@ -66,9 +75,12 @@ class Plain(nn.Module):
         return self.layers(images).mean((2, 3))
 
 
-def network(resnet: bool = False) -> Network:
-    if resnet:
-        return small_resnet(norm_layer=Norm)
+def network(case: str) -> Network:
+    with_batch_norm = "batch norm" in case
+    if METHODS[CASES[case][0]].needs_resnet:
+        return small_resnet() if with_batch_norm else small_resnet(norm_layer=Norm)
+    if with_batch_norm:
+        return tiny_network()
     torch.manual_seed(0)
     return Network(Plain(), 16, AUS, EXPRESSIONS).double()
 
@@ -85,7 +97,9 @@ def train(case: str) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
     """This process's part of some steps; the state after them and what the steps returned."""
     name, options = CASES[case]
     balance = class_balance(batches(meta=40)["meta"].labels)
-    made = METHODS[name](network(METHODS[name].needs_resnet), adamw if name == "mtl" else sgd, balance, **options)
+    made = METHODS[name](network(case), adamw if name == "mtl" else sgd, balance, **options)
+    for module in made.modules.values() if processes.count() > 1 else ():
+        synchronise(module)
     made.plan(STEPS)
     values = []
     for step in range(STEPS):
@@ -104,7 +118,9 @@ def in_a_process(rank: int, port: int, out: str) -> None:
     found = {case: train(case) for case in CASES}
     pieces = processes.gather(torch.arange(3.0) + 10 * rank), processes.total([torch.ones(2), torch.full((1, 2), rank)])
     facts = (processes.count(), processes.rank(), processes.share(8), pieces)
-    torch.save((found, facts), Path(out) / f"{rank}.pt")
+    unlike = processes.differing({"same": [1, "a"], "other": rank, "same too": None}, torch.device("cpu"))
+    said = (processes.mean(torch.tensor([1.0, rank])), unlike, processes.on_this_machine())
+    torch.save((found, facts, said), Path(out) / f"{rank}.pt")
     dist.destroy_process_group()
 
 
@@ -136,16 +152,16 @@ def silenced_main() -> Iterator[None]:
 def test_two_processes_equal_one(case: str, several: list[Any]) -> None:
     alone, alone_values = train(case)
     tolerance = 1e-6 if "difference" in case else 1e-10
-    for found, _ in several:
+    for found, *_ in several:
         state, _ = found[case]
         assert state.keys() == alone.keys()
         for name, tensor in state.items():
             assert (tensor - alone[name]).abs().max() < tolerance, name
-    start = network(METHODS[CASES[case][0]].needs_resnet).state_dict()
+    start = network(case).state_dict()
     assert any((alone[f"network.{k}"] - v).abs().max() > 1e-3 for k, v in start.items())
     for step, values in enumerate(alone_values):
         for name, value in values.items():
-            seen = [found[case][1][step][name] for found, _ in several]
+            seen = [found[case][1][step][name] for found, *_ in several]
             mean = sum(seen) / PROCESSES if name.startswith("loss") else seen[0]
             assert mean == pytest.approx(value, rel=1e-6), name
             assert name.startswith("loss") or seen[0] == seen[1]
@@ -153,19 +169,22 @@ def test_two_processes_equal_one(case: str, several: list[Any]) -> None:
 
 def test_the_processes_agree_to_the_last_bit(several: list[Any]) -> None:
     for case in CASES:
-        first, second = (found[case][0] for found, _ in several)
+        first, second = (found[case][0] for found, *_ in several)
         assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_what_processes_say_to_each_other(several: list[Any]) -> None:
-    for rank, (_, (count, own, share, (gathered, summed))) in enumerate(several):
+    for rank, (_, (count, own, share, (gathered, summed)), (mean, unlike, here)) in enumerate(several):
         assert (count, own, share) == (PROCESSES, rank, slice(4 * rank, 4 * rank + 4))
         assert gathered.tolist() == [0, 1, 2, 10, 11, 12]
         assert [part.tolist() for part in summed] == [[2, 2], [[1, 1]]]
+        assert (mean.tolist(), unlike, here) == ([1, 0.5], ["other"], PROCESSES)
 
 
 def test_one_process_is_alone() -> None:
     assert (processes.count(), processes.rank(), processes.share(7)) == (1, 0, slice(0, 7))
     values = torch.rand(3, requires_grad=True)
     assert torch.equal(processes.gather(values), values) and not processes.gather(values).requires_grad
-    assert processes.total([values])[0] is values
+    assert processes.total([values])[0] is values and processes.differentiable_total(values) is values
+    assert torch.equal(processes.mean(values), values.detach()) and processes.on_this_machine() == 1
+    assert not processes.differing({"anything": 1}, torch.device("cpu"))

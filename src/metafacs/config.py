@@ -29,7 +29,10 @@ class DataConfig:
         batch_auxiliary: expression images a step.
         batch_meta: reserved AU images a step.
         workers: processes that decode images where they do not fit into the cache.
-        cache_gib: decoded images are kept in memory if they fit into this, GiB.
+        cache_gib: decoded images are kept in memory, the smallest stream first, as far as they fit into this, GiB; for
+            all processes of a machine together.
+        device_cache_gib: the same on each process's GPU, which is tried first, GiB; where not given, a quarter of the
+            GPU's free memory.
     """
 
     primary: Path
@@ -47,6 +50,7 @@ class DataConfig:
     batch_meta: PositiveInt = 256
     workers: NonNegativeInt = 2
     cache_gib: NonNegativeFloat = 2.0
+    device_cache_gib: NonNegativeFloat | None = None
 
 
 @dataclass
@@ -98,6 +102,8 @@ class LoopConfig:
         precision: "no" (float32) or "bf16".
         device: "auto" takes the GPU where there is one.
         threads: CPU threads; 0 leaves the choice to torch.
+        synchronise: with several processes, BatchNorm normalises by the images of all of them, as one process with the
+            whole batch would; without it, each by its own share: less talk between them, another result.
     """
 
     epochs: PositiveFloat = 30.0
@@ -108,6 +114,7 @@ class LoopConfig:
     precision: Literal["no", "bf16"] = "no"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: NonNegativeInt = 0
+    synchronise: bool = True
 
 
 @dataclass

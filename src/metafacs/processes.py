@@ -1,7 +1,9 @@
 """What several training processes say to each other; with one process every function is the identity."""
 
+import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -16,6 +18,11 @@ def count() -> int:
 def rank() -> int:
     """Which of them this is, from 0."""
     return dist.get_rank() if count() > 1 else 0
+
+
+def on_this_machine() -> int:
+    """How many of them share this machine's memory; where the launcher does not say (LOCAL_WORLD_SIZE), all."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", count())) if count() > 1 else 1
 
 
 def share(size: int) -> slice:
@@ -41,6 +48,52 @@ def total(tensors: Sequence[Tensor]) -> list[Tensor]:
     dist.all_reduce(flat)
     parts = flat.split([tensor.numel() for tensor in tensors])
     return [part.view_as(tensor) for part, tensor in zip(parts, tensors, strict=True)]
+
+
+def mean(values: Tensor) -> Tensor:
+    """The mean over processes of each number, without gradient."""
+    return total([values.detach()])[0] / count()
+
+
+def differing(facts: Mapping[str, object], device: torch.device) -> list[str]:
+    """Names of the facts that are not the same in every process.
+
+    Args:
+        facts: by name, compared by their `repr`; every process must have the same names.
+        device: that the processes speak through: the one that they train on.
+    """
+    hashes = [hashlib.sha256(repr(fact).encode()).digest()[:7] for fact in facts.values()]
+    own = torch.tensor([int.from_bytes(part) for part in hashes], device=device)
+    everywhere = gather(own).view(count(), -1)
+    return [name for name, unlike in zip(facts, (everywhere != own).any(0).tolist(), strict=True) if unlike]
+
+
+class _Total(torch.autograd.Function):
+    """The sum over processes. Being its own transpose, it is its own backward pass, and linear, so also its tangent."""
+
+    @staticmethod
+    def forward(values: Tensor) -> Tensor:
+        return total([values])[0]
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        return differentiable_total(gradient)
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor) -> Tensor:  # type: ignore[override]
+        return differentiable_total(tangent)
+
+
+def differentiable_total(values: Tensor) -> Tensor:
+    """The sum over processes, through which gradients of any order and tangents pass.
+
+    The gradient is that of the sum of all processes' losses; every process must take part in each backward pass.
+    """
+    return values if count() == 1 else _Total.apply(values)
 
 
 def cores() -> int:

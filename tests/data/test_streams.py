@@ -1,5 +1,5 @@
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from metafacs import processes
 from metafacs.data.prepared import PreparedDataset
-from metafacs.data.streams import Faces, Order, Stream, mixed_seed, training_batches
+from metafacs.data.streams import Faces, Order, Stream, ahead, mixed_seed, training_batches
 from metafacs.errors import InputError
 from tests.builders import make_prepared
 from tests.toy_runs import rewrite
@@ -83,10 +83,11 @@ def test_faces_are_resized_the_same_way_with_and_without_cache(au_dataset: Prepa
 
 @pytest.fixture(scope="module")
 def make_streams(au_dataset: PreparedDataset, fe_dataset: PreparedDataset) -> Callable[..., dict[str, Stream]]:
-    def make(cached: bool = False, batch: int = 8) -> dict[str, Stream]:
+    def make(cached: Sequence[str] = (), batch: int = 8, device: torch.device = CPU) -> dict[str, Stream]:
         primary, auxiliary = Faces(au_dataset, np.arange(10, 40), 36), Faces(fe_dataset, np.arange(48), 36)
-        for faces in (primary, auxiliary) if cached else ():
-            faces.decode_all()
+        for name, faces in (("primary", primary), ("auxiliary", auxiliary)):
+            if name in cached:
+                faces.decode_all(device=device)
         labels = torch.from_numpy(au_dataset.au_labels(au_dataset.aus)[10:40])
         expressions = torch.from_numpy(fe_dataset.expression_labels())
         return {
@@ -125,11 +126,54 @@ def test_every_image_is_a_crop_of_its_own_row(make_streams: Callable[..., dict[s
         assert distances.min() < 1e-6
 
 
-@pytest.mark.parametrize("cached, workers", [(True, 0), (False, 1), (False, 3), (True, 2)])
+BOTH = ("primary", "auxiliary")
+
+
+@pytest.mark.parametrize(
+    "cached, workers", [(BOTH, 0), ((), 1), ((), 3), (BOTH, 2), (["primary"], 0), (["auxiliary"], 2)]
+)
 def test_neither_cache_nor_workers_matter(
-    cached: bool, workers: int, make_streams: Callable[..., dict[str, Stream]]
+    cached: Sequence[str], workers: int, make_streams: Callable[..., dict[str, Stream]]
 ) -> None:
-    assert same(batches(make_streams(cached), workers=workers), batches(make_streams()))
+    found, expected = batches(make_streams(cached), workers=workers), batches(make_streams())
+    assert same(found, expected) and all(list(batch) == list(BOTH) for batch in found)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize("cached", [(), ["primary"], BOTH], ids=str)
+def test_batches_on_a_gpu_are_those_on_the_cpu(
+    cached: Sequence[str], device: str, make_streams: Callable[..., dict[str, Stream]]
+) -> None:
+    streams, gpu = make_streams(cached, device=torch.device(device)), torch.device("cuda")
+    found = list(training_batches(streams, range(6), 32, 9, gpu, workers=2))
+    assert all(part.is_cuda for batch in found for pair in batch.values() for part in pair)
+    on_cpu = [{name: tuple(part.cpu() for part in pair) for name, pair in batch.items()} for batch in found]
+    assert same(on_cpu, batches(make_streams()))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("lead", [0, 1, 3, 9])
+def test_steps_made_ahead_come_in_order_and_only_so_far_ahead(lead: int) -> None:
+    made: list[int] = []
+
+    def make(step: int) -> int:
+        made.append(step)
+        return step * step
+
+    for k, value in enumerate(ahead(make, range(5), lead)):
+        assert value == k * k and len(made) <= k + lead + 1
+    assert made == list(range(5))
+
+
+@pytest.mark.parametrize("lead", [0, 2])
+def test_what_fails_ahead_fails_at_its_own_step(lead: int) -> None:
+    def make(step: int) -> int:
+        return [10, 11][step]
+
+    steps = ahead(make, range(3), lead)
+    assert [next(steps), next(steps)] == [10, 11]
+    with pytest.raises(IndexError):
+        next(steps)
 
 
 def test_any_step_can_come_first(make_streams: Callable[..., dict[str, Stream]]) -> None:

@@ -1,9 +1,12 @@
 import itertools
+import time
+from collections.abc import Iterator
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from metafacs import processes
 from metafacs.errors import InputError
 from metafacs.methods import Method
 from metafacs.models.network import Network
@@ -119,3 +122,41 @@ def test_the_method_is_told_how_long_the_run_is_also_when_it_goes_on() -> None:
     method = Planning()
     train(method, range(4, 6), total=10)
     assert method.planned == 10
+
+
+def test_the_time_waited_for_batches_is_told_without_the_first() -> None:
+    class Slow(Counting):
+        def training_step(self, batch) -> dict[str, Tensor]:
+            time.sleep(0.02)
+            return super().training_step(batch)
+
+    def batches(seconds: float) -> Iterator[loop.Batches]:
+        for step in range(6):
+            time.sleep(0.3 if step == 0 else seconds)
+            yield {"primary": (torch.zeros(4, 3, 8, 8), torch.zeros(4, 2))}
+
+    def share(seconds: float) -> float:
+        hooks = Recorder()
+        loop.train(Slow(), batches(seconds), range(6), 6, "constant", 0.0, 0, hooks, 6, 6, 6)
+        return hooks.logged[6]["wait_share"]
+
+    quick, slow = share(0.0), share(0.08)
+    assert 0 <= quick < 0.3 < slow < 1
+
+
+def test_processes_draw_different_random_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone, first, second = (Counting() for _ in range(3))
+    train(alone, range(4), seed=2**32 - 1)
+    monkeypatch.setattr(processes, "rank", lambda: 0)
+    train(first, range(4), seed=2**32 - 1)
+    monkeypatch.setattr(processes, "rank", lambda: 300)
+    train(second, range(4), seed=2**32 - 1)
+    assert first.random == alone.random and not set(second.random) & set(first.random)
+
+
+def test_what_is_logged_is_the_mean_over_the_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "count", lambda: 2)
+    monkeypatch.setattr(processes, "rank", lambda: 0)
+    monkeypatch.setattr(processes, "total", lambda tensors: [tensor + 4 for tensor in tensors])
+    logged = train(Counting(), range(3), every=(3, 3, 3)).logged[3]
+    assert logged["loss_primary"] == (2 + 4) / 2

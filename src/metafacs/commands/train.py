@@ -15,8 +15,10 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.utils.tensorboard import SummaryWriter
 
+from metafacs import processes
 from metafacs.commands.parsing import parse, parser, plain
 from metafacs.commands.progress import progress_bar
+from metafacs.commands.together import check_together
 from metafacs.commands.training_data import TrainingData, open_data
 from metafacs.config import TrainConfig
 from metafacs.data.card import CAUSE, true_column
@@ -27,6 +29,7 @@ from metafacs.evaluation.predicting import over_faces
 from metafacs.files import atomic_file, naming
 from metafacs.methods import METHODS, Method
 from metafacs.models.network import build_network, check_side
+from metafacs.models.synchronised import synchronise
 from metafacs.training import loop
 from metafacs.training.checkpoint import DetectorCard, load_state, save_detector, save_state
 from metafacs.training.run import DETECTOR, SAMPLE_WEIGHTS, STATE, TENSORBOARD, RunFolder, check_run, peak_memory
@@ -70,7 +73,7 @@ def run(settings: Namespace, resume: bool = False) -> Path:
     console = Console(stderr=True, soft_wrap=True, highlight=False, quiet=not accelerator.is_main_process)
     if accelerator.is_main_process:
         check_run(out, config, resume)  # again when the folder is made, but now nothing has been waited for
-    data = open_data(settings.data, "auxiliary" in method_class.streams, settings.seed, console)
+    data = open_data(settings.data, "auxiliary" in method_class.streams, settings.seed, console, accelerator.device)
     torch.manual_seed(settings.seed)
     network = build_network(
         settings.network.backbone,
@@ -87,10 +90,14 @@ def run(settings: Namespace, resume: bool = False) -> Path:
         autocast=accelerator.autocast,
         **options,
     )
+    if processes.count() > 1 and settings.loop.synchronise:
+        for module in method.modules.values():
+            synchronise(module)
     folder = RunFolder(out, config, resume) if accelerator.is_main_process else None
     accelerator.wait_for_everyone()
     with naming(out):
         _Session(settings, method, data, accelerator, out, folder, console).run()
+    accelerator.end_training()
     return out
 
 
@@ -139,6 +146,7 @@ class _Session:
         if self.state.exists():
             start = load_state(self.state, self.method.modules, self.method.optimisers)
             self.console.print(f"going on after step {start} of {self.steps}")
+        check_together(self.out, self.settings, self.method, self.data, start, self.device)
         if self.folder:
             self.folder.start_metrics(start)
         board = SummaryWriter(self.out / TENSORBOARD, purge_step=start + 1) if self.folder else None
@@ -196,7 +204,7 @@ class _Session:
         names = {"loss_primary": "AU loss", "loss_auxiliary": "FE loss", "weight_primary": "AU weight"}
         names |= {"weight_auxiliary": "FE weight"}
         shown = [f"{text} {means[name]:.3f}" for name, text in names.items() if name in means]
-        self.note(", ".join([*shown, f"{means['images_per_second']:.0f} images/s"]))
+        self.note(", ".join([*shown, f"{means['images_per_second']:.0f} images/s, {means['wait_share']:.0%} waiting"]))
 
     def _validate(self, step: int) -> None:
         if not self.folder:

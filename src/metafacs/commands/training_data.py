@@ -1,9 +1,10 @@
 """Prepared datasets in, what one training run sees of them out: split, streams, labels."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import numpy as np
 import torch
@@ -20,6 +21,10 @@ from metafacs.errors import InputError
 from metafacs.facs import parse_aus
 from metafacs.methods.losses import class_balance
 
+Place = Literal["device", "memory", "disk"]
+CPU = torch.device("cpu")
+DEVICE_SHARE = 0.25
+"""Of a GPU's free memory, for decoded images where the user names no number; the rest is the training's."""
 logger = logging.getLogger(__name__)
 
 
@@ -43,8 +48,10 @@ class TrainingData:
         return present.to(device), absent.to(device)
 
 
-def open_data(settings: Namespace, auxiliary: bool, seed: int, console: Console) -> TrainingData:
-    """Opens, splits and, where it fits, decodes the data of a run.
+def open_data(
+    settings: Namespace, auxiliary: bool, seed: int, console: Console, device: torch.device = CPU
+) -> TrainingData:
+    """Opens, splits and, where they fit into memory, decodes the data of a run.
 
     Raises:
         InputError: a dataset that cannot be used for this run.
@@ -72,12 +79,13 @@ def open_data(settings: Namespace, auxiliary: bool, seed: int, console: Console)
         faces["auxiliary"] = Faces(second, chosen, settings.resize)
         targets["auxiliary"] = torch.from_numpy(second.expression_labels()[chosen])
         rows["auxiliary"] = (second, faces["auxiliary"])
-    _cache([*faces.values(), reserve], settings.cache_gib, console)
     batches = {"primary": settings.batch_primary, "auxiliary": settings.batch_auxiliary, "meta": settings.batch_meta}
     streams = {
         name: Stream(pictures, targets[name], Order(len(pictures), batches[name], seed, name))
         for name, pictures in {**faces, "meta": reserve}.items()
     }
+    _check_shares(streams)
+    _cache({**faces, "meta": reserve}, settings, device, console)
     return TrainingData(
         primary, split, aus, expressions, streams, reserve, labels[split.reserve], rows, settings.resize
     )
@@ -110,6 +118,18 @@ def _check_sizes(settings: Namespace) -> None:
         size = settings[name]
         if size < 2 or size % processes.count():
             raise InputError(f"--data.{name} is {size}; it must be at least 2 and divisible by the number of processes")
+
+
+def _check_shares(streams: Mapping[str, Stream]) -> None:
+    """A stream with fewer images than its batch gives them all in every step, and those may not divide evenly."""
+    for name, stream in streams.items():
+        size = stream.order.batch
+        if size % processes.count():
+            whole = size // processes.count() * processes.count()
+            raise InputError(
+                f"there are only {size} images for the {name} batch, which {processes.count()} processes cannot share "
+                f"evenly; give --data.batch_{name} {whole}, or train with fewer processes"
+            )
 
 
 def common_aus(primary: PreparedDataset, wanted: str) -> list[str]:
@@ -148,14 +168,54 @@ def _warn_of_rare(aus: list[str], labels: np.ndarray) -> None:
         )
 
 
-def _cache(faces: Sequence[Faces], gib: float, console: Console) -> None:
-    if sum(f.bytes_decoded for f in faces) > gib * 2**30:
-        return
-    total, before = sum(len(f) for f in faces), 0
-    with progress_bar("decoding images", console) as (update, _):
-        for part in faces:
-            part.decode_all(progress=partial(_shifted, update, before, total))
-            before += len(part)
+def _cache(faces: Mapping[str, Faces], settings: Namespace, device: torch.device, console: Console) -> None:
+    """Decodes what fits into memory, the GPU's first; says what does not."""
+    places = _places(
+        {name: part.bytes_decoded for name, part in faces.items()},
+        _device_bytes(settings.device_cache_gib, device),
+        settings.cache_gib * 2**30 / processes.on_this_machine(),
+    )
+    kept = {name: faces[name] for name, place in places.items() if place != "disk"}
+    total, before = sum(map(len, kept.values())), 0
+    if kept:
+        with progress_bar("decoding images", console) as (update, _):
+            for name, part in kept.items():
+                where = device if places[name] == "device" else CPU
+                part.decode_all(progress=partial(_shifted, update, before, total), device=where)
+                before += len(part)
+    left = [name for name in faces if name not in kept]
+    if left:
+        gib = sum(part.bytes_decoded for part in faces.values()) * processes.on_this_machine() / 2**30
+        console.print(
+            f"decoding the {' and '.join(left)} images again in every epoch, by {settings.workers} workers "
+            f"(--data.workers): decoded, all images would take {gib:.1f} GiB (--data.cache_gib {settings.cache_gib:g})"
+        )
+
+
+def _device_bytes(gib: float | None, device: torch.device) -> float:
+    """What decoded images may take on the device, bytes; nothing where that is this machine's memory."""
+    if device.type != "cuda":
+        return 0.0
+    return DEVICE_SHARE * torch.cuda.mem_get_info(device)[0] if gib is None else gib * 2**30
+
+
+def _places(sizes: Mapping[str, int], on_device: float, in_memory: float) -> dict[str, Place]:
+    """Where each stream's decoded images are kept, the smallest first: they are shown the most often.
+
+    Args:
+        sizes: bytes that each stream takes.
+        on_device: bytes for them on the device.
+        in_memory: bytes for them in this machine's memory.
+    """
+    places: dict[str, Place] = {}
+    for name, size in sorted(sizes.items(), key=lambda item: item[1]):
+        if size <= on_device:
+            places[name], on_device = "device", on_device - size
+        elif size <= in_memory:
+            places[name], in_memory = "memory", in_memory - size
+        else:
+            places[name] = "disk"
+    return places
 
 
 def _shifted(update: Update, before: int, total: int, done: int, part: int) -> None:

@@ -93,11 +93,11 @@ def reserve_rows(rows: Rows, subjects: NDArray[np.str_], fraction: float, minimu
     if not 0 < fraction <= 0.5:
         raise InputError(f"the reserved fraction is {fraction}; it must lie in (0, 0.5], 0.02 is the paper's")
     rng = np.random.default_rng([seed, 7])
-    names = sorted(set(subjects[rows]))
+    names, which = np.unique(subjects[rows], return_inverse=True)
+    by_name = np.split(rows[np.argsort(which, kind="stable")], np.cumsum(np.bincount(which))[:-1])
     share = math.ceil(minimum / len(names))
     chosen = []
-    for name in names:
-        own = rows[subjects[rows] == name]
+    for own in by_name:
         wanted = math.ceil(fraction * len(own))
         most = max(1, int(MOST_RESERVED * len(own)))
         chosen.append(rng.choice(own, max(wanted, min(share, most)), replace=False))

@@ -4,9 +4,13 @@ Because the batch of step k depends on nothing but the seed and k, a resumed run
 seen, however many workers decode.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import repeat
+from typing import TypeVar
 from zlib import crc32
 
 import numpy as np
@@ -24,6 +28,13 @@ from metafacs.data.transforms import crop, random_crops
 from metafacs.errors import InputError
 
 Progress = Callable[[int, int], None]
+Made = TypeVar("Made")
+Decoded = dict[str, tuple[Tensor, Tensor]]
+"""By stream: images (n, 3, S, S), uint8, as they were decoded, and their labels."""
+
+AHEAD = 2
+"""Steps whose images are gathered for a GPU while it is busy with earlier ones."""
+_DECODED_AT_ONCE = 256
 
 
 class Faces:
@@ -39,14 +50,14 @@ class Faces:
         self.dataset = dataset
         self.rows = rows
         self.size = size
-        self._decoded: NDArray[np.uint8] | None = None
+        self._decoded: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
 
     @property
     def decoded(self) -> bool:
-        """Whether every image is in memory."""
+        """Whether every image is in memory, this machine's or a GPU's."""
         return self._decoded is not None
 
     @property
@@ -54,23 +65,28 @@ class Faces:
         """Memory that `decode_all` would take."""
         return len(self) * 3 * self.size**2
 
-    def decode_all(self, threads: int = 0, progress: Progress | None = None) -> None:
-        """Decodes every image once and keeps them in memory."""
-        decoded = np.empty((len(self), self.size, self.size, 3), np.uint8)
+    def decode_all(
+        self, threads: int = 0, progress: Progress | None = None, device: torch.device | None = None
+    ) -> None:
+        """Decodes every image once and keeps them in the memory of `device`, this machine's where not given."""
+        decoded = torch.empty((len(self), self.size, self.size, 3), dtype=torch.uint8, device=device)
         with ThreadPoolExecutor(threads or None) as pool:
-            for k, image in enumerate(pool.map(self._decode, self.rows.tolist())):
-                decoded[k] = image
-                if progress:
-                    progress(k + 1, len(self))
+            for start in range(0, len(self), _DECODED_AT_ONCE):
+                images = []
+                for image in pool.map(self._decode, self.rows[start : start + _DECODED_AT_ONCE].tolist()):
+                    images.append(image)
+                    if progress:
+                        progress(start + len(images), len(self))
+                decoded[start : start + len(images)] = torch.from_numpy(np.stack(images))
         self._decoded = decoded
 
     def images(self, positions: Sequence[int] | NDArray[np.int64]) -> Tensor:
-        """(n, 3, size, size) uint8 of the given positions in `rows`."""
+        """(n, 3, size, size) uint8 of the given positions in `rows`, on the device that holds them."""
         if self._decoded is not None:
-            stack = self._decoded[np.asarray(positions)]
+            stack = self._decoded[torch.from_numpy(np.asarray(positions, np.int64)).to(self._decoded.device)]
         else:
-            stack = np.stack([self._decode(int(self.rows[p])) for p in positions])
-        return torch.from_numpy(stack).permute(0, 3, 1, 2)
+            stack = torch.from_numpy(np.stack([self._decode(int(self.rows[p])) for p in positions]))
+        return stack.permute(0, 3, 1, 2)
 
     def _decode(self, row: int) -> NDArray[np.uint8]:
         image = self.dataset.image(row)
@@ -124,23 +140,76 @@ class Stream:
     order: Order
 
 
-class _Steps(Dataset[dict[str, tuple[Tensor, Tensor]] | InputError]):
+class _Steps(Dataset[Decoded | InputError]):
     """Step number -> decoded images and labels of every stream (this process's share)."""
 
-    def __init__(self, streams: Mapping[str, Stream]) -> None:
+    def __init__(self, streams: Mapping[str, Stream], pinned: bool = False) -> None:
         self.streams = streams
+        self.pinned = pinned
 
-    def __getitem__(self, step: int) -> dict[str, tuple[Tensor, Tensor]] | InputError:
+    def __getitem__(self, step: int) -> Decoded | InputError:
         try:
-            return {name: self._of(stream, step) for name, stream in self.streams.items()}
+            return self.at(step)
         except InputError as error:  # returned, because a worker would wrap it in a traceback
             return error
 
-    @staticmethod
-    def _of(stream: Stream, step: int) -> tuple[Tensor, Tensor]:
+    def at(self, step: int) -> Decoded:
+        return {name: self._of(stream, step) for name, stream in self.streams.items()}
+
+    def _of(self, stream: Stream, step: int) -> tuple[Tensor, Tensor]:
         positions = stream.order(step)
         positions = positions[processes.share(len(positions))]
-        return stream.faces.images(positions), stream.labels[torch.from_numpy(positions)]
+        images = stream.faces.images(positions)
+        if self.pinned and not images.is_cuda:
+            images = images.pin_memory()
+        return images, stream.labels[torch.from_numpy(positions)]
+
+
+def _decoded_steps(
+    streams: Mapping[str, Stream], steps: range, device: torch.device, workers: int
+) -> Iterator[Decoded | InputError]:
+    """Decoded images and labels of every stream, step by step.
+
+    Images in memory are gathered here (on the device that holds them, or by a thread while a GPU is busy); the others
+    are decoded by workers, ahead of time.
+    """
+    cuda = device.type == "cuda"
+    near = _Steps({name: stream for name, stream in streams.items() if stream.faces.decoded}, pinned=cuda)
+    far = _Steps({name: stream for name, stream in streams.items() if not stream.faces.decoded})
+    loader: Iterable[Decoded | InputError] = repeat({}, len(steps))
+    if far.streams:
+        loader = DataLoader(far, batch_size=None, sampler=steps, num_workers=workers, pin_memory=cuda)
+    use = partial(torch.cuda.set_device, device) if cuda and device.index is not None else None
+    for gathered, decoded in zip(ahead(near.at, steps, AHEAD if cuda else 0, use), loader, strict=True):
+        if isinstance(decoded, InputError):
+            yield decoded
+        else:
+            both = {**gathered, **decoded}
+            yield {name: both[name] for name in streams}
+
+
+def ahead(
+    make: Callable[[int], Made], steps: Iterable[int], lead: int, begin: Callable[[], None] | None = None
+) -> Iterator[Made]:
+    """`make` of every step, in order, made by a thread ahead of time.
+
+    Args:
+        make: of a step's number.
+        steps: the numbers.
+        lead: how many steps the thread may be ahead of what is asked for; 0 does without a thread.
+        begin: is called in the thread first, as the GPU that a thread works on is its own affair.
+    """
+    if not lead:
+        yield from map(make, steps)
+        return
+    waiting: deque[Future[Made]] = deque()
+    with ThreadPoolExecutor(1, initializer=begin) as thread:
+        for step in steps:
+            waiting.append(thread.submit(make, step))
+            if len(waiting) > lead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def training_batches(
@@ -160,20 +229,13 @@ def training_batches(
         side: of the random crop, pixels.
         seed: of the augmentation.
         device: where the batches go.
-        workers: processes that decode; 0 decodes in this process.
+        workers: processes that decode what is not in memory; 0 decodes in this process.
         photographic: changed as by cameras and light too, beside random crops (`photographic.photograph`).
 
     Raises:
         InputError: an image that cannot be decoded.
     """
-    loader = DataLoader(
-        _Steps(streams),
-        batch_size=None,
-        sampler=steps,
-        num_workers=workers,
-        pin_memory=device.type == "cuda",
-        persistent_workers=False,
-    )
+    loader = _decoded_steps(streams, steps, device, workers)
     for step, decoded in zip(steps, loader, strict=True):
         if isinstance(decoded, InputError):
             raise decoded

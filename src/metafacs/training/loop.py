@@ -8,12 +8,18 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from metafacs import processes
 from metafacs.errors import InputError
 from metafacs.methods.base import Batch, Method
 from metafacs.training.checkpoint import all_finite
 from metafacs.training.schedule import Schedule, learning_rate_factor
 
 Values = dict[str, float]
+Batches = Mapping[str, tuple[Tensor, Tensor]]
+"""Images and labels of every stream in one step."""
+_BETWEEN_RANKS = 2_654_435_761
+"""Between the seeds of two processes. torch's CPU generator looks at the lowest 32 bits of a seed alone; modulo 2**32
+the multiples of this number lie millions of steps apart for hundreds of processes."""
 
 
 @dataclass
@@ -30,7 +36,7 @@ class Hooks:
 
 def train(
     method: Method,
-    batches: Iterable[Mapping[str, tuple[Tensor, Tensor]]],
+    batches: Iterable[Batches],
     steps: range,
     total_steps: int,
     schedule: Schedule,
@@ -50,7 +56,8 @@ def train(
         total_steps: of the whole run, for the schedule.
         schedule: of the learning rate.
         warmup: share of the run in which it rises.
-        seed: of everything random in a step; the random state is set before each one from seed and step.
+        seed: below 2**32, of everything random in a step; the random state is set before each one from seed, step and
+            the process's rank: dropout masks must differ between the images of different processes too.
         hooks: logging, validation, saving.
         log_every: steps between logs.
         validate_every: steps between validations; there is always one at the end.
@@ -63,11 +70,11 @@ def train(
     method.plan(total_steps)
     base = method.optimisers["base"]
     full_rates = [group.setdefault("full_lr", group["lr"]) for group in base.param_groups]
-    for step, batch in zip(steps, batches, strict=True):
+    for step, batch in zip(steps, sums.awaited(batches), strict=True):
         factor = learning_rate_factor(step, total_steps, schedule, warmup)
         for group, rate in zip(base.param_groups, full_rates, strict=True):
             group["lr"] = rate * factor
-        torch.manual_seed(seed * 1_000_003 + step)
+        torch.manual_seed(seed * 1_000_003 + step + processes.rank() * _BETWEEN_RANKS)
         images = sum(len(data[0]) for data in batch.values())
         values = method.training_step({name: Batch(*data) for name, data in batch.items()})  # type: ignore[misc]
         sums.add(values, images)
@@ -94,6 +101,7 @@ class _Means:
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
         self._steps = self._images = 0
+        self._waited = 0.0
         self._since, self._worked_since = time.perf_counter(), time.process_time()
 
     def add(self, values: Mapping[str, Tensor], images: int) -> None:
@@ -102,6 +110,17 @@ class _Means:
             self._counts[name] = self._counts.get(name, 0) + 1  # a step may leave a value out
         self._steps += 1
         self._images += images
+
+    def awaited(self, batches: Iterable[Batches]) -> Iterator[Batches]:
+        """`batches`, and how long each was waited for; the first one's time, the workers' start, does not count."""
+        iterator = iter(batches)
+        with self.paused():
+            batch = next(iterator, None)
+        while batch is not None:
+            yield batch
+            start = time.perf_counter()
+            batch = next(iterator, None)
+            self._waited += time.perf_counter() - start
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -112,9 +131,12 @@ class _Means:
         self._worked_since += time.process_time() - worked
 
     def take(self) -> Values:
-        means = {name: value.item() / self._counts[name] for name, value in self._sums.items()}
+        """Means over the steps since the last call, and over all processes."""
+        own = [value.double() / self._counts[name] for name, value in self._sums.items()]
+        means = dict(zip(self._sums, processes.mean(torch.stack(own)).tolist(), strict=True)) if own else {}
         seconds = max(time.perf_counter() - self._since, 1e-9)
-        means["images_per_second"] = self._images / seconds
+        means["images_per_second"] = self._images * processes.count() / seconds
+        means["wait_share"] = self._waited / seconds
         means["seconds_per_step"] = seconds / self._steps
         means["processor_seconds_per_step"] = (time.process_time() - self._worked_since) / self._steps
         self.__init__()  # type: ignore[misc]
