@@ -24,6 +24,8 @@ from metafacs.evaluation.predicting import over_faces
 from metafacs.training.checkpoint import load_detector
 from metafacs.training.run import DETECTOR
 
+LEAST = 4
+"""People who train, where some of them are to be reserved whole."""
 TRIALS = {
     "stl": ["stl:au_reduction=mean", *(f"stl:optimiser.learning_rate={rate}" for rate in ("6e-3", "2e-3"))],
     "mtl": [
@@ -51,7 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     others = unseen_people(made)
     made = common.started(made)
     jobs: dict[int, list[Job]] = {}
-    for people in sizes(made.scale.subjects)[1:2]:
+    few = sizes(made.scale.subjects)
+    for people in [few[1] if few[1] >= LEAST else few[-1]]:
         for fold in made.folds:
             part = fewer_people(whole, fold, people)
             jobs[people] = jobs.get(people, []) + common.grid(made, f"{people}_people_{fold}", part, fe, folds=[fold])
