@@ -227,7 +227,7 @@ def training_batches(
         side: of the random crop, pixels.
         seed: of the augmentation.
         device: where the batches go.
-        workers: processes that decode what is not in memory; 0 decodes in this process.
+        workers: processes that decode; 0 decodes in this process.
 
     Raises:
         InputError: an image that cannot be decoded.
