@@ -67,7 +67,7 @@ def test_it_serves_until_it_is_stopped(run: Path, launcher: Launcher, tmp_path: 
     password.write_text("open sesame\n")
     arguments = ["serve", "--model", run, "--api_only", "--port", 0, "--password_file", password, "--device", "cpu"]
     process = launcher.start(arguments, log, SETUP)
-    process.wait_for(lambda: "serving at" in log.read_text(), 180)
+    process.wait_for(lambda: log.exists() and "serving at" in log.read_text(), 180)
     (address,) = re.findall(r"http://127\.0\.0\.1:\d+", log.read_text())
     photo = save_picture(tmp_path / "photo.png", draw([(60, 40)]))
     with httpx.Client(base_url=address, trust_env=False, timeout=60) as client:
