@@ -174,7 +174,7 @@ def measured(run: Path, count: int, precisions: int) -> list[dict[str, object]]:
     everything = data.reserve.images(range(len(data.reserve)))[..., margin : margin + side, margin : margin + side]
     reserve = Batch(everything / 255, torch.from_numpy(data.reserve_labels))
     fixed = {"date": datetime.datetime.now(datetime.UTC).date(), "commit": _commit(), "backbone": own.backbone}
-    sizes = {"side": side, **{name: len(batches[0][name]) for name in ("primary", "auxiliary", "meta")}}  # type: ignore[index]
+    sizes = {"side": side, **{name: len(batches[0][name]) for name in ("primary", "auxiliary", "meta")}}
     found = compared(method_of, batches, reserve, precisions)
     return [{**fixed, **sizes, "reserved": len(reserve), **row} for row in found.rows()]
 

@@ -41,7 +41,7 @@ def parts(method: MAL, batches: Any) -> dict[str, float]:
     step = timed("backward, virtual step", lambda: lookahead.weighted_gradient(losses, parameters, u, True))
     virtual = lookahead._moved(parameters, step, ALPHA)
     at = {**parameters, **virtual}
-    v, _ = timed("reserved images", lambda: lookahead._meta_gradient(meta_loss_at, at, list(virtual)))
+    v, _ = timed("reserved images", lambda: lookahead._meta_gradient([meta_loss_at], at, list(virtual)))
     timed("forward mode", lambda: lookahead._jvp(losses_at, parameters, v, record))
     timed("forward mode, nothing kept", lambda: lookahead._jvp(losses_at, parameters, v))
     gradient = timed("backward, base", lambda: lookahead.weighted_gradient(losses, parameters, u))
