@@ -128,7 +128,7 @@ def compared(method_of: Callable[..., MAL], batches: list[Batches], reserve: Bat
             for batch, right in zip(batches, double, strict=False):
                 found.add(f"{way}, {name}", phi_gradient(method, batch, torch.float32), right)
     replay = method.joint.replay
-    method.joint.replay = lambda primary, auxiliary, full_precision: replay(primary, auxiliary)  # type: ignore[assignment]
+    method.joint.replay = lambda primary, auxiliary, full_precision: replay(primary, auxiliary)  # type: ignore[assignment,misc]
     for batch, right in zip(batches, double, strict=False):
         found.add("difference, bf16 throughout", phi_gradient(method, batch, torch.float32), right)
     return found
@@ -181,7 +181,7 @@ def measured(run: Path, count: int, precisions: int, meta: int | None) -> list[d
     everything = data.reserve.images(range(len(data.reserve)))[..., margin : margin + side, margin : margin + side]
     reserve = Batch(everything / 255, torch.from_numpy(data.reserve_labels))
     fixed = {"date": datetime.datetime.now(datetime.UTC).date(), "commit": _commit(), "backbone": own.backbone}
-    sizes = {"side": side, **{name: len(batches[0][name]) for name in ("primary", "auxiliary", "meta")}}  # type: ignore[index]
+    sizes = {"side": side, **{name: len(batches[0][name]) for name in ("primary", "auxiliary", "meta")}}
     found = compared(method_of, batches, reserve, precisions)
     return [{**fixed, **sizes, "reserved": len(reserve), **row} for row in found.rows()]
 

@@ -56,9 +56,9 @@ def recomputed(parts: Sequence[Part]) -> Iterator[None]:
     """
     for part in parts:
         first, *others = part
-        first.forward = _Recomputed(part)  # type: ignore[method-assign]
+        first.forward = _Recomputed(part)
         for other in others:  # the first one's stand-in has done their work
-            other.forward = _identity  # type: ignore[method-assign]
+            other.forward = _identity
     try:
         yield
     finally:
