@@ -202,7 +202,7 @@ def last_stage(network: nn.Module) -> list[str]:
             'take "full" or "heads"'
         ) from error
     names: list[str] = []
-    own = dict(backbone.named_parameters())  # type: ignore[operator,union-attr]
+    own = dict(backbone.named_parameters())  # type: ignore[union-attr]
     for group in sorted(groups, reverse=True):
         names += [f"backbone.{name}" for name in groups[group]]
         if any(own[name].dim() > 1 for name in groups[group]):  # more than a closing normalisation
