@@ -10,6 +10,7 @@ exactly, with the run's number of reserved images, and compares with it, by cosi
     last-stage, heads    a virtual step of that much of the network
     every 2, 4, 8        the gradient of one batch in place of the mean over that many batches
     float32, bf16        forward mode and central differences in that precision (bf16: autocast), against float64
+    bf16 throughout      central differences as they would be if they did not leave autocast out
 
 "all reserved" says how near the exact gradient of one batch comes to that of all reserved images, the noise that
 MAL has anyway. Writes `results/look_ahead_accuracy.csv`.
@@ -46,9 +47,10 @@ SHARES = (2, 4, 8)
 Batches = Mapping[Stream, Batch]
 
 
-def settled(run: Path) -> tuple[TrainingData, object]:
-    """The data of a run and its settings."""
+def settled(run: Path, meta: int | None) -> tuple[TrainingData, object]:
+    """The data of a run and its settings, with `meta` reserved images a step if given."""
     settings = train_parser("train").parse_args(["--config", str(run / "config.yaml"), "--out", str(run)])
+    settings.data.batch_meta = meta or settings.data.batch_meta
     return open_data(settings.data, True, settings.seed, Console(quiet=True)), settings
 
 
@@ -125,6 +127,10 @@ def compared(method_of: Callable[..., MAL], batches: list[Batches], reserve: Bat
             method = method_of(torch.float32, way=way, autocast=autocast)
             for batch, right in zip(batches, double, strict=False):
                 found.add(f"{way}, {name}", phi_gradient(method, batch, torch.float32), right)
+    replay = method.joint.replay
+    method.joint.replay = lambda primary, auxiliary, full_precision: replay(primary, auxiliary)  # type: ignore[assignment,misc]
+    for batch, right in zip(batches, double, strict=False):
+        found.add("difference, bf16 throughout", phi_gradient(method, batch, torch.float32), right)
     return found
 
 
@@ -132,25 +138,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, required=True, help="a finished run of MAL")
     parser.add_argument("--batches", type=int, default=16)
+    parser.add_argument("--meta", type=int, help="reserved images a batch, in place of the run's number")
     parser.add_argument("--precisions", type=int, default=4, help="batches on which precisions are compared")
     parser.add_argument("--out", type=Path, default=HERE / "results" / "look_ahead_accuracy.csv")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    rows = measured(given.run, given.batches, given.precisions)
+    rows = measured(given.run, given.batches, given.precisions, given.meta)
     console = Console(soft_wrap=True, highlight=False)
     with given.out.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
     for row in rows:
-        console.print(f"{row['look_ahead']:20} {row['cosine']:>9} (lowest {row['cosine_min']}) {row['distance']:>9}")
+        console.print(f"{row['look_ahead']:27} {row['cosine']:>9} (lowest {row['cosine_min']}) {row['distance']:>9}")
 
 
-def measured(run: Path, count: int, precisions: int) -> list[dict[str, object]]:
+def measured(run: Path, count: int, precisions: int, meta: int | None) -> list[dict[str, object]]:
     """The table's rows."""
     from safetensors.torch import load_file
 
-    data, settings = settled(run)
+    data, settings = settled(run, meta)
     tensors = load_file(run / DETECTOR)
     own = settings.network  # type: ignore[attr-defined]
     side = settings.data.side  # type: ignore[attr-defined]

@@ -62,6 +62,8 @@ class Turn(nn.Module):
 
     def next(self) -> bool:
         """Whether the step that now begins looks ahead."""
+        if self.every == 1:
+            return True
         due = int(self.taken) % self.every == 0
         self.taken += 1
         return due
