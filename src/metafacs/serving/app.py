@@ -78,6 +78,7 @@ def open_port(host: str, port: int) -> socket.socket:
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         found.bind((host, port))
+        found.listen()  # whoever reads the address may connect at once, before the server takes over
     except (OSError, OverflowError) as error:
         found.close()
         raise InputError(f"cannot serve at {host}, port {port}: {error}; give another --port or --host") from error
