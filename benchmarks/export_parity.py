@@ -15,13 +15,13 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from metafacs.commands.export import recipe_of
 from metafacs.data.prepared import PreparedDataset
 from metafacs.export.cost import AVERAGE, accuracy, speeds
 from metafacs.export.graph import to_graph
 from metafacs.export.parity import check_parity, rendered_faces
 from metafacs.export.quantisation import quantised
 from metafacs.export.session import Session
+from metafacs.inference.detector import recipe_of
 from metafacs.models.network import Network, build_network
 from metafacs.training.checkpoint import DetectorCard, load_detector
 from metafacs.training.run import DETECTOR

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import common
+import numpy as np
 import pandas as pd
 import torch
 from average_f1 import fewer_people, sizes
@@ -86,7 +87,7 @@ def score(run: Path, data: PreparedDataset, device: str) -> dict[str, float]:
     network, card = load_detector(run / DETECTOR)
     network = network.to(torch.device(device)).to(memory_format=torch.channels_last)
     labels = data.au_labels(card.aus)
-    faces = Faces(data, torch.arange(len(data)).numpy(), card.resize)
+    faces = Faces(data, np.arange(len(data)), card.resize)
     with torch.no_grad():
         found = over_faces(
             lambda images: torch.sigmoid(network(images).au_logits), faces, card.side, torch.device(device)

@@ -25,12 +25,12 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from rich.console import Console
+from search import unseen_people
 from torch import Tensor
 
 from metafacs.analysis.statistics import spearman
-from metafacs.commands import synth
-from metafacs.commands.parsing import parse, plain
-from metafacs.commands.train import train_parser
+from metafacs.commands.parsing import parse
+from metafacs.commands.train import base_network, train_parser
 from metafacs.commands.training_data import TrainingData, open_data
 from metafacs.data.card import CAUSE
 from metafacs.data.prepared import PreparedDataset
@@ -39,7 +39,7 @@ from metafacs.data.transforms import centre_crops, crop
 from metafacs.methods import METHODS
 from metafacs.methods.base import Batch, Method
 from metafacs.methods.mal import MAL
-from metafacs.models.network import Network, build_network
+from metafacs.models.network import Network
 from metafacs.training import loop
 
 PLACES = (0.05, 0.2, 0.5, 0.8, 1.0)
@@ -51,9 +51,7 @@ Vector = NDArray[np.float64]
 def main(arguments: Sequence[str] | None = None) -> None:
     made = common.study("signal_to_noise", __doc__ or "", "mtl", arguments, folds="P1", seeds="0")
     primary, auxiliary = common.au_data(made), common.fe_data(made)
-    others = made.out / "data" / f"unseen_au_{made.scale.size}px"
-    shape = {"size": made.scale.size, "rays": made.scale.rays, "seed": common.OTHERS}
-    synth.render_own("au", others, subjects=min(30, made.scale.subjects), frames=made.scale.frames // 5 + 1, **shape)
+    others = unseen_people(made)
     made = common.started(made)
     settings = _settings(made, primary, auxiliary)
     threads = settings.loop.threads
@@ -62,15 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     device = torch.device(settings.loop.device)
     data = open_data(settings.data, True, settings.seed, Console(stderr=True, quiet=True))
     torch.manual_seed(settings.seed)
-    network = build_network(
-        settings.network.backbone,
-        len(data.aus),
-        len(data.expressions),
-        settings.network.weights,
-        plain(settings.network.options),
-    )
+    network = base_network(settings, data)
     network = network.to(device).to(memory_format=torch.channels_last)
-    unseen = _whole(PreparedDataset.open(others), data.aus, settings.data.resize, settings.data.side, device)
+    unseen = _whole(others, data.aus, settings.data.resize, settings.data.side, device)
     tables: dict[str, list[pd.DataFrame]] = {"": [], "told": [], "reserve": []}
     for step in _stops(settings, network, data, device):
         found = alignments(network, data, settings.data.side, device)

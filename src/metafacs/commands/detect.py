@@ -15,6 +15,7 @@ from rich.console import Console
 from metafacs.clusters import join_ray
 from metafacs.commands.parsing import parse, parser
 from metafacs.commands.progress import progress_bar
+from metafacs.commands.starter import announced_starter
 from metafacs.errors import InputError
 from metafacs.inference.cluster import Job, Told, spread
 from metafacs.inference.detector import AUDetector
@@ -46,7 +47,7 @@ def main(prog: str, arguments: Sequence[str]) -> None:
     check_outputs(settings.out, settings.overwrite or done)
     sources = find_sources(settings.inputs)
     _share_cores()
-    settings.model = settings.model or _starter(console)
+    settings.model = settings.model or announced_starter(console)
     detector = AUDetector.from_run(settings.model, finder=_finder(settings), device=settings.device)
     _check(settings, sources)
     if done and not parts_folder(settings.out[0]).exists():
@@ -143,18 +144,6 @@ def _add_calibration(made: ArgumentParser) -> None:
         help="lower what the face shows at rest, taken from this: a picture of the person with a neutral face, or the "
         "number of a frame (from 0) of each video.",
     )
-
-
-def _starter(console: Console) -> Path:
-    from metafacs.starter import starter_run
-
-    folder = starter_run()
-    console.print(
-        "no --model given: this is the detector that comes with metafacs, trained on rendered faces, for trying "
-        "things out, not for measuring people",
-        markup=False,
-    )
-    return folder
 
 
 def _share_cores() -> None:

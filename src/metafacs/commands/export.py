@@ -7,7 +7,7 @@ from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
 from metafacs.commands.parsing import parse, parser
-from metafacs.data.faces import Recipe
+from metafacs.commands.starter import announced_starter
 from metafacs.data.prepared import PreparedDataset
 from metafacs.errors import InputError
 from metafacs.export.cost import accuracy, calibration_rows, common_aus, dataset_faces, scored_rows, speeds
@@ -17,6 +17,7 @@ from metafacs.export.parity import Picture, by_torch, check_parity, rendered_fac
 from metafacs.export.quantisation import quantised
 from metafacs.export.session import Session
 from metafacs.files import atomic_file
+from metafacs.inference.detector import recipe_of
 from metafacs.inference.outputs import make_folder
 from metafacs.training.checkpoint import DetectorCard, load_detector
 from metafacs.training.run import DETECTOR
@@ -35,7 +36,7 @@ def main(prog: str, arguments: Sequence[str]) -> None:
     _check(settings)
     import_onnx()
     console = Console(stderr=True, soft_wrap=True, highlight=False)
-    model = settings.model or _starter(console)
+    model = settings.model or announced_starter(console)
     network, card = load_detector(model / DETECTOR if model.is_dir() else model)
     recipe = recipe_of(card)
     calibration, scored = _datasets(settings, card)
@@ -63,21 +64,6 @@ def main(prog: str, arguments: Sequence[str]) -> None:
     out.print(told, markup=False)
     if scored is not None:
         _report(out, plain, made, scored, card, recipe.size)
-
-
-def recipe_of(card: DetectorCard) -> Recipe:
-    """How the faces that a detector takes are aligned and cut out.
-
-    Raises:
-        InputError: in no way that can be repeated.
-    """
-    try:
-        return Recipe.from_card(card.crop)
-    except InputError as error:
-        raise InputError(
-            f"this detector was trained on faces of '{card.dataset}' whose way of being cut out cannot be repeated "
-            f"({card.crop}); train it on faces from `metafacs prepare` or `metafacs synth`"
-        ) from error
 
 
 def _flags(prog: str) -> ArgumentParser:
@@ -120,15 +106,6 @@ def _check(settings: Namespace) -> None:
         if settings[name] and not settings.quantize:
             raise InputError(f"--{name} belongs to int8; give --quantize too")
     make_folder(settings.out.parent)
-
-
-def _starter(console: Console) -> Path:
-    from metafacs.starter import starter_run
-
-    folder = starter_run()
-    told = "no --model given: this is the detector that comes with metafacs, for trying things out, not for measuring"
-    console.print(told, markup=False)
-    return folder
 
 
 def _datasets(settings: Namespace, card: DetectorCard) -> tuple[PreparedDataset | None, PreparedDataset | None]:

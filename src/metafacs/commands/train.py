@@ -28,7 +28,7 @@ from metafacs.evaluation.metrics import au_scores, average_scores
 from metafacs.evaluation.predicting import over_faces
 from metafacs.files import atomic_file, naming
 from metafacs.methods import METHODS, Method
-from metafacs.models.network import build_network, check_side
+from metafacs.models.network import Network, build_network, check_side
 from metafacs.models.synchronised import synchronise
 from metafacs.training import loop
 from metafacs.training.checkpoint import DetectorCard, load_state, save_detector, save_state
@@ -75,13 +75,7 @@ def run(settings: Namespace, resume: bool = False) -> Path:
         check_run(out, config, resume)  # again when the folder is made, but now nothing has been waited for
     data = open_data(settings.data, "auxiliary" in method_class.streams, settings.seed, console, accelerator.device)
     torch.manual_seed(settings.seed)
-    network = build_network(
-        settings.network.backbone,
-        len(data.aus),
-        len(data.expressions),
-        settings.network.weights,
-        plain(settings.network.options),
-    )
+    network = base_network(settings, data)
     check_side(network, settings.data.side)
     method = method_class(
         network.to(accelerator.device).to(memory_format=torch.channels_last),
@@ -99,6 +93,17 @@ def run(settings: Namespace, resume: bool = False) -> Path:
         _Session(settings, method, data, accelerator, out, folder, console).run()
     accelerator.end_training()
     return out
+
+
+def base_network(settings: Namespace, data: TrainingData) -> Network:
+    """The network that a run starts from, on the CPU."""
+    return build_network(
+        settings.network.backbone,
+        len(data.aus),
+        len(data.expressions),
+        settings.network.weights,
+        plain(settings.network.options),
+    )
 
 
 def _accelerator(device: str, precision: str) -> Accelerator:

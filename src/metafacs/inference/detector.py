@@ -81,7 +81,7 @@ class AUDetector:
             raise InputError(f"batch is {batch}; give 1 or more")
         self.card, self.batch = card, batch
         self.aus, self.thresholds = list(card.aus), list(card.thresholds)
-        self.recipe = _recipe(card)
+        self.recipe = recipe_of(card)
         self.finder = dict(finder) if finder is not None else _finder(self.recipe)
         self._finder = make_finder(self.finder)
         self._device = torch.device(_device(device))
@@ -202,7 +202,12 @@ class AUDetector:
         return tidy(rows, self.aus, self.thresholds)
 
 
-def _recipe(card: DetectorCard) -> Recipe:
+def recipe_of(card: DetectorCard) -> Recipe:
+    """How the faces that a detector takes are aligned and cut out.
+
+    Raises:
+        InputError: in no way that can be repeated.
+    """
     try:
         return Recipe.from_card(card.crop)
     except InputError as error:
