@@ -65,8 +65,16 @@ def decoders() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def logged(run: Path) -> dict[str, float]:
+    """What a run's log says of its speed: medians, without its first line, in which everything starts."""
+    log = pd.DataFrame([json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()])
+    train = log[log["event"] == "train"].iloc[1:]
+    names = ["wait_share", "images_per_second", "seconds_per_step", "processor_seconds_per_step"]
+    return {name: float(train[name].median()) for name in names}
+
+
 def wait(folder: Path, given: argparse.Namespace) -> pd.DataFrame:
-    """Trains MAL in every way of feeding; the medians of what the log says, without its first line."""
+    """Trains MAL in every way of feeding."""
     rows = []
     for name, (gib, workers) in FEEDS.items():
         out = folder / name.replace(" ", "-")
@@ -84,10 +92,8 @@ def wait(folder: Path, given: argparse.Namespace) -> pd.DataFrame:
             *(str(x) for k, v in flags.items() for x in (f"--{k}", v)),
         ]
         subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-        log = pd.DataFrame([json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()])
-        train = log[log["event"] == "train"].iloc[1:]
-        values = train[["wait_share", "images_per_second", "seconds_per_step", "processor_seconds_per_step"]].median()
-        rows.append({"feed": name, "device": given.device, "backbone": given.backbone, "side": given.side, **values})
+        chosen = {"feed": name, "device": given.device, "backbone": given.backbone, "side": given.side}
+        rows.append({**chosen, **logged(out)})
         print(rows[-1], flush=True)
     return pd.DataFrame(rows)
 

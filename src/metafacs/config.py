@@ -104,6 +104,8 @@ class LoopConfig:
         threads: CPU threads; 0 leaves the choice to torch.
         synchronise: with several processes, BatchNorm normalises by the images of all of them, as one process with the
             whole batch would; without it, each by its own share: less talk between them, another result.
+        compile: send the network through `torch.compile`: minutes at the start for faster steps on some GPUs; on a CPU
+            it gained nothing where it was measured. Needs a C++ compiler, on a GPU Triton.
     """
 
     epochs: PositiveFloat = 30.0
@@ -115,6 +117,7 @@ class LoopConfig:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: NonNegativeInt = 0
     synchronise: bool = True
+    compile: bool = False
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from metafacs.models.network import Network, build_network, check_side
 from metafacs.models.synchronised import synchronise
 from metafacs.training import loop
 from metafacs.training.checkpoint import DetectorCard, load_state, save_detector, save_state
+from metafacs.training.compiling import compiled
 from metafacs.training.run import DETECTOR, SAMPLE_WEIGHTS, STATE, TENSORBOARD, RunFolder, check_run, peak_memory
 
 DESCRIPTION = """Trains a detector of facial Action Units on a prepared AU dataset, with the help of a prepared
@@ -89,7 +91,7 @@ def run(settings: Namespace, resume: bool = False) -> Path:
             synchronise(module)
     folder = RunFolder(out, config, resume) if accelerator.is_main_process else None
     accelerator.wait_for_everyone()
-    with naming(out):
+    with naming(out), compiled(method.network) if settings.loop.compile else nullcontext():
         _Session(settings, method, data, accelerator, out, folder, console).run()
     accelerator.end_training()
     return out
