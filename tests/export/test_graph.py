@@ -97,7 +97,7 @@ def test_a_graph_for_one_number_of_faces_is_refused() -> None:
             return torch.cat([first, second])
 
     made.backbone = Pairs(made.backbone)
-    with pytest.raises(InputError, match="method 'plain'.*cannot be exported"):
+    with pytest.raises(InputError, match=r"method 'plain'.*cannot be exported"):
         to_graph(made, card, SIZE)
 
 
