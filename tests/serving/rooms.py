@@ -12,7 +12,10 @@ from unittest.mock import patch
 
 import numpy as np
 import uvicorn
+from fastapi.routing import APIWebSocketRoute
 from PIL import Image
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
 from starlette.testclient import TestClient
 
 from metafacs.inference import AUDetector, detector
@@ -68,6 +71,25 @@ def listening(
         yield f"http://127.0.0.1:{port.getsockname()[1]}"
         server.should_exit = True
         thread.join(20)
+
+
+def routes_of(application: Any, prefix: str = "") -> Iterator[tuple[str, set[str]]]:
+    """Every address that an application answers at, with its methods; {"websocket"} for a websocket.
+
+    Raises:
+        AssertionError: a route of a kind that this does not know, so that none is passed over.
+    """
+    for route in application.routes:
+        path = prefix + getattr(route, "path", "")
+        if isinstance(route, WebSocketRoute | APIWebSocketRoute):
+            yield path, {"websocket"}
+        elif isinstance(route, Mount):
+            assert isinstance(route.app, StaticFiles) or route.routes, f"what is at {path}?"
+            yield from routes_of(route, path) if route.routes else [(f"{path}/x", {"GET", "HEAD"})]
+        elif isinstance(route, Route):
+            yield path, set(route.methods or ())
+        else:  # a router that FastAPI included
+            yield from routes_of(route.original_router, prefix + route.include_context.prefix)  # type: ignore[attr-defined]
 
 
 def png(picture: np.ndarray, form: str = "PNG", **options: Any) -> bytes:
