@@ -58,12 +58,19 @@ def client(
 
 @contextmanager
 def listening(
-    run: Path, limits: Limits | None = None, *, seconds: float = 0.0, page: bool = False, **options: Any
+    run: Path,
+    limits: Limits | None = None,
+    *,
+    seconds: float = 0.0,
+    page: bool = False,
+    guarded: bool = True,
+    **options: Any,
 ) -> Iterator[str]:
-    """The address of a server that listens, for clients that need a real connection."""
+    """The address of a server that listens, for clients that need a real connection; without its guard if so wished."""
     made = serving.served(toy_detector(run, seconds), "toy", NOTE, limits or Limits(), page=page, **options)
     with made as app, serving.open_port("127.0.0.1", 0) as port:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", ws="none", timeout_graceful_shutdown=2))
+        seen: Any = app if guarded else app._app  # type: ignore[attr-defined]
+        server = uvicorn.Server(uvicorn.Config(seen, log_level="error", ws="none", timeout_graceful_shutdown=2))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [port]}, daemon=True)
         thread.start()
         while not server.started:

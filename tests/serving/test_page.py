@@ -4,7 +4,10 @@ import io
 import json
 import re
 import shutil
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ pytest.importorskip("httpx")
 from starlette.testclient import TestClient
 
 from metafacs.serving.limits import Limits
+from metafacs.serving.service import Service
 from tests.inference.toys import AUS, draw, make_video, save_picture, save_toy, walk
 from tests.serving.hostile import bad_files
 from tests.serving.rooms import client, listening, png, private_files, private_folders, toy_detector
@@ -196,16 +200,62 @@ def test_a_browser_logs_in(run: Path, browser: Any) -> None:
         page.close()
 
 
+FOREIGN = """<!doctype html><title>elsewhere</title><form id="form" method="post" enctype="multipart/form-data">
+<input name="file" type="file"></form><script>
+const photo = () => new File([new Uint8Array(PHOTO)], "x.png");
+async function send(address) {
+  const form = new FormData();
+  form.append("file", photo());
+  await fetch(address, { method: "POST", body: form, mode: "no-cors" }).catch(() => {});
+}
+function submit(address) {
+  const data = new DataTransfer();
+  data.items.add(photo());
+  document.querySelector("input").files = data.files;
+  document.getElementById("form").action = address;
+  document.getElementById("form").submit();
+}
+</script>"""
+
+
+@contextmanager
+def elsewhere(content: str) -> Iterator[int]:
+    """The port of another server, whose pages may do whatever browsers allow."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(content.encode())
+
+        def log_message(self, format: str, *given: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
 @pytest.mark.slow
-def test_a_page_elsewhere_cannot_drive_the_server(run: Path, browser: Any) -> None:
-    with listening(run, SMALL, page=True) as address, listening(run, SMALL) as other:
-        page = browser.new_page()
-        page.goto(f"{other}/page/page.css")  # another port is another origin
-        tried = """async address => {
-            const form = new FormData();
-            form.append("file", new Blob(["x"]), "x.png");
-            const options = { method: "POST", body: form, mode: "no-cors" };
-            try { await fetch(address + "/api/v1/detect", options); return "sent"; } catch (error) { return "blocked"; }
-        }"""
-        assert page.evaluate(tried, address) == "blocked"  # by this page's own policy
-        page.close()
+@pytest.mark.parametrize("guarded", [True, False])
+def test_a_page_elsewhere_cannot_drive_the_server(
+    run: Path, browser: Any, monkeypatch: pytest.MonkeyPatch, guarded: bool
+) -> None:
+    """And would, were there no guard: this is what shows that the guard is what stops it."""
+    real, entered = Service.enter, []
+    monkeypatch.setattr(Service, "enter", lambda self: entered.append(self) or real(self))
+    content = FOREIGN.replace("PHOTO", str(list(png(draw([(60, 40)])))))
+    with listening(run, SMALL, page=True, guarded=guarded) as address, elsewhere(content) as port:
+        for host in ("127.0.0.1", "localhost"):  # of the same site as the server, and of another
+            page = browser.new_page()
+            page.goto(f"http://{host}:{port}/")
+            for path in ("/api/v1/detect", "/page/detect"):
+                page.evaluate("address => send(address)", address + path)
+            with page.expect_navigation():
+                page.evaluate("address => submit(address)", f"{address}/api/v1/detect")
+            shown = page.inner_text("body")
+            assert ("wrong_origin" in shown) == guarded and ("probabilities" in shown) != guarded
+            page.close()
+    assert len(entered) == (0 if guarded else 6)
