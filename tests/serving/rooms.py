@@ -46,19 +46,23 @@ def toy_detector(run: Path, seconds: float = 0.0) -> AUDetector:
         return AUDetector.from_run(run, device="cpu")
 
 
+def _detector(given: Path | AUDetector, seconds: float) -> AUDetector:
+    return given if isinstance(given, AUDetector) else toy_detector(given, seconds)
+
+
 @contextmanager
 def client(
-    run: Path, limits: Limits | None = None, *, seconds: float = 0.0, page: bool = False, **options: Any
+    run: Path | AUDetector, limits: Limits | None = None, *, seconds: float = 0.0, page: bool = False, **options: Any
 ) -> Iterator[TestClient]:
     """A client of a server that runs in this process."""
-    made = serving.served(toy_detector(run, seconds), "toy", NOTE, limits or Limits(), page=page, **options)
+    made = serving.served(_detector(run, seconds), "toy", NOTE, limits or Limits(), page=page, **options)
     with made as app, TestClient(app, base_url=LOCAL, raise_server_exceptions=False, follow_redirects=False) as asking:
         yield asking
 
 
 @contextmanager
 def listening(
-    run: Path,
+    run: Path | AUDetector,
     limits: Limits | None = None,
     *,
     seconds: float = 0.0,
@@ -67,7 +71,7 @@ def listening(
     **options: Any,
 ) -> Iterator[str]:
     """The address of a server that listens, for clients that need a real connection; without its guard if so wished."""
-    made = serving.served(toy_detector(run, seconds), "toy", NOTE, limits or Limits(), page=page, **options)
+    made = serving.served(_detector(run, seconds), "toy", NOTE, limits or Limits(), page=page, **options)
     with made as app, serving.open_port("127.0.0.1", 0) as port:
         seen: Any = app if guarded else app._app  # type: ignore[attr-defined]
         server = uvicorn.Server(uvicorn.Config(seen, log_level="error", ws="none", timeout_graceful_shutdown=2))

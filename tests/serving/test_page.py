@@ -3,7 +3,6 @@
 import io
 import json
 import re
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,11 +21,11 @@ from starlette.testclient import TestClient
 from metafacs.serving.limits import Limits
 from metafacs.serving.service import Service
 from tests.inference.toys import AUS, draw, make_video, save_picture, save_toy, walk
+from tests.serving.browsing import open_page
 from tests.serving.hostile import bad_files
 from tests.serving.rooms import client, listening, png, private_files, private_folders, toy_detector
 from tests.serving.test_guard import GRADIO, TRAVERSALS
 
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 SMALL = Limits(most_bytes=300_000, most_seconds=3.0, places=4)
 KEPT = ("/config", "/theme.css", "/manifest.json", "/favicon.ico", "/gradio_api/info", "/gradio_api/app_id")
 """What the page may read of gradio."""
@@ -104,33 +103,6 @@ def test_the_page_asks_for_the_password_too(run: Path) -> None:
         for method, path in [*GRADIO, ("GET", "/"), ("POST", "/page/detect"), ("GET", "/page/page.js")]:
             answer = asking.request(method, path)
             assert answer.status_code == 401 and "gradio" not in answer.text
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if BROWSER is None:
-        pytest.skip("no Chromium is installed")
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as started:
-        arguments = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-        opened = started.chromium.launch(executable_path=BROWSER, args=arguments)
-        yield opened
-        opened.close()
-
-
-def open_page(browser: Any, address: str, width: int = 1280) -> tuple[Any, list[str]]:
-    """The page, ready, and what it asks of other computers."""
-    page, elsewhere = browser.new_page(viewport={"width": width, "height": 800}), []
-
-    def note(request: Any) -> None:
-        if not request.url.startswith((address, "data:", "blob:")):
-            elsewhere.append(request.url)
-
-    page.on("request", note)
-    page.on("pageerror", lambda error: elsewhere.append(f"error: {error}"))
-    page.goto(address)
-    page.wait_for_selector("#mf-file", state="attached", timeout=60_000)
-    return page, elsewhere
 
 
 @pytest.mark.slow
