@@ -115,6 +115,8 @@ def test_a_browser_sends_a_photo_a_video_and_a_bad_file(run: Path, browser: Any,
         page.set_input_files("#mf-file", photo)
         page.wait_for_selector("#mf-result .mf-photo", timeout=60_000)
         assert page.locator(".mf-box").count() == 2
+        top = "document.querySelector('#mf-result header').getBoundingClientRect().top"
+        page.wait_for_function(f"Math.abs({top} - 16) < 8")  # the result's own head is what one sees first
         with page.expect_download() as waiting:
             page.click(".mf-download")
         assert waiting.value.suggested_filename == "photo_aus.csv"
