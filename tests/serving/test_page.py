@@ -73,12 +73,15 @@ def test_the_table_to_download_has_the_detectors_own_numbers(run: Path, asking: 
     assert html.count('class="mf-box"') == 2 and f"{expected['AU12'].iloc[0]:.2f}" in html
 
 
-def test_a_video_gets_a_timeline(asking: TestClient, tmp_path: Path) -> None:
+def test_a_video_gets_a_timeline(run: Path, asking: TestClient, tmp_path: Path) -> None:
     video = make_video(tmp_path / "v.mp4", walk(40, gaps=(9, 10))).read_bytes()
     html = told(asking, video, "v.mp4")["html"]
     assert html.count("<figure>") == 6 and html.count('class="mf-row"') == len(AUS)
     assert "2 people" in html and "a face in 95 % of the frames" in html
     assert html.count('class="mf-line"') >= 2 * 2 * len(AUS)  # two people, a gap each
+    table = toy_detector(run).detect_video(tmp_path / "v.mp4")
+    share = (table.loc[table["success"] == 1, "AU12_present"] == 1).mean()
+    assert f'present in {100 * share:.0f} % of the faces"' in html and "each person in each frame counted" in html
 
 
 def test_names_of_files_do_nothing(asking: TestClient) -> None:
