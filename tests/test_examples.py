@@ -4,8 +4,12 @@ import importlib.util
 import io
 import subprocess
 import sys
+import venv
+from collections.abc import Sequence
+from importlib.metadata import distribution
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -65,11 +69,36 @@ def example(*arguments: object) -> list[float]:
     """The probabilities that the example prints, in a process that has no PyTorch."""
     given = [str(EXAMPLES / "numpy_onnx.py"), *map(str, arguments)]
     code = WITHOUT_TORCH.format(blocked=BLOCKED, examples=str(EXAMPLES), arguments=given)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    return printed([sys.executable, "-c", code])
+
+
+def in_bare(python: Path, *arguments: object) -> list[float]:
+    """The probabilities that the example prints where PyTorch is not installed at all."""
+    for missing in ("torch", "metafacs", "onnx", "pandas"):
+        tried = subprocess.run([python, "-c", f"import {missing}"], capture_output=True, text=True, env={}, check=False)
+        assert tried.returncode == 1 and f"No module named '{missing}'" in tried.stderr
+    return printed([python, EXAMPLES / "numpy_onnx.py", *map(str, arguments)], env={})
+
+
+def printed(command: Sequence[str | Path], **options: Any) -> list[float]:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert [line.split()[0] for line in lines] == AUS
     return [float(line.removesuffix("present").split()[-1]) for line in lines]
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of a new environment in which numpy, Pillow and onnxruntime are all there is, taken from this one."""
+    place = tmp_path_factory.mktemp("bare")
+    venv.create(place, symlinks=True)
+    (inside,) = place.glob("lib/python*/site-packages")
+    for name in ("numpy", "pillow", "onnxruntime"):
+        found = distribution(name)
+        for top in {file.parts[0] for file in found.files or () if file.parts[0] not in ("..", "__pycache__")}:
+            (inside / top).symlink_to(Path(str(found.locate_file(top))))
+    return place / "bin" / "python"
 
 
 def test_alignment_is_the_packages_to_the_last_bit(align_face: ModuleType) -> None:
@@ -90,7 +119,7 @@ def test_alignment_is_the_packages_to_the_last_bit(align_face: ModuleType) -> No
 
 
 def test_one_face_gives_the_same_numbers_everywhere(
-    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    exported: Path, bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(detector, "make_finder", lambda settings: DotFinder())
     picture = draw([(60, 40)], seed=5)
@@ -110,5 +139,6 @@ def test_one_face_gives_the_same_numbers_everywhere(
     from_photo = example(exported / "a.onnx", path, *face.eyes.ravel())
     save_picture(tmp_path / "crop.png", given)
     from_crop = example(exported / "a.onnx", tmp_path / "crop.png")
-    for numbers in (command, session, from_photo, from_crop):
+    without = in_bare(bare, exported / "a.onnx", path, *face.eyes.ravel())
+    for numbers in (command, session, from_photo, from_crop, without):
         assert np.abs(numbers - python).max() < 2e-6

@@ -81,3 +81,21 @@ def test_it_serves_until_it_is_stopped(run: Path, launcher: Launcher, tmp_path: 
     status, said = process.wait()
     assert status == 0 and "Traceback" not in said and "open sesame" not in said
     assert private_folders() == before
+
+
+def test_without_a_model_the_starter_is_announced_and_the_password_asked_for(
+    launcher: Launcher, tmp_path: Path
+) -> None:
+    log, password = tmp_path / "log", tmp_path / "password"
+    password.write_text("open sesame\n")
+    process = launcher.start(["serve", "--api_only", "--port", 0, "--password_file", password, "--device", "cpu"], log)
+    process.wait_for(lambda: log.exists() and "serving at" in log.read_text(), 180)
+    (address,) = re.findall(r"http://127\.0\.0\.1:\d+", log.read_text())
+    with httpx.Client(base_url=address, trust_env=False, timeout=60) as client:
+        closed = client.get("/api/v1/model")
+        model = client.get("/api/v1/model", headers={"authorization": "Bearer open sesame"}).json()
+    assert closed.status_code == 401 and "AU01" not in closed.text
+    assert model["name"] == "the starter detector" and "not for measuring people" in model["note"]
+    process.send(signal.SIGINT)
+    status, said = process.wait()
+    assert status == 0 and "no --model given" in said and "not for measuring people" in said

@@ -4,9 +4,11 @@ import functools
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from metafacs.export.graph import to_graph
+from metafacs.export.parity import random_faces, rendered_faces
 from metafacs.models.network import FORMS, Network, build_network
 from metafacs.training.checkpoint import DetectorCard
 from tests.inference.toys import AUS, EXPRESSIONS
@@ -38,9 +40,11 @@ def network(form: str = "plain", backbone: str = BACKBONE, **options: Any) -> tu
     made = build_network(backbone, len(AUS), len(EXPRESSIONS), "scratch", options)
     made = FORMS[form].around(made).eval()
     with torch.no_grad():
-        logits = made(torch.rand(8, 3, CARD.side, CARD.side)).au_logits
-        made.au_head.weight.mul_(2 / logits.std(0).mean())
-        made.au_head.bias.sub_(made(torch.rand(8, 3, CARD.side, CARD.side)).au_logits.mean(0))
+        # faces and noise: scaled on noise alone, whose pictures are all alike, probabilities would all be 0 or 1
+        faces = torch.from_numpy(np.concatenate([rendered_faces(CARD.side), random_faces(CARD.side)]))
+        images = faces.permute(0, 3, 1, 2).float() / 255
+        made.au_head.weight.mul_(2 / made(images).au_logits.std(0)[:, None])
+        made.au_head.bias.sub_(made(images).au_logits.mean(0))
     return made, replace(CARD, backbone=backbone, backbone_options=options, method=form)
 
 

@@ -11,6 +11,7 @@ from metafacs.errors import InputError
 from metafacs.export.graph import FacesToAUs, to_graph
 from metafacs.export.parity import TOLERANCE, by_torch, check_parity, random_faces, rendered_faces
 from metafacs.export.session import Session
+from metafacs.models.network import FORMS
 from tests.export.made import SIZE, content, network, plain_content
 
 onnx = pytest.importorskip("onnx")
@@ -58,33 +59,46 @@ def test_a_graph_that_gives_other_numbers_is_refused(plain: bytes) -> None:
         check_parity(Session(plain), made, card, SIZE)
 
 
+@pytest.mark.parametrize("form", list(FORMS))
+@pytest.mark.parametrize("opset", [18, pytest.param(20, marks=pytest.mark.slow)])
+def test_every_form_of_network(form: str, opset: int) -> None:
+    made, card = network(form)
+    faces = np.concatenate([rendered_faces(SIZE), random_faces(SIZE)])
+    expected = by_torch(made, card, faces)
+    assert expected.std(axis=0).min() > 0.01
+    session = Session(content(made, card, opset))
+    for batch in (1, 2, 5, 16):
+        assert np.abs(session.probabilities(faces, batch) - expected).max() < 1e-5
+    assert check_parity(session, made, card, SIZE) < TOLERANCE
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "form, backbone, options",
-    [
-        ("plain", "test_resnet", {}),
-        ("plain", "test_vit", {"img_size": 32}),
-        ("plain", "test_convnext", {}),
-        ("stitched", "", {}),
-    ],
+    "backbone, options", [("test_resnet", {}), ("test_vit", {"img_size": 32}), ("test_convnext", {})]
 )
 @pytest.mark.parametrize("opset", [18, 20])
-def test_other_networks(form: str, backbone: str, options: dict[str, int], opset: int) -> None:
-    made, card = network(form, backbone, **options)
+def test_other_backbones(backbone: str, options: dict[str, int], opset: int) -> None:
+    made, card = network("plain", backbone, **options)
     model = to_graph(made, card, SIZE, opset)
     assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", opset)]
     assert check_parity(Session(model.SerializeToString()), made, card, SIZE) < TOLERANCE
 
 
-@pytest.mark.slow
-def test_attended_networks_are_exported_or_refused() -> None:
-    made, card = network("attended")
-    try:
-        session = Session(content(made, card))
-    except InputError as error:
-        assert "form 'attended'" in str(error) and "one number of faces only" in str(error)
-        return
-    check_parity(session, made, card, SIZE)
+def test_a_graph_for_one_number_of_faces_is_refused() -> None:
+    made, card = network()
+
+    class Pairs(nn.Module):
+        def __init__(self, inner: nn.Module) -> None:
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            first, second = self.inner(x).chunk(2)
+            return torch.cat([first, second])
+
+    made.backbone = Pairs(made.backbone)
+    with pytest.raises(InputError, match=r"method 'plain'.*cannot be exported"):
+        to_graph(made, card, SIZE)
 
 
 def test_what_cannot_be_traced_is_an_error_that_names_the_network() -> None:

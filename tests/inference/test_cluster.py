@@ -17,7 +17,7 @@ from metafacs.clusters import join_ray
 from metafacs.commands import detect
 from metafacs.errors import InputError
 from metafacs.inference import cluster, detector
-from metafacs.inference.cluster import Waiting, divide
+from metafacs.inference.cluster import Place, Waiting, divide
 from metafacs.inference.frames import Frame
 from metafacs.inference.rows import empty_row, raw_table
 from metafacs.inference.sources import PICTURE, VIDEO, Source
@@ -187,23 +187,23 @@ def workers() -> list[int]:
 def test_interrupted_work_goes_on_here_or_there(
     ray: Any, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = cluster._Workers.collect
+    real = Waiting.put
     for name, first, second in (
         ("a.csv", ["--cluster", "ray"], ["--cluster", "ray"]),
         ("b.csv", ["--cluster", "ray"], []),
     ):
-        out, calls = tmp_path / name, [0]
+        out, came = tmp_path / name, list[Place]()
 
-        def collect(self: Any, waiting: Waiting, calls: list[int] = calls) -> None:
-            calls[0] += 1
-            if calls[0] == 12:
+        def put(self: Waiting, place: Place, part: Part, came: list[Place] = came) -> None:
+            real(self, place, part)
+            came.append(place)
+            if len(came) == 6:  # not after so many seconds: workers may take long to start
                 raise KeyboardInterrupt
-            real(self, waiting)
 
-        monkeypatch.setattr(cluster._Workers, "collect", collect)
+        monkeypatch.setattr(Waiting, "put", put)
         assert run(place, out, *first) == 130
         assert list((tmp_path / f"{name}.parts").glob("*.parquet")) and not out.exists()
-        monkeypatch.setattr(cluster._Workers, "collect", real)
+        monkeypatch.setattr(Waiting, "put", real)
         assert run(place, out, *second, "--resume") == 0
         assert_same(place.parent / "one.csv", out)
 

@@ -2,6 +2,7 @@
 
 import io
 import sys
+import threading
 import types
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ from metafacs.data.preparation import prepare
 from metafacs.data.streams import Faces
 from metafacs.errors import InputError
 from metafacs.evaluation.predicting import over_faces
-from metafacs.inference import AUDetector
+from metafacs.inference import AUDetector, StoppedError
 from metafacs.training.checkpoint import load_detector
 from metafacs.training.run import DETECTOR
 from tests.inference import hostile
@@ -175,6 +176,25 @@ def test_a_video_is_its_frames(run: Path, tmp_path: Path) -> None:
         assert len(own) == 38 and ((own["left"] + 25 - start).abs() < 22).all()
     fast = dots(run).detect_video(path, every=5)
     assert np.allclose(numbers(fast), numbers(table), atol=1e-6, equal_nan=True)
+
+
+def test_a_video_can_be_followed_and_stopped(run: Path, tmp_path: Path) -> None:
+    path, told, asked = make_video(tmp_path / "v.mp4", walk(40, gaps=(10, 11))), [], []
+    detector = dots(run)
+    table = detector.detect_video(path, every=5, stop=lambda: False, progress=told.append)
+    assert told == list(range(1, 41))
+    pd.testing.assert_frame_equal(table, detector.detect_video(path, every=5), check_exact=True)
+
+    def stop() -> bool:
+        asked.append(len(told))
+        return len(asked) > 12
+
+    told.clear()
+    threads = threading.active_count()
+    with pytest.raises(StoppedError):
+        detector.detect_video(path, every=5, stop=stop, progress=told.append)
+    assert told == list(range(1, 13)) and asked == list(range(13))
+    assert threading.active_count() == threads
 
 
 def test_what_cannot_be_read_is_a_row(run: Path, tmp_path: Path) -> None:

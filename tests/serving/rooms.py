@@ -12,7 +12,10 @@ from unittest.mock import patch
 
 import numpy as np
 import uvicorn
+from fastapi.routing import APIWebSocketRoute
 from PIL import Image
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
 from starlette.testclient import TestClient
 
 from metafacs.inference import AUDetector, detector
@@ -43,24 +46,35 @@ def toy_detector(run: Path, seconds: float = 0.0) -> AUDetector:
         return AUDetector.from_run(run, device="cpu")
 
 
+def _detector(given: Path | AUDetector, seconds: float) -> AUDetector:
+    return given if isinstance(given, AUDetector) else toy_detector(given, seconds)
+
+
 @contextmanager
 def client(
-    run: Path, limits: Limits | None = None, *, seconds: float = 0.0, page: bool = False, **options: Any
+    run: Path | AUDetector, limits: Limits | None = None, *, seconds: float = 0.0, page: bool = False, **options: Any
 ) -> Iterator[TestClient]:
     """A client of a server that runs in this process."""
-    made = serving.served(toy_detector(run, seconds), "toy", NOTE, limits or Limits(), page=page, **options)
+    made = serving.served(_detector(run, seconds), "toy", NOTE, limits or Limits(), page=page, **options)
     with made as app, TestClient(app, base_url=LOCAL, raise_server_exceptions=False, follow_redirects=False) as asking:
         yield asking
 
 
 @contextmanager
 def listening(
-    run: Path, limits: Limits | None = None, *, seconds: float = 0.0, page: bool = False, **options: Any
+    run: Path | AUDetector,
+    limits: Limits | None = None,
+    *,
+    seconds: float = 0.0,
+    page: bool = False,
+    guarded: bool = True,
+    **options: Any,
 ) -> Iterator[str]:
-    """The address of a server that listens, for clients that need a real connection."""
-    made = serving.served(toy_detector(run, seconds), "toy", NOTE, limits or Limits(), page=page, **options)
+    """The address of a server that listens, for clients that need a real connection; without its guard if so wished."""
+    made = serving.served(_detector(run, seconds), "toy", NOTE, limits or Limits(), page=page, **options)
     with made as app, serving.open_port("127.0.0.1", 0) as port:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", ws="none", timeout_graceful_shutdown=2))
+        seen: Any = app if guarded else app._app  # type: ignore[attr-defined]
+        server = uvicorn.Server(uvicorn.Config(seen, log_level="error", ws="none", timeout_graceful_shutdown=2))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [port]}, daemon=True)
         thread.start()
         while not server.started:
@@ -68,6 +82,25 @@ def listening(
         yield f"http://127.0.0.1:{port.getsockname()[1]}"
         server.should_exit = True
         thread.join(20)
+
+
+def routes_of(application: Any, prefix: str = "") -> Iterator[tuple[str, set[str]]]:
+    """Every address that an application answers at, with its methods; {"websocket"} for a websocket.
+
+    Raises:
+        AssertionError: a route of a kind that this does not know, so that none is passed over.
+    """
+    for route in application.routes:
+        path = prefix + getattr(route, "path", "")
+        if isinstance(route, WebSocketRoute | APIWebSocketRoute):
+            yield path, {"websocket"}
+        elif isinstance(route, Mount):
+            assert isinstance(route.app, StaticFiles) or route.routes, f"what is at {path}?"
+            yield from routes_of(route, path) if route.routes else [(f"{path}/x", {"GET", "HEAD"})]
+        elif isinstance(route, Route):
+            yield path, set(route.methods or ())
+        else:  # a router that FastAPI included
+            yield from routes_of(route.original_router, prefix + route.include_context.prefix)  # type: ignore[attr-defined]
 
 
 def png(picture: np.ndarray, form: str = "PNG", **options: Any) -> bytes:

@@ -1,6 +1,7 @@
 """The HTTP API: the detector's own numbers, and a reason for whatever gets none."""
 
 import io
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ pytest.importorskip("av")
 from starlette.testclient import TestClient
 
 from metafacs.serving.limits import Limits
+from metafacs.serving.uploads import DRAIN_SECONDS
 from tests.inference.toys import AUS, draw, make_video, save_toy, walk
 from tests.serving.hostile import bad_files, good_files
 from tests.serving.rooms import LOCAL, client, png, private_files, private_folders, toy_detector
@@ -144,6 +146,7 @@ def test_too_long_videos(api: TestClient, tmp_path: Path) -> None:
 
 
 def test_forms_without_a_file(api: TestClient) -> None:
+    begin = time.monotonic()
     assert error_of(api.post(DETECT))["code"] == "no_form"
     assert error_of(api.post(DETECT, json={"file": "/etc/passwd"}))["code"] == "no_form"
     assert error_of(api.post(DETECT, files={"other": b"x"}))["code"] == "no_file"
@@ -161,6 +164,7 @@ def test_forms_without_a_file(api: TestClient) -> None:
     assert (
         error_of(api.post(DETECT, content=b"x", headers={"content-type": "multipart/form-data"}))["code"] == "bad_form"
     )
+    assert time.monotonic() - begin < DRAIN_SECONDS  # what was read whole is not waited for again
 
 
 @pytest.mark.parametrize("wrong", [{"faces": -1}, {"faces": "x"}, {"every": 0}, {"every": 10**9}, {"format": "xml"}])

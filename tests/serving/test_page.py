@@ -3,8 +3,10 @@
 import io
 import json
 import re
-import shutil
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,13 @@ pytest.importorskip("httpx")
 from starlette.testclient import TestClient
 
 from metafacs.serving.limits import Limits
+from metafacs.serving.service import Service
 from tests.inference.toys import AUS, draw, make_video, save_picture, save_toy, walk
+from tests.serving.browsing import open_page
 from tests.serving.hostile import bad_files
 from tests.serving.rooms import client, listening, png, private_files, private_folders, toy_detector
 from tests.serving.test_guard import GRADIO, TRAVERSALS
 
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 SMALL = Limits(most_bytes=300_000, most_seconds=3.0, places=4)
 KEPT = ("/config", "/theme.css", "/manifest.json", "/favicon.ico", "/gradio_api/info", "/gradio_api/app_id")
 """What the page may read of gradio."""
@@ -70,12 +73,15 @@ def test_the_table_to_download_has_the_detectors_own_numbers(run: Path, asking: 
     assert html.count('class="mf-box"') == 2 and f"{expected['AU12'].iloc[0]:.2f}" in html
 
 
-def test_a_video_gets_a_timeline(asking: TestClient, tmp_path: Path) -> None:
+def test_a_video_gets_a_timeline(run: Path, asking: TestClient, tmp_path: Path) -> None:
     video = make_video(tmp_path / "v.mp4", walk(40, gaps=(9, 10))).read_bytes()
     html = told(asking, video, "v.mp4")["html"]
     assert html.count("<figure>") == 6 and html.count('class="mf-row"') == len(AUS)
     assert "2 people" in html and "a face in 95 % of the frames" in html
     assert html.count('class="mf-line"') >= 2 * 2 * len(AUS)  # two people, a gap each
+    table = toy_detector(run).detect_video(tmp_path / "v.mp4")
+    share = (table.loc[table["success"] == 1, "AU12_present"] == 1).mean()
+    assert f'present in {100 * share:.0f} % of the faces"' in html and "each person in each frame counted" in html
 
 
 def test_names_of_files_do_nothing(asking: TestClient) -> None:
@@ -102,33 +108,6 @@ def test_the_page_asks_for_the_password_too(run: Path) -> None:
             assert answer.status_code == 401 and "gradio" not in answer.text
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if BROWSER is None:
-        pytest.skip("no Chromium is installed")
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as started:
-        arguments = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-        opened = started.chromium.launch(executable_path=BROWSER, args=arguments)
-        yield opened
-        opened.close()
-
-
-def open_page(browser: Any, address: str, width: int = 1280) -> tuple[Any, list[str]]:
-    """The page, ready, and what it asks of other computers."""
-    page, elsewhere = browser.new_page(viewport={"width": width, "height": 800}), []
-
-    def note(request: Any) -> None:
-        if not request.url.startswith((address, "data:", "blob:")):
-            elsewhere.append(request.url)
-
-    page.on("request", note)
-    page.on("pageerror", lambda error: elsewhere.append(f"error: {error}"))
-    page.goto(address)
-    page.wait_for_selector("#mf-file", state="attached", timeout=60_000)
-    return page, elsewhere
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [1280, 390])
 def test_a_browser_sends_a_photo_a_video_and_a_bad_file(run: Path, browser: Any, tmp_path: Path, width: int) -> None:
@@ -139,6 +118,8 @@ def test_a_browser_sends_a_photo_a_video_and_a_bad_file(run: Path, browser: Any,
         page.set_input_files("#mf-file", photo)
         page.wait_for_selector("#mf-result .mf-photo", timeout=60_000)
         assert page.locator(".mf-box").count() == 2
+        top = "document.querySelector('#mf-result header').getBoundingClientRect().top"
+        page.wait_for_function(f"Math.abs({top} - 16) < 8")  # the result's own head is what one sees first
         with page.expect_download() as waiting:
             page.click(".mf-download")
         assert waiting.value.suggested_filename == "photo_aus.csv"
@@ -196,16 +177,62 @@ def test_a_browser_logs_in(run: Path, browser: Any) -> None:
         page.close()
 
 
+FOREIGN = """<!doctype html><title>elsewhere</title><form id="form" method="post" enctype="multipart/form-data">
+<input name="file" type="file"></form><script>
+const photo = () => new File([new Uint8Array(PHOTO)], "x.png");
+async function send(address) {
+  const form = new FormData();
+  form.append("file", photo());
+  await fetch(address, { method: "POST", body: form, mode: "no-cors" }).catch(() => {});
+}
+function submit(address) {
+  const data = new DataTransfer();
+  data.items.add(photo());
+  document.querySelector("input").files = data.files;
+  document.getElementById("form").action = address;
+  document.getElementById("form").submit();
+}
+</script>"""
+
+
+@contextmanager
+def elsewhere(content: str) -> Iterator[int]:
+    """The port of another server, whose pages may do whatever browsers allow."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(content.encode())
+
+        def log_message(self, format: str, *given: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
 @pytest.mark.slow
-def test_a_page_elsewhere_cannot_drive_the_server(run: Path, browser: Any) -> None:
-    with listening(run, SMALL, page=True) as address, listening(run, SMALL) as other:
-        page = browser.new_page()
-        page.goto(f"{other}/page/page.css")  # another port is another origin
-        tried = """async address => {
-            const form = new FormData();
-            form.append("file", new Blob(["x"]), "x.png");
-            const options = { method: "POST", body: form, mode: "no-cors" };
-            try { await fetch(address + "/api/v1/detect", options); return "sent"; } catch (error) { return "blocked"; }
-        }"""
-        assert page.evaluate(tried, address) == "blocked"  # by this page's own policy
-        page.close()
+@pytest.mark.parametrize("guarded", [True, False])
+def test_a_page_elsewhere_cannot_drive_the_server(
+    run: Path, browser: Any, monkeypatch: pytest.MonkeyPatch, guarded: bool
+) -> None:
+    """And would, were there no guard: this is what shows that the guard is what stops it."""
+    real, entered = Service.enter, []
+    monkeypatch.setattr(Service, "enter", lambda self: entered.append(self) or real(self))
+    content = FOREIGN.replace("PHOTO", str(list(png(draw([(60, 40)])))))
+    with listening(run, SMALL, page=True, guarded=guarded) as address, elsewhere(content) as port:
+        for host in ("127.0.0.1", "localhost"):  # of the same site as the server, and of another
+            page = browser.new_page()
+            page.goto(f"http://{host}:{port}/")
+            for path in ("/api/v1/detect", "/page/detect"):
+                page.evaluate("address => send(address)", address + path)
+            with page.expect_navigation():
+                page.evaluate("address => submit(address)", f"{address}/api/v1/detect")
+            shown = page.inner_text("body")
+            assert ("wrong_origin" in shown) == guarded and ("probabilities" in shown) != guarded
+            page.close()
+    assert len(entered) == (0 if guarded else 6)

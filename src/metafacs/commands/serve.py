@@ -10,6 +10,7 @@ from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 from rich.console import Console
 
 from metafacs.commands.parsing import parse, parser
+from metafacs.commands.starter import announced_starter
 from metafacs.errors import InputError
 from metafacs.inference.detector import AUDetector
 from metafacs.serving.limits import MEGABYTE, Limits
@@ -43,7 +44,7 @@ def main(prog: str, arguments: Sequence[str]) -> None:
         raise InputError(
             f"`metafacs serve` needs a package that is not installed ({error}); pip install 'metafacs[serve]'"
         ) from error
-    model, name, note = _model(settings.model)
+    model, name, note = _model(settings.model, console)
     with open_port(settings.host, settings.port) as listening:
         detector = AUDetector.from_run(model, device=settings.device, batch=settings.batch)
         hosts = [settings.host, *settings.allow_host]
@@ -159,13 +160,11 @@ def _is_local(host: str) -> bool:
         return False
 
 
-def _model(path: Path | None) -> tuple[Path, str, str]:
+def _model(path: Path | None, console: Console) -> tuple[Path, str, str]:
     """Where the model is, its name, and what is to be said of it."""
     if path is not None:
         return path, path.stem if path.name != DETECTOR else path.parent.name, NOTE
-    from metafacs.starter import starter_run
-
-    return starter_run(), STARTER, STARTER_NOTE
+    return announced_starter(console), STARTER, STARTER_NOTE
 
 
 def _address(listening: socket.socket, settings: Namespace) -> str:

@@ -3,7 +3,8 @@
 import io
 import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from metafacs.errors import InputError
 from metafacs.inference.frames import Frame, ahead, picture_frame, video_frames
 from metafacs.inference.rows import raw_schema, tidy
 from metafacs.inference.tracking import Tracker
-from metafacs.inference.watching import watch
+from metafacs.inference.watching import heeding, watch
 from metafacs.models.network import Network
 from metafacs.training.checkpoint import DetectorCard, load_detector
 from metafacs.training.run import DETECTOR
@@ -136,7 +137,15 @@ class AUDetector:
         frames = ((k, _picture_of(one, k)) for k, one in enumerate(given))
         return self._table(names, frames, Tracker(most=faces))
 
-    def detect_video(self, path: str | Path, every: int = 1, faces: int = 0) -> pd.DataFrame:
+    def detect_video(
+        self,
+        path: str | Path,
+        every: int = 1,
+        faces: int = 0,
+        *,
+        stop: Callable[[], bool] | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> pd.DataFrame:
         """Detects AUs in every frame of a video; people keep their number (`face`) over time.
 
         Only the rows are kept in memory, not the frames.
@@ -146,6 +155,8 @@ class AUDetector:
             every: every so many frames the whole frame is searched; between, only around the faces of the frame
                 before, which is faster.
             faces: take only so many faces of a frame, the largest; 0 takes all.
+            stop: asked before each frame; true ends the work.
+            progress: told after each frame how many were searched.
 
         Returns:
             One row per face and frame, and one with `success` 0 for each frame without a face; columns as in
@@ -153,13 +164,14 @@ class AUDetector:
 
         Raises:
             InputError: it is no video, or not one frame of it can be decoded.
+            StoppedError: `stop` said so.
         """
         if every < 1:
             raise InputError(f"every is {every}; give 1 (search every whole frame) or more")
         if not Path(path).is_file():
             raise InputError(f"there is no video {path}")
-        frames = ahead((0, frame) for frame in video_frames(Path(path)))
-        return self._table([str(path)], frames, Tracker(every, faces))
+        with closing(ahead((0, frame) for frame in video_frames(Path(path)))) as frames:
+            return self._table([str(path)], heeding(frames, stop, progress), Tracker(every, faces))
 
     def find(self, picture: Picture, around: Box | None = None) -> list[Face]:
         """All faces of a picture that can be cut out, the surest first.

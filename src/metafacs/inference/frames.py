@@ -2,7 +2,7 @@
 
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,7 +131,7 @@ def _of_header(path: Path, ask: Callable[[Any, Any], int]) -> int:
         return 0
 
 
-def ahead(items: Iterator[T], depth: int = 3) -> Iterator[T]:
+def ahead(items: Iterator[T], depth: int = 3) -> Generator[T, None, None]:
     """The same items, made by a thread of their own while earlier ones are used; at most `depth` wait."""
     waiting: Queue[Callable[[], T] | None] = Queue(depth)
     stop = threading.Event()

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -16,8 +16,13 @@ from metafacs.inference.rows import empty_row, face_row, raw_table
 from metafacs.inference.tracking import Tracker
 
 Picture = NDArray[np.uint8]
+T = TypeVar("T")
 PART = 250
 """Frames of one part: what a kill can cost."""
+
+
+class StoppedError(Exception):
+    """The work was ended because it was asked to end."""
 
 
 class Detector(Protocol):
@@ -73,6 +78,27 @@ def watch(
     """
     with ThreadPoolExecutor(1) as pool:
         yield from _parts(detector, names, frames, tracker, last, part, _Batches(detector, pool))
+
+
+def heeding(
+    frames: Iterable[T], stop: Callable[[], bool] | None = None, progress: Callable[[int], None] | None = None
+) -> Iterator[T]:
+    """The same frames, for work that can be ended and followed.
+
+    Args:
+        frames: in order.
+        stop: asked before each frame; true ends the work.
+        progress: told how many frames were used, when the next one is asked for.
+
+    Raises:
+        StoppedError: `stop` said so.
+    """
+    for count, frame in enumerate(frames, start=1):
+        if stop is not None and stop():
+            raise StoppedError("the work was stopped")
+        yield frame
+        if progress is not None:
+            progress(count)
 
 
 def _parts(

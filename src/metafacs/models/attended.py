@@ -93,7 +93,8 @@ class AttendedNetwork(Network):
         encoded = self.encoders[k - 1](torch.cat(attended))  # one batch: BatchNorm counts one pass a step
         if encoded.shape[2:] != size:
             encoded = F.max_pool2d(encoded, 3, 2, 1)  # to the same size as a convolution of stride 2
-        return encoded.chunk(TASKS)
+        # not `chunk`: its pieces' number depends on the size, which an exported graph leaves open
+        return encoded.unflatten(0, (TASKS, -1)).unbind(0)
 
 
 def _encoder(given: int, wanted: int) -> nn.Sequential:

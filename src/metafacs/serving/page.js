@@ -14,9 +14,10 @@
   }
 
   function show(html) {
+    status(null); // before scrolling: what stands above the result must have its place by then
     get("mf-result").innerHTML = html;
     get("mf").classList.add("mf-after");
-    get("mf-result").scrollIntoView({ behavior: "smooth", block: innerWidth < 760 ? "start" : "nearest" });
+    get("mf-result").scrollIntoView({ behavior: "smooth", block: "start" });
   }
 
   function problem(title, said) {

@@ -13,12 +13,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from metafacs.data.faces import Face
-from metafacs.data.faces.finders import Box
 from metafacs.data.pictures import UnreadableError
 from metafacs.errors import InputError
-from metafacs.inference import AUDetector
-from metafacs.inference.detector import Picture
+from metafacs.inference import AUDetector, StoppedError
 from metafacs.serving.limits import Limits, RefusedError, unreadable
 from metafacs.serving.uploads import VIDEO
 
@@ -28,14 +25,8 @@ TOGETHER = 8
 """So many waiting pictures are given to the detector at once."""
 LONGEST_WAIT = 120
 """Seconds: the largest `Retry-After`."""
-
-
 IDLE = 1.0
 """Seconds without a request after which freed memory goes back."""
-
-
-class StoppedError(Exception):
-    """Nobody waits for this answer any more."""
 
 
 class Job:
@@ -67,6 +58,10 @@ class Job:
         self.table.cancel()
         if not self._given:
             self._leave(self)
+
+    def searched(self, frames: int) -> None:
+        """So many frames of a video are done."""
+        self.done = frames
 
     def stopped(self) -> bool:
         """Whether nobody waits any more."""
@@ -182,23 +177,12 @@ class Service:
             if not _starts(job):
                 continue
             try:
-                _settle(job, _Watched(self.detector, job).detect_video(job.path, job.every, job.faces))
+                table = self.detector.detect_video(
+                    job.path, job.every, job.faces, stop=job.stopped, progress=job.searched
+                )
+                _settle(job, table)
             except Exception as error:
                 _fail(job, error)
-
-
-class _Watched(AUDetector):
-    """The same detector for one job: counts the frames it searches and stops when nobody waits any more."""
-
-    def __init__(self, detector: AUDetector, job: Job) -> None:
-        self.__dict__.update(detector.__dict__)
-        self._job = job
-
-    def find(self, picture: Picture, around: Box | None = None) -> list[Face]:
-        if self._job.stopped():
-            raise StoppedError
-        self._job.done += 1
-        return super().find(picture, around)
 
 
 def _next(waiting: "queue.SimpleQueue[Job | None]") -> Job | None:

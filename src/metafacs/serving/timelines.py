@@ -57,15 +57,21 @@ def video_result(
         f"{download(table)}</header>{strip}{_legend(people, len(counts))}"
         f'<div class="mf-timeline">{rows}{_axis(seconds)}</div>'
         '<p class="mf-small">Each strip goes from probability 0 to 1; the dotted line is the threshold. '
-        "The number on the right says in how many of the frames with a face the AU is present.</p></section>"
+        f"The number on the right says in how many of the {_counted(len(counts))} the AU is present.</p></section>"
     )
 
 
 def _told(table: pd.DataFrame, people: int) -> str:
     frames = table["frame"].nunique()
-    share = 100 * table.loc[table["success"] == 1, "frame"].nunique() / frames
+    share = table.loc[table["success"] == 1, "frame"].nunique() / frames
     who = "1 person" if people == 1 else f"{people} people"
-    return f"{float(table['timestamp'].max()):.1f} s, {frames:,} frames, {who}; a face in {share:.0f} % of the frames"
+    where = "every frame" if share == 1 else f"{100 * share:.0f} % of the frames"
+    return f"{float(table['timestamp'].max()):.1f} s, {frames:,} frames, {who}; a face in {where}"
+
+
+def _counted(people: int) -> str:
+    """What shares are shares of: of several people, each is counted in each frame."""
+    return "frames with a face" if people == 1 else "faces, each person in each frame counted,"
 
 
 def _strip(table: pd.DataFrame, pictures: Mapping[int, Picture]) -> str:
@@ -105,7 +111,7 @@ def _row(table: pd.DataFrame, au: str, threshold: float, people: Sequence[int], 
         f'<div class="mf-row"><div class="mf-au" title="{escape(unit.description)}"><b>{escape(au_title(au))}</b> '
         f"<span>{escape(unit.name)}</span></div>"
         f'<svg viewBox="0 0 {WIDE:g} {HIGH:g}" preserveAspectRatio="none" role="img" '
-        f'aria-label="{escape(unit.name)} over time, present in {share:.0f} % of frames">'
+        f'aria-label="{escape(unit.name)} over time, present in {share:.0f} % of the faces">'
         f'<path class="mf-threshold" d="M0 {level:.1f}H{WIDE:g}"/>{lines}</svg>'
         f'<div class="mf-value">{share:.0f} %</div></div>'
     )
