@@ -84,6 +84,7 @@ def prepare(
     settings = {"reader": name, "options": dict(options or {}), "listing": digest(listing.rows)}
     writer = PreparedWriter(out, card, {**settings, "preparation": PREPARATION})
     if writer.finished:
+        shutil.rmtree(out / WAITING, ignore_errors=True)  # of a process that was killed when all else was done
         if not (out / LISTING_FILE).exists():  # prepared before there were audits
             Listed.of(listing, Path(raw)).write(out)
         return Prepared(writer.finish(0), read_skipped(out))
