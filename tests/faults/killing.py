@@ -75,6 +75,18 @@ class Moment:
     group: bool
 
 
+def pause(folder: str, name: str, go: str) -> None:
+    """Called in a new process: waits before it first changes a file in `folder` with that name until `go` is there."""
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if _changes(event, arguments, folder) and name in Path(str(arguments[0])).name and not Path(go).exists():
+            Path(f"{go}.waiting").touch()
+            while not Path(go).exists():
+                time.sleep(0.01)
+
+    sys.addaudithook(hook)
+
+
 def strike(folder: str, change: int | None, group: bool, counter: str | None = None) -> None:
     """Called in a new process: counts the changes of files from now on, and kills before the one of number `change`.
 
