@@ -1,6 +1,8 @@
 """Small disks in memory, to be filled, written-protected and enlarged; they need the right to mount."""
 
+import os
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ class Disk:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir()
-        if self._mount("size=200m"):
+        if self._mount("size=40m"):
             pytest.skip("disks cannot be mounted here")
 
     def remount(self, options: str) -> None:
@@ -27,15 +29,10 @@ class Disk:
         """Fills it but for `room` bytes."""
         self.free()
         filler = self.folder / "filler"
-        filler.touch()
-        with filler.open("wb") as file:
-            try:
-                while True:
-                    file.write(bytes(1 << 16))
-                    file.flush()
-            except OSError:
-                pass
-        filler.open("r+b").truncate(max(0, filler.stat().st_size - room))
+        with filler.open("wb", buffering=0) as file, suppress(OSError):
+            while True:
+                file.write(bytes(1 << 16))
+        os.truncate(filler, max(0, filler.stat().st_size - room))
 
     def free(self) -> None:
         """Gives the room back."""
