@@ -95,6 +95,17 @@ def make_folder(folder: Path) -> None:
         raise InputError(f"{_in_the_way(folder)}, where a folder is needed; choose another place") from error
 
 
+def refuse_files(folder: Path, names: Collection[str], instead: str) -> None:
+    """Refuses to write into a folder in which files of these names are, as nothing says that they may be replaced.
+
+    Raises:
+        InputError: one is there; `instead` says what to do.
+    """
+    found = [name for name in names if os.path.lexists(folder / name)]
+    if found:
+        raise InputError(f"{folder} holds {', '.join(found)} already, of nothing that can be gone on with; {instead}")
+
+
 def _in_the_way(folder: Path) -> str:
     """What stands at `folder`, or at the first folder above it that is none."""
     place = next((one for one in [*reversed(folder.parents), folder] if not one.is_dir()), folder)

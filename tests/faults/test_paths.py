@@ -141,6 +141,27 @@ def test_parts_that_lie_elsewhere_are_not_removed(
     assert (tmp_path / "disk" / "precious").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "precious"),
+    [
+        marked("synth", "au/faces.arrow"),
+        marked("prepare", "faces.arrow"),
+        marked("prepare", "skipped.csv"),
+        marked("prepare", "audit.html"),
+        marked("train", "detector.safetensors"),
+        marked("benchmark", "table.csv"),
+    ],
+)
+def test_a_file_of_the_user_that_has_the_name_of_a_result(
+    name: str, precious: str, commands: Callable[[str], Command], launcher: Launcher, tmp_path: Path
+) -> None:
+    command, mine = commands(name), tmp_path / "out" / precious
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    refused(*launcher.run(into(name, command, tmp_path / "out"), tmp_path / "log", command.setup))
+    assert mine.read_text() == "mine"
+
+
 def test_a_dataset_inside_its_raw_release(
     commands: Callable[[str], Command], undisturbed: Callable[[str], Path], launcher: Launcher
 ) -> None:
@@ -268,6 +289,15 @@ def test_unfinished_work_that_is_a_link_or_somebody_elses_folder(
     disk.rename(parts)
     refused(*detect(folder, "--out", tmp_path / "a.csv", *more))
     assert (parts / "thesis.txt").read_text() == "mine" and (parts / "part-000000.parquet").read_text() == "mine too"
+
+
+def test_a_file_called_like_what_was_found_so_far(detect: Detect, folder: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "a.partial.csv"
+    mine.write_text("mine")
+    refused(*detect(folder, "--out", tmp_path / "a.csv"))
+    refused(*detect(folder, "--out", tmp_path / "a.parquet", "--resume"))
+    assert mine.read_text() == "mine"
+    assert detect(folder, "--out", tmp_path / "a.csv", "--overwrite")[0] == 0 and not mine.exists()
 
 
 def test_links_and_loops_among_the_inputs(detect: Detect, folder: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from jsonargparse.typing import NonNegativeInt
 from rich.console import Console
 
 from metafacs import processes
-from metafacs.commands.grid import cells, keep_settings, read_list, read_seeds, read_variants
+from metafacs.commands.grid import SETTINGS, cells, keep_settings, read_list, read_seeds, read_variants
 from metafacs.commands.jobs import Job, run_jobs
 from metafacs.commands.launching import Launch, LocalProcess, RayTasks
 from metafacs.commands.parsing import parse, plain
@@ -22,7 +22,7 @@ from metafacs.errors import InputError
 from metafacs.evaluation.comparison import compare, method_title
 from metafacs.evaluation.costs import costs
 from metafacs.evaluation.tables import tables, to_csv, to_latex, to_markdown, to_text
-from metafacs.files import LOCK, lock, write_text
+from metafacs.files import LOCK, lock, refuse_files, write_text
 
 DESCRIPTION = """Trains and scores every method on every fold from every seed, and prints one table: F1 per AU and on
 average, mean and standard deviation, AUC, the all-positive floor, paired differences with 95 % intervals, and what each
@@ -32,6 +32,7 @@ already is not done again; what was killed goes on; a cell that fails is named w
 Variants of a method have a name: --methods "mal,gentle=mal:alpha=0.01;optimiser.learning_rate=1e-4"."""
 
 _OWN = ("methods", "folds", "seeds", "jobs", "cluster", "address", "reference", "paper")
+RESULTS = ("table.txt", "table.md", "table.tex", "table.csv", "costs.csv")
 _PER_CELL = ("out", "method", "label", "seed", "resume", "config")
 
 
@@ -65,6 +66,8 @@ def main(prog: str, arguments: Sequence[str]) -> None:
     steps = _steps(settings, folds, seeds[0])
     jobs = cells(out, variants, folds, seeds, steps)
     with lock(out / LOCK, f"another process is at the grid in {out}; wait for it, or choose another --out"):
+        if not (out / SETTINGS).exists():
+            refuse_files(out, RESULTS, "move that, or choose another --out")
         keep_settings(out, _shared(settings))
         failures = _run(settings, jobs, out)
     if failures:

@@ -17,7 +17,7 @@ from metafacs.commands.parsing import parse, parser
 from metafacs.commands.progress import progress_bar
 from metafacs.commands.starter import announced_starter
 from metafacs.errors import InputError
-from metafacs.files import remove_partials
+from metafacs.files import refuse_files, remove_partials
 from metafacs.inference.cluster import Job, Told, spread
 from metafacs.inference.detector import AUDetector
 from metafacs.inference.finishing import Calibrated, cut_off, plot_timelines, unreadable
@@ -57,6 +57,9 @@ def main(prog: str, arguments: Sequence[str]) -> None:
     detector.batch = settings.batch
     for au in aus_missing(settings.format, detector.aus):
         console.print(f"note: {settings.format} has no {au}; it stands behind its columns", markup=False)
+    if not settings.overwrite and not parts_folder(settings.out[0]).exists():
+        live = partial_path(settings.out[0])
+        refuse_files(live.parent, [live.name], "move that, choose another --out, or replace it with --overwrite")
     parts = Parts(settings.out[0], _facts(settings, sources, detector), settings.resume, settings.overwrite)
     try:
         _detect(settings, detector, sources, parts, console)

@@ -15,7 +15,7 @@ import pyarrow as pa
 from metafacs.data.card import CARD_FILE, FACES_FILE, PARTS_FOLDER, DatasetCard
 from metafacs.data.reader import PreparedDataset
 from metafacs.errors import InputError
-from metafacs.files import LOCK, atomic_file, lock, remove_partials, write_text
+from metafacs.files import LOCK, atomic_file, lock, refuse_files, remove_partials, write_text
 
 BATCH_ROWS = 512
 BATCH_BYTES = 16 * 2**20
@@ -40,7 +40,8 @@ class PreparedWriter:
         settings: all that decides what the rows are (numbers, texts, lists, dictionaries).
 
     Raises:
-        InputError: `folder` holds a finished dataset made with other settings, or another process is writing there.
+        InputError: `folder` holds a finished dataset made with other settings or a file that would be replaced, or
+            another process is writing there.
     """
 
     def __init__(self, folder: Path, card: DatasetCard, settings: Mapping[str, Any]) -> None:
@@ -55,6 +56,8 @@ class PreparedWriter:
                 raise InputError(
                     f"{hidden} is a link, and parts are removed in the end; remove it or name another folder"
                 )
+            if not hidden.exists():
+                refuse_files(self.folder, [FACES_FILE], "move that, or name another folder")
             told = f"another process is writing the dataset in {self.folder}; wait for it, or name another folder"
             self._lock = lock(hidden / LOCK, told)
         self.finished = (self.folder / CARD_FILE).exists()  # by another process, perhaps, just before the lock was free

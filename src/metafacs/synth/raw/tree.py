@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from metafacs.data.card import PARTS_FOLDER, DatasetCard
 from metafacs.errors import InputError
-from metafacs.files import LOCK, atomic_file, lock, remove_partials, write_text
+from metafacs.files import LOCK, atomic_file, lock, refuse_files, remove_partials, write_text
 from metafacs.synth.parts import Row
 
 TRUTH_FILE = "truth.parquet"
@@ -34,7 +34,7 @@ class RawTree:
         settings: all that decides what is in the tree.
 
     Raises:
-        InputError: `out` holds another tree already, or another process is writing there.
+        InputError: `out` holds another tree or truth already, or another process is writing there.
     """
 
     def __init__(self, out: Path, name: str, card: DatasetCard, settings: Mapping[str, Any]) -> None:
@@ -49,6 +49,8 @@ class RawTree:
             self._check_place()
             if self._hidden.is_symlink():
                 raise InputError(f"{self._hidden} is a link, and what is in it is removed; name another folder")
+            if not self._hidden.exists():
+                refuse_files(Path(out), [TRUTH_FILE], "move that, or name another folder")
             told = f"another process is writing the raw tree in {out}; wait for it, or name another folder"
             self._lock = lock(self._hidden / LOCK, told)
         self.finished = self.folder.exists()
