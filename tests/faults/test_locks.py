@@ -2,7 +2,8 @@
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -31,14 +32,18 @@ def marked(name: str, slow: bool = False) -> object:
     return pytest.param(name, marks=marks)
 
 
-def paused(name: str, command: Command, launcher: Launcher, out: Path) -> Running:
-    """The command in the middle of its work, where it waits for the file `go`."""
+@contextmanager
+def paused(name: str, command: Command, launcher: Launcher, out: Path) -> Iterator[Running]:
+    """The command in the middle of its work, where it waits for the file `go`, at the latest until the end."""
     out.mkdir()
     go = out.with_name("go")
     before = f"from tests.faults.killing import pause; pause({str(out)!r}, {BEGUN[name]!r}, {str(go)!r})\n"
     first = launcher.start(command.arguments(out), out.with_name("first"), before + command.setup)
-    first.wait_for(out.with_name("go.waiting").exists)
-    return first
+    try:
+        first.wait_for(out.with_name("go.waiting").exists)
+        yield first
+    finally:
+        go.touch()
 
 
 @pytest.mark.parametrize("name", [marked(name, slow=name == "synth_raw") for name in BEGUN])
@@ -50,21 +55,23 @@ def test_a_second_one_is_refused_and_a_killed_one_is_not_in_the_way(
     tmp_path: Path,
 ) -> None:
     command, out = commands(name), tmp_path / "out"
-    first = paused(name, command, launcher, out)
-    for more in {(), tuple(command.again)}:
-        status, printed = launcher.run([*command.arguments(out), *more], tmp_path / "second", command.setup)
-        assert status == 2 and "Traceback" not in printed, printed
-        assert "another process" in printed or (name == "detect_video" and "unfinished work" in printed and not more)
-    if name.startswith("detect"):
-        again = [*command.arguments(out), "--overwrite"]
-        status, printed = launcher.run(again, tmp_path / "second", command.setup)
-        assert status == 2 and "another process" in printed, printed
-    check_readable(out)
-    first.send(signal.SIGKILL)
-    assert first.wait()[0] == -signal.SIGKILL
-    status, printed = launcher.run([*command.arguments(out), *command.again], tmp_path / "third", command.setup)
-    assert status == 0, printed
-    command.check(out, undisturbed(name))
+    with paused(name, command, launcher, out) as first:
+        for more in {(), tuple(command.again)}:
+            status, printed = launcher.run([*command.arguments(out), *more], tmp_path / "second", command.setup)
+            assert status == 2 and "Traceback" not in printed, printed
+            assert "another process" in printed or (
+                name == "detect_video" and "unfinished work" in printed and not more
+            )
+        if name.startswith("detect"):
+            again = [*command.arguments(out), "--overwrite"]
+            status, printed = launcher.run(again, tmp_path / "second", command.setup)
+            assert status == 2 and "another process" in printed, printed
+        check_readable(out)
+        first.send(signal.SIGKILL)
+        assert first.wait()[0] == -signal.SIGKILL
+        status, printed = launcher.run([*command.arguments(out), *command.again], tmp_path / "third", command.setup)
+        assert status == 0, printed
+        command.check(out, undisturbed(name))
 
 
 @pytest.mark.parametrize("name", [marked(name, slow=name != "detect_video") for name in BEGUN])
@@ -76,13 +83,13 @@ def test_the_first_goes_on_undisturbed(
     tmp_path: Path,
 ) -> None:
     command, out = commands(name), tmp_path / "out"
-    first = paused(name, command, launcher, out)
-    again = [*command.arguments(out), *command.again]
-    assert launcher.run(again, tmp_path / "second", command.setup)[0] == 2
-    (tmp_path / "go").touch()
-    status, printed = first.wait()
-    assert status == 0, printed
-    command.check(out, undisturbed(name))
+    with paused(name, command, launcher, out) as first:
+        again = [*command.arguments(out), *command.again]
+        assert launcher.run(again, tmp_path / "second", command.setup)[0] == 2
+        (tmp_path / "go").touch()
+        status, printed = first.wait()
+        assert status == 0, printed
+        command.check(out, undisturbed(name))
 
 
 @RENDERS
@@ -90,15 +97,15 @@ def test_another_dataset_does_not_throw_the_parts_of_the_first_away(
     commands: Callable[[str], Command], undisturbed: Callable[[str], Path], launcher: Launcher, tmp_path: Path
 ) -> None:
     command, out = commands("synth"), tmp_path / "out"
-    first = paused("synth", command, launcher, out)
-    parts = sorted((out / "data" / "au" / ".parts").rglob("part-*.arrow"))
-    assert parts
-    status, printed = launcher.run([*command.arguments(out), "--seed", "5"], tmp_path / "second")
-    assert status == 2 and "another process is writing the dataset in" in printed, printed
-    assert sorted((out / "data" / "au" / ".parts").rglob("part-*.arrow")) == parts
-    (tmp_path / "go").touch()
-    assert first.wait()[0] == 0
-    command.check(out, undisturbed("synth"))
+    with paused("synth", command, launcher, out) as first:
+        parts = sorted((out / "data" / "au" / ".parts").rglob("part-*.arrow"))
+        assert parts
+        status, printed = launcher.run([*command.arguments(out), "--seed", "5"], tmp_path / "second")
+        assert status == 2 and "another process is writing the dataset in" in printed, printed
+        assert sorted((out / "data" / "au" / ".parts").rglob("part-*.arrow")) == parts
+        (tmp_path / "go").touch()
+        assert first.wait()[0] == 0
+        command.check(out, undisturbed("synth"))
 
 
 def test_a_lock_is_of_one_process(launcher: Launcher, tmp_path: Path) -> None:
