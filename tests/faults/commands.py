@@ -11,7 +11,8 @@ import pandas as pd
 from PIL import Image
 
 from tests.data.datasets import trees
-from tests.faults.killing import Command, same_files
+from tests.faults.killing import Command
+from tests.faults.reading import same_files
 from tests.inference.toys import draw, make_video, save_picture, save_toy, walk
 from tests.toy_runs import flags, logged_steps, same_parameters
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults.disks import Disk
-from tests.faults.killing import Command, check_readable
+from tests.faults.killing import Command
+from tests.faults.reading import check_readable
 from tests.launcher import Launcher
 from tests.toy_runs import leftovers
 

@@ -12,7 +12,8 @@ import pytest
 from metafacs.data.prepared import DatasetCard, PreparedWriter
 from metafacs.errors import InputError
 from metafacs.files import LOCK, lock
-from tests.faults.killing import Command, check_readable
+from tests.faults.killing import Command
+from tests.faults.reading import check_readable
 from tests.launcher import Launcher, Running
 
 RENDERS = pytest.mark.skipif(not (find_spec("anny") and find_spec("warp")), reason="needs the synth extra")
