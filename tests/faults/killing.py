@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-
 from tests.faults.reading import check_readable
 from tests.launcher import Launcher
 from tests.toy_runs import leftovers
