@@ -63,17 +63,21 @@ def _partial_name(name: str, process: int) -> str:
     return f".{short}.{process}{TEMPORARY}{ending if len(os.fsencode(ending)) <= LONGEST // 4 else ''}"
 
 
-def remove_partials(folder: Path, names: Collection[str] | None = None) -> None:
-    """Removes what killed processes left of files they were writing; call it where no other process writes those.
+def remove_partials(folder: Path, names: Collection[str] | None = None, of_living: bool = True) -> None:
+    """Removes what killed processes left of files they were writing.
 
     Args:
         folder: where the files lie; what is below it is not looked at.
         names: of the files; None means all.
+        of_living: also those of a process that is running now: its number may be that of a dead one again. Only where
+            no other process writes those files.
     """
     with suppress(FileNotFoundError), os.scandir(folder) as entries:
         for entry in entries:
             found = _PARTIAL.fullmatch(entry.name)
             if not found or entry.is_dir(follow_symlinks=False):
+                continue
+            if not of_living and _lives(int(found[1])):
                 continue
             if names is None or any(entry.name == _partial_name(name, int(found[1])) for name in names):
                 Path(entry.path).unlink(missing_ok=True)
@@ -93,6 +97,16 @@ def make_folder(folder: Path) -> None:
         if error.errno != errno.ELOOP:
             raise
         raise InputError(f"{_in_the_way(folder)}, where a folder is needed; choose another place") from error
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def refuse_files(folder: Path, names: Collection[str], instead: str) -> None:

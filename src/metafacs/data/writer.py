@@ -141,7 +141,7 @@ class PreparedWriter:
 
     def _clean(self) -> None:
         shutil.rmtree(self.folder / PARTS_FOLDER, ignore_errors=True)
-        remove_partials(self.folder)
+        remove_partials(self.folder, of_living=False)  # another process may be writing its audit
         if self._lock:
             self._lock.close()
             self._lock = None
