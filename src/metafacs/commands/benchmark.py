@@ -22,7 +22,7 @@ from metafacs.errors import InputError
 from metafacs.evaluation.comparison import compare, method_title
 from metafacs.evaluation.costs import costs
 from metafacs.evaluation.tables import tables, to_csv, to_latex, to_markdown, to_text
-from metafacs.files import LOCK, lock, refuse_files, write_text
+from metafacs.files import LOCK, lock, naming, refuse_files, write_text
 
 DESCRIPTION = """Trains and scores every method on every fold from every seed, and prints one table: F1 per AU and on
 average, mean and standard deviation, AUC, the all-positive floor, paired differences with 95 % intervals, and what each
@@ -69,7 +69,8 @@ def main(prog: str, arguments: Sequence[str]) -> None:
         if not (out / SETTINGS).exists():
             refuse_files(out, RESULTS, "move that, or choose another --out")
         keep_settings(out, _shared(settings))
-        failures = _run(settings, jobs, out)
+        with naming(out):
+            failures = _run(settings, jobs, out)
     if failures:
         failed = ", ".join(failure.split(" failed")[0] for failure in failures)
         raise InputError(f"{len(failures)} of {len(jobs)} cells failed ({failed}); the same command tries them again")

@@ -17,7 +17,7 @@ from metafacs.commands.parsing import parse, parser
 from metafacs.commands.progress import progress_bar
 from metafacs.commands.starter import announced_starter
 from metafacs.errors import InputError
-from metafacs.files import refuse_files, remove_partials
+from metafacs.files import naming, refuse_files, remove_partials
 from metafacs.inference.cluster import Job, Told, spread
 from metafacs.inference.detector import AUDetector
 from metafacs.inference.finishing import Calibrated, cut_off, plot_timelines, unreadable
@@ -62,8 +62,9 @@ def main(prog: str, arguments: Sequence[str]) -> None:
         refuse_files(live.parent, [live.name], "move that, choose another --out, or replace it with --overwrite")
     parts = Parts(settings.out[0], _facts(settings, sources, detector), settings.resume, settings.overwrite)
     try:
-        _detect(settings, detector, sources, parts, console)
-        _finish(settings, detector, sources, parts, console)
+        with naming(settings.out[0]):
+            _detect(settings, detector, sources, parts, console)
+            _finish(settings, detector, sources, parts, console)
     finally:
         if parts.count:
             parts.close()

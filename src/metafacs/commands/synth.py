@@ -12,6 +12,7 @@ from metafacs.commands.parsing import parse, parser, plain
 from metafacs.commands.progress import progress_bar
 from metafacs.errors import InputError
 from metafacs.facs import au_code, parse_aus
+from metafacs.files import naming
 
 DESCRIPTION = """Renders faces with known truth from a 3D head model; nothing is downloaded, and interrupted work goes
 on where it stopped. `metafacs synth --preset NAME --out DIR` makes a dataset with the people, AUs, folds and base rates
@@ -42,7 +43,8 @@ def main(prog: str, arguments: Sequence[str]) -> None:
     if "aus" in settings:
         settings["aus"] = tuple(au_code(column) for column in parse_aus(settings["aus"]))
     out = settings.pop("out")
-    folders = render_own(kind, out, **settings) if kind else render_preset(out, **settings)
+    with naming(Path(out)):
+        folders = render_own(kind, out, **settings) if kind else render_preset(out, **settings)
     console = Console(soft_wrap=True, highlight=False)
     for folder in folders:
         console.print(_said(folder), markup=False)
