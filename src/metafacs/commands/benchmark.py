@@ -60,7 +60,7 @@ def main(prog: str, arguments: Sequence[str]) -> None:
     settings = parse(made, arguments)
     _refuse_fixed(arguments)
     variants, folds = read_variants(settings.methods), read_list(settings.folds, "--folds")
-    seeds, out = read_seeds(settings.seeds), Path(settings.out)
+    seeds, out = read_seeds(settings.seeds), Path(settings.out).absolute()  # cells would take "-x" for a flag
     for variant in variants:  # a wrong option of a variant shows now, not after hours
         parse(made, [*arguments, *variant.flags])
     steps = _steps(settings, folds, seeds[0])

@@ -125,7 +125,7 @@ def _preset_parser(prog: str) -> ArgumentParser:
 
     made = parser(prog, DESCRIPTION, config_file=True)
     made.add_argument("--preset", choices=PRESETS, required=True, help="what to render.")
-    made.add_argument("--out", type=str, required=True, help="folder of the dataset, or of the datasets au and fe.")
+    made.add_argument("--out", type=Path, required=True, help="folder of the dataset, or of the datasets au and fe.")
     made.add_argument(
         "--layout",
         type=Literal["prepared", "raw"],
@@ -150,7 +150,7 @@ def _own_parser(prog: str, kind: str) -> ArgumentParser:
     from metafacs.synth.presets import own_au_plan, own_fe_plan
 
     made = parser(f"{prog} {kind}", DESCRIPTION, config_file=True)
-    made.add_argument("--out", type=str, required=True, help="folder of the dataset.")
+    made.add_argument("--out", type=Path, required=True, help="folder of the dataset.")
     if kind == "au":
         made.add_function_arguments(own_au_plan, skip={"aus"})
         made.add_argument(
