@@ -22,14 +22,21 @@ PRELOADED = (
 
 
 class Launcher:
-    """Starts `metafacs` processes; use as a context manager."""
+    """Starts `metafacs` processes; use as a context manager.
+
+    Args:
+        module: what is run as the forking process: this module, or one that calls `serve` with more to import.
+    """
+
+    def __init__(self, module: str = "tests.launcher") -> None:
+        self._module = module
 
     def __enter__(self) -> "Launcher":
         root = Path(__file__).parents[1]
         path = os.pathsep.join(map(str, (root, root / "src")))  # this tree's package, wherever another is installed
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
         self._forker = subprocess.Popen(
-            [sys.executable, "-m", "tests.launcher"],
+            [sys.executable, "-m", self._module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -75,8 +82,10 @@ class Running:
         return self._ask(wait=self.pid), self._log.read_text()
 
 
-def _serve() -> None:
-    for module in PRELOADED:
+def serve(preloaded: Sequence[str] = PRELOADED) -> None:
+    """The forking process: imports, then forks whenever its standard input asks for it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for module in preloaded:
         __import__(module)
     for line in sys.stdin:
         request = json.loads(line)
@@ -112,5 +121,4 @@ def _forked(arguments: list[str], log: str, before: str) -> int:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    _serve()
+    serve()

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from metafacs.files import atomic_file, naming, write_text
+from metafacs.errors import InputError
+from metafacs.files import LONGEST, atomic_file, make_folder, naming, refuse_files, remove_partials, write_text
 
 
 def names(folder: Path) -> list[str]:
@@ -68,3 +69,55 @@ def test_an_error_that_says_where_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="nowhere") as caught, naming(tmp_path):
         (tmp_path / "nowhere").open()
     assert caught.value.filename == str(tmp_path / "nowhere") or caught.value.filename == tmp_path / "nowhere"
+
+
+@pytest.mark.parametrize("name", ["n" * LONGEST, "a." + "n" * 253, "ä" * 120 + ".parquet", "a\nb.csv"])
+def test_the_longest_names_can_be_written_and_what_is_left_of_them_be_found(tmp_path: Path, name: str) -> None:
+    with atomic_file(tmp_path / name) as partial:
+        partial.write_text("whole")
+        left = partial.name
+    assert names(tmp_path) == [name]
+    dead = left.replace(str(os.getpid()), "4194305")  # above every process number
+    (tmp_path / dead).touch()
+    remove_partials(tmp_path, ["other"])
+    assert len(names(tmp_path)) == 2
+    remove_partials(tmp_path, [name], of_living=False)
+    assert names(tmp_path) == [name]
+
+
+def test_only_what_is_left_of_files_is_removed(tmp_path: Path) -> None:
+    kept = [
+        ".a.partial",
+        "b.12.partial.csv",
+        ".c.partial.csv",
+        ".d.12.partial.csv.old.txt",
+        f".e.{os.getppid()}.partial",
+    ]
+    for name in (*kept, ".f.4194305.partial", ".g.h.4194305.partial.h"):
+        (tmp_path / name).touch()
+    (tmp_path / ".folder.4194305.partial").mkdir()
+    remove_partials(tmp_path, of_living=False)
+    assert names(tmp_path) == sorted([*kept, ".folder.4194305.partial"])
+    remove_partials(tmp_path)
+    assert f".e.{os.getppid()}.partial" not in names(tmp_path)
+    remove_partials(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("below", ["", "a", "a/b"])
+def test_no_folder_is_made_where_something_else_is(tmp_path: Path, below: str) -> None:
+    (tmp_path / "dangling").symlink_to(tmp_path / "nothing")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for link in ("dangling", "loop"):
+        with pytest.raises(InputError, match=f"{link} is a link that leads to no folder, where a folder is needed"):
+            make_folder(tmp_path / link / below)
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError if not below else NotADirectoryError):
+        make_folder(tmp_path / "file" / below)
+    assert names(tmp_path) == ["dangling", "file", "loop"]
+
+
+def test_files_that_would_be_replaced_are_named(tmp_path: Path) -> None:
+    refuse_files(tmp_path, ["a", "b"], "move them")
+    (tmp_path / "b").symlink_to(tmp_path / "nothing")
+    with pytest.raises(InputError, match=r"holds b already, .* move them"):
+        refuse_files(tmp_path, ["a", "b"], "move them")

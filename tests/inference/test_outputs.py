@@ -65,3 +65,10 @@ def test_the_file_so_far(tmp_path: Path) -> None:
     append_csv(path, pd.DataFrame({"a": [1], "b": ["x, y"]}), first=True)
     append_csv(path, pd.DataFrame({"a": [2], "b": [None]}), first=False)
     assert path.read_text() == 'a,b\n1,"x, y"\n2,\n'
+
+
+def test_the_first_table_gets_its_name_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace, placed = Path.replace, []
+    monkeypatch.setattr(Path, "replace", lambda path, to: (placed.append(to.name), replace(path, to)))
+    write_tables([tmp_path / "a.csv", tmp_path / "b.csv", tmp_path / "c.parquet"], [pd.DataFrame({"a": [1]})])
+    assert placed[0] == "a.csv" and sorted(placed) == ["a.csv", "b.csv", "c.parquet"]

@@ -63,3 +63,40 @@ def test_damaged_parts(tmp_path: Path) -> None:
     (parts_folder(out) / "part-000000.parquet").unlink()
     with pytest.raises(InputError, match="a part is missing"):
         Parts(out, {}, resume=True)
+
+
+def test_work_whose_removal_was_interrupted_can_be_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = Parts(tmp_path / "a.csv", {"every": 1})
+    for start in (0, 3, 6):
+        parts.append(part(start))
+    unlink, gone = Path.unlink, []
+
+    def once(path: Path, missing_ok: bool = False) -> None:
+        if gone:
+            raise KeyboardInterrupt
+        gone.append(path.name)
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", once)
+    with pytest.raises(KeyboardInterrupt):
+        parts.remove()
+    monkeypatch.undo()
+    parts.close()
+    assert gone == ["part-000002.parquet"]
+    again = Parts(tmp_path / "a.csv", {"every": 1}, resume=True)
+    assert again.frames() == 6
+    again.remove()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nobody_elses_files_are_removed(tmp_path: Path) -> None:
+    (tmp_path / "a.csv.parts").mkdir()
+    (tmp_path / "a.csv.parts" / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"it holds notes.txt, which metafacs did not put there"):
+        Parts(tmp_path / "a.csv", {}, overwrite=True)
+    (tmp_path / "b.csv.parts").symlink_to(tmp_path / "a.csv.parts")
+    with pytest.raises(InputError, match="is a link"):
+        Parts(tmp_path / "b.csv", {}, overwrite=True)
+    assert (tmp_path / "a.csv.parts" / "notes.txt").read_text() == "mine"

@@ -1,8 +1,9 @@
 """`metafacs benchmark`: a grid of methods, folds and seeds in, the table out."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 from jsonargparse import ArgumentParser, Namespace
@@ -10,7 +11,7 @@ from jsonargparse.typing import NonNegativeInt
 from rich.console import Console
 
 from metafacs import processes
-from metafacs.commands.grid import Variant, cells, keep_settings, read_list, read_seeds, read_variants
+from metafacs.commands.grid import SETTINGS, cells, keep_settings, read_list, read_seeds, read_variants
 from metafacs.commands.jobs import Job, run_jobs
 from metafacs.commands.launching import Launch, LocalProcess, RayTasks
 from metafacs.commands.parsing import parse, plain
@@ -21,7 +22,7 @@ from metafacs.errors import InputError
 from metafacs.evaluation.comparison import compare, method_title
 from metafacs.evaluation.costs import costs
 from metafacs.evaluation.tables import tables, to_csv, to_latex, to_markdown, to_text
-from metafacs.files import write_text
+from metafacs.files import LOCK, lock, naming, refuse_files, write_text
 
 DESCRIPTION = """Trains and scores every method on every fold from every seed, and prints one table: F1 per AU and on
 average, mean and standard deviation, AUC, the all-positive floor, paired differences with 95 % intervals, and what each
@@ -31,6 +32,7 @@ already is not done again; what was killed goes on; a cell that fails is named w
 Variants of a method have a name: --methods "mal,gentle=mal:alpha=0.01;optimiser.learning_rate=1e-4"."""
 
 _OWN = ("methods", "folds", "seeds", "jobs", "cluster", "address", "reference", "paper")
+RESULTS = ("table.txt", "table.md", "table.tex", "table.csv", "costs.csv")
 _PER_CELL = ("out", "method", "label", "seed", "resume", "config")
 
 
@@ -58,10 +60,24 @@ def main(prog: str, arguments: Sequence[str]) -> None:
     settings = parse(made, arguments)
     _refuse_fixed(arguments)
     variants, folds = read_variants(settings.methods), read_list(settings.folds, "--folds")
-    seeds, out = read_seeds(settings.seeds), Path(settings.out)
+    seeds, out = read_seeds(settings.seeds), Path(settings.out).absolute()  # cells would take "-x" for a flag
     for variant in variants:  # a wrong option of a variant shows now, not after hours
         parse(made, [*arguments, *variant.flags])
-    jobs = _jobs(settings, variants, folds, seeds, out)
+    steps = _steps(settings, folds, seeds[0])
+    jobs = cells(out, variants, folds, seeds, steps)
+    with lock(out / LOCK, f"another process is at the grid in {out}; wait for it, or choose another --out"):
+        if not (out / SETTINGS).exists():
+            refuse_files(out, RESULTS, "move that, or choose another --out")
+        keep_settings(out, _shared(settings))
+        with naming(out):
+            failures = _run(settings, jobs, out)
+    if failures:
+        failed = ", ".join(failure.split(" failed")[0] for failure in failures)
+        raise InputError(f"{len(failures)} of {len(jobs)} cells failed ({failed}); the same command tries them again")
+
+
+def _run(settings: Namespace, jobs: Sequence[Job], out: Path) -> list[str]:
+    """Carries out what is not done and writes the table of what is; returns what went wrong."""
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     at_once = settings.jobs or processes.cores()
     launch: Launch = LocalProcess
@@ -72,9 +88,7 @@ def main(prog: str, arguments: Sequence[str]) -> None:
     runs = [job.run for job in jobs if job.done]
     if runs:
         write_tables(runs, out, settings.reference, settings.paper)
-    if failures:
-        failed = ", ".join(failure.split(" failed")[0] for failure in failures)
-        raise InputError(f"{len(failures)} of {len(jobs)} cells failed ({failed}); the same command tries them again")
+    return failures
 
 
 def write_tables(runs: Sequence[Path], out: Path, reference: str | None = None, paper: str | None = None) -> None:
@@ -109,16 +123,12 @@ def _refuse_fixed(arguments: Sequence[str]) -> None:
             raise InputError(f"{flag} differs from cell to cell; use {instead}")
 
 
-def _jobs(
-    settings: Namespace, variants: Sequence[Variant], folds: Sequence[str], seeds: Sequence[int], out: Path
-) -> list[Job]:
-    steps = _steps(settings, folds, seeds[0])
+def _shared(settings: Namespace) -> dict[str, Any]:
+    """The settings that all cells have in common."""
     shared = {name: value for name, value in plain(settings).items() if name not in (*_OWN, *_PER_CELL)}
     data = shared["data"]
     data.pop("test_fold")
-    data |= {name: str(Path(data[name]).resolve()) for name in ("primary", "auxiliary") if data[name]}
-    keep_settings(out, shared)
-    return cells(out, variants, folds, seeds, steps)
+    return {**shared, "data": {**data, **{k: os.path.realpath(data[k]) for k in ("primary", "auxiliary") if data[k]}}}
 
 
 def _steps(settings: Namespace, folds: Sequence[str], seed: int) -> dict[str, int]:

@@ -11,7 +11,7 @@ from metafacs.commands.jobs import Job, run_jobs
 from metafacs.commands.parsing import parse, parser
 from metafacs.evaluation.comparison import compare
 from metafacs.evaluation.tables import tables, to_csv, to_markdown, to_text
-from metafacs.files import write_text
+from metafacs.files import LOCK, lock, write_text
 
 DESCRIPTION = """From nothing to a table: renders a small AU dataset and a small expression dataset, trains STL, MTL and
 MAL on the CPU, scores them on people they never saw, prints F1 per AU, its average, AUC and the all-positive floor, and
@@ -44,8 +44,12 @@ def main(prog: str, arguments: Sequence[str]) -> None:
     made = parser(prog, DESCRIPTION)
     made.add_argument("--out", type=Path, default=Path("demo"), help="folder for data, runs, table and figures.")
     settings = parse(made, arguments)
-    console = Console(soft_wrap=True, highlight=False)
     out: Path = settings.out
+    with lock(out / LOCK, f"another process is at the demo in {out}; wait for it, or choose another --out"):
+        _demonstrate(out, Console(soft_wrap=True, highlight=False))
+
+
+def _demonstrate(out: Path, console: Console) -> None:
     console.rule("1 of 3: rendering faces")
     synth.render_preset(out / "data", "small")
     console.rule("2 of 3: training STL, MTL and MAL, and scoring them on people they never saw")

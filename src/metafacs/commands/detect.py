@@ -17,12 +17,13 @@ from metafacs.commands.parsing import parse, parser
 from metafacs.commands.progress import progress_bar
 from metafacs.commands.starter import announced_starter
 from metafacs.errors import InputError
+from metafacs.files import naming, refuse_files, remove_partials
 from metafacs.inference.cluster import Job, Told, spread
 from metafacs.inference.detector import AUDetector
 from metafacs.inference.finishing import Calibrated, cut_off, plot_timelines, unreadable
 from metafacs.inference.formats import FORMAT_TITLES, FORMATS, aus_missing
 from metafacs.inference.outputs import append_csv, check_outputs, make_folder, partial_path, write_tables
-from metafacs.inference.overlay import write_overlays
+from metafacs.inference.overlay import overlay_paths, write_overlays
 from metafacs.inference.parts import Parts, parts_folder
 from metafacs.inference.sources import CAMERA, Source, expected_total, find_sources, source_frames
 from metafacs.inference.tracking import Tracker
@@ -45,7 +46,7 @@ def main(prog: str, arguments: Sequence[str]) -> None:
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     done = settings.resume and not settings.overwrite and settings.out[0].is_file()
     check_outputs(settings.out, settings.overwrite or done)
-    sources = find_sources(settings.inputs)
+    sources = _inputs(settings)
     _share_cores()
     settings.model = settings.model or announced_starter(console)
     detector = AUDetector.from_run(settings.model, finder=_finder(settings), device=settings.device)
@@ -56,10 +57,14 @@ def main(prog: str, arguments: Sequence[str]) -> None:
     detector.batch = settings.batch
     for au in aus_missing(settings.format, detector.aus):
         console.print(f"note: {settings.format} has no {au}; it stands behind its columns", markup=False)
+    if not settings.overwrite and not parts_folder(settings.out[0]).exists():
+        live = partial_path(settings.out[0])
+        refuse_files(live.parent, [live.name], "move that, choose another --out, or replace it with --overwrite")
     parts = Parts(settings.out[0], _facts(settings, sources, detector), settings.resume, settings.overwrite)
     try:
-        _detect(settings, detector, sources, parts, console)
-        _finish(settings, detector, sources, parts, console)
+        with naming(settings.out[0]):
+            _detect(settings, detector, sources, parts, console)
+            _finish(settings, detector, sources, parts, console)
     finally:
         if parts.count:
             parts.close()
@@ -175,6 +180,41 @@ def _check(settings: Namespace, sources: Sequence[Source]) -> None:
             make_folder(folder)
 
 
+def _inputs(settings: Namespace) -> list[Source]:
+    """What is to be looked at; what was drawn before of these inputs, and lies among them, is none.
+
+    Raises:
+        InputError: something to look at would be replaced by what is drawn, and neither --resume nor --overwrite says
+            that it was drawn before.
+    """
+    sources = find_sources(settings.inputs)
+    copies = (
+        {os.path.realpath(path) for path in overlay_paths(settings.overlay, sources)} if settings.overlay else set()
+    )
+    plots = os.path.realpath(settings.plot) if settings.plot else None
+    places = [Path(os.path.realpath(source.path)) for source in sources]
+    ours = [
+        str(path) in copies or (str(path.parent) == plots and path.name.endswith("_timeline.png")) for path in places
+    ]
+    if any(ours) and not (settings.resume or settings.overwrite):
+        raise InputError(
+            f"{sources[ours.index(True)].name} is an input, and what is drawn would replace it; choose another folder "
+            "for --overlay or --plot, or add --overwrite if it was drawn by an earlier run"
+        )
+    return [source for source, own in zip(sources, ours, strict=True) if not own]
+
+
+def _remove_partials(settings: Namespace, sources: Sequence[Source]) -> None:
+    """Removes what a killed process has left of the files that are now written."""
+    for path in settings.out:
+        remove_partials(path.parent, (path.name,))
+    if settings.overlay:
+        remove_partials(settings.overlay, [path.name for path in overlay_paths(settings.overlay, sources)])
+    if settings.plot:
+        stems = {"pictures", "camera", *(f"{s.path.stem}{k}" for n, s in enumerate(sources) for k in ("", f"_{n}"))}
+        remove_partials(settings.plot, [f"{stem}_timeline.png" for stem in stems])
+
+
 def _facts(settings: Namespace, sources: Sequence[Source], detector: AUDetector) -> dict[str, Any]:
     """All that the rows depend on."""
     said = hashlib.sha256()
@@ -238,8 +278,8 @@ def _finish(
     problems, faces = unreadable(parts)
     if not faces and len(problems) == len(sources):
         reasons = "; ".join(f"{name}: {problem}" for name, problem in list(problems.items())[:NOTES])
-        parts.remove()
         live.unlink(missing_ok=True)
+        parts.remove()
         raise InputError(f"not one input can be read: {reasons}")
     for name, problem in list(problems.items())[:NOTES]:
         console.print(f"{name}: {problem}", markup=False)
@@ -251,6 +291,7 @@ def _finish(
     if calibrated.people is not None:
         console.print(f"calibrated: {calibrated.people} people; all others are left as they are", markup=False)
     shape = FORMATS[settings.format]
+    _remove_partials(settings, sources)
     rows = write_tables(settings.out, (shape(raw, detector.aus, detector.thresholds) for raw in calibrated))
     if settings.overlay:
         with progress_bar("drawing", console) as (update, _):
@@ -259,7 +300,7 @@ def _finish(
     if settings.plot:
         plot_timelines(settings.plot, sources, calibrated, detector)
     frames = parts.frames()
-    parts.remove()
     live.unlink(missing_ok=True)
+    parts.remove()
     told = f"{frames:,} frames or pictures, {faces:,} faces, {rows:,} rows"
     Console(soft_wrap=True, highlight=False).print(f"{settings.out[0]}: {told}", markup=False)

@@ -141,5 +141,4 @@ def keep_settings(out: Path, settings: Mapping[str, object]) -> None:
         shown = "; ".join(f"{key}: {before.get(key)} there, {now.get(key)} now" for key in other[:3])
         raise InputError(f"{out} holds a grid of other settings ({shown}); use those, or choose another --out")
     if not path.exists():
-        out.mkdir(parents=True, exist_ok=True)
         write_text(path, text)

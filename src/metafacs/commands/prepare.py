@@ -18,6 +18,7 @@ from metafacs.data.faces import FINDERS, Recipe, make_finder
 from metafacs.data.faces.recipe import SIMILARITY, WHOLE
 from metafacs.data.preparation import SKIPPED_FILE, Prepared, prepare
 from metafacs.errors import InputError
+from metafacs.files import naming
 
 DESCRIPTION = """Makes a prepared dataset from a raw release: reads its labels, finds the face in every picture or video
 frame, aligns it by the eyes and writes it with its labels, subject and fold. Rows without a face and pictures that
@@ -89,7 +90,7 @@ def _prepare(prog: str, name: str, arguments: Sequence[str]) -> None:
     for note in listing.notes[:NOTES]:
         console.print(f"note: {note}", markup=False)
     console.print(f"{len(listing.rows):,} labelled rows; {sum(skip.rows for skip in listing.skipped):,} left out")
-    with progress_bar("preparing faces") as (update, note_rate):
+    with naming(out), progress_bar("preparing faces") as (update, note_rate):
         done = prepare(
             listing,
             raw,

@@ -12,6 +12,7 @@ from metafacs.commands.parsing import parse, parser, plain
 from metafacs.commands.progress import progress_bar
 from metafacs.errors import InputError
 from metafacs.facs import au_code, parse_aus
+from metafacs.files import naming
 
 DESCRIPTION = """Renders faces with known truth from a 3D head model; nothing is downloaded, and interrupted work goes
 on where it stopped. `metafacs synth --preset NAME --out DIR` makes a dataset with the people, AUs, folds and base rates
@@ -42,7 +43,8 @@ def main(prog: str, arguments: Sequence[str]) -> None:
     if "aus" in settings:
         settings["aus"] = tuple(au_code(column) for column in parse_aus(settings["aus"]))
     out = settings.pop("out")
-    folders = render_own(kind, out, **settings) if kind else render_preset(out, **settings)
+    with naming(Path(out)):
+        folders = render_own(kind, out, **settings) if kind else render_preset(out, **settings)
     console = Console(soft_wrap=True, highlight=False)
     for folder in folders:
         console.print(_said(folder), markup=False)
@@ -123,7 +125,7 @@ def _preset_parser(prog: str) -> ArgumentParser:
 
     made = parser(prog, DESCRIPTION, config_file=True)
     made.add_argument("--preset", choices=PRESETS, required=True, help="what to render.")
-    made.add_argument("--out", type=str, required=True, help="folder of the dataset, or of the datasets au and fe.")
+    made.add_argument("--out", type=Path, required=True, help="folder of the dataset, or of the datasets au and fe.")
     made.add_argument(
         "--layout",
         type=Literal["prepared", "raw"],
@@ -148,7 +150,7 @@ def _own_parser(prog: str, kind: str) -> ArgumentParser:
     from metafacs.synth.presets import own_au_plan, own_fe_plan
 
     made = parser(f"{prog} {kind}", DESCRIPTION, config_file=True)
-    made.add_argument("--out", type=str, required=True, help="folder of the dataset.")
+    made.add_argument("--out", type=Path, required=True, help="folder of the dataset.")
     if kind == "au":
         made.add_function_arguments(own_au_plan, skip={"aus"})
         made.add_argument(

@@ -17,18 +17,21 @@ import numpy as np
 import pandas as pd
 
 from metafacs.data.audit.listed import LISTING_FILE, Listed
+from metafacs.data.card import CARD_FILE, PARTS_FOLDER
 from metafacs.data.cropping import Skipped, crop_rows
 from metafacs.data.datasets.base import Listing, SourceCard
 from metafacs.data.faces import Recipe
 from metafacs.data.prepared import DatasetCard, PreparedDataset, PreparedWriter
 from metafacs.errors import InputError
-from metafacs.files import write_text
+from metafacs.files import refuse_files, write_text
 from metafacs.pool import run_parts
 
 PART = 250
 """Rows of one part, at most: a few seconds of work, which is what a kill can cost."""
 SKIPPED_FILE = "skipped.csv"
 """Lists every row that was left out, beside the card."""
+AUDIT_FILES = ("audit.txt", "audit.json", "audit.html")
+"""What `metafacs audit` will write beside the card."""
 WAITING = ".skipped"
 """Folder of what each part left out, until the dataset is finished."""
 PREPARATION = 1
@@ -82,8 +85,11 @@ def prepare(
         raise InputError(f"workers is {workers}; give 0 (all cores) or more")
     card = DatasetCard(name=name, source=source.title, licence=source.licence, aus=listing.aus, crop=recipe.to_card())
     settings = {"reader": name, "options": dict(options or {}), "listing": digest(listing.rows)}
+    if not (out / PARTS_FOLDER).exists() and not (out / CARD_FILE).exists():
+        refuse_files(out, [SKIPPED_FILE, LISTING_FILE, *AUDIT_FILES], "move that, or name another folder")
     writer = PreparedWriter(out, card, {**settings, "preparation": PREPARATION})
     if writer.finished:
+        shutil.rmtree(out / WAITING, ignore_errors=True)  # of a process that was killed when all else was done
         if not (out / LISTING_FILE).exists():  # prepared before there were audits
             Listed.of(listing, Path(raw)).write(out)
         return Prepared(writer.finish(0), read_skipped(out))

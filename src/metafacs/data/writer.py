@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +15,7 @@ import pyarrow as pa
 from metafacs.data.card import CARD_FILE, FACES_FILE, PARTS_FOLDER, DatasetCard
 from metafacs.data.reader import PreparedDataset
 from metafacs.errors import InputError
-from metafacs.files import TEMPORARY, atomic_file, write_text
+from metafacs.files import LOCK, atomic_file, lock, refuse_files, remove_partials, write_text
 
 BATCH_ROWS = 512
 BATCH_BYTES = 16 * 2**20
@@ -31,7 +31,8 @@ class PreparedWriter:
 
     Parts wait in a hidden folder named after the settings, so parts of other settings can never slip in; those are
     discarded. Where `folder` holds a finished dataset of the same settings, every part is there already and
-    `finish` just opens it. Make one writer and hand it (pickled) to the processes that write parts.
+    `finish` just opens it. Make one writer and hand it (pickled) to the processes that write parts. As long as it
+    lives and has not finished, no other process can make one for this folder.
 
     Args:
         folder: where the dataset is to lie; made if need be.
@@ -39,23 +40,40 @@ class PreparedWriter:
         settings: all that decides what the rows are (numbers, texts, lists, dictionaries).
 
     Raises:
-        InputError: `folder` holds a finished dataset made with other settings.
+        InputError: `folder` holds a finished dataset made with other settings or a file that would be replaced, or
+            another process is writing there.
     """
 
     def __init__(self, folder: Path, card: DatasetCard, settings: Mapping[str, Any]) -> None:
         self.folder = Path(folder)
         self.card = replace(card, settings=json.loads(json.dumps(dict(settings))))
         recipe = json.dumps(_recipe(self.card), sort_keys=True)
-        self._parts = self.folder / PARTS_FOLDER / hashlib.sha256(recipe.encode()).hexdigest()[:16]
-        self.finished = (self.folder / CARD_FILE).exists()
+        hidden = self.folder / PARTS_FOLDER
+        self._parts = hidden / hashlib.sha256(recipe.encode()).hexdigest()[:16]
+        self._lock: IO[str] | None = None
+        if not (self.folder / CARD_FILE).exists():
+            if hidden.is_symlink():
+                raise InputError(
+                    f"{hidden} is a link, and parts are removed in the end; remove it or name another folder"
+                )
+            if not hidden.exists():
+                refuse_files(self.folder, [FACES_FILE], "move that, or name another folder")
+            told = f"another process is writing the dataset in {self.folder}; wait for it, or name another folder"
+            self._lock = lock(hidden / LOCK, told)
+        self.finished = (self.folder / CARD_FILE).exists()  # by another process, perhaps, just before the lock was free
         if self.finished:
             _check_same(self.folder, DatasetCard.read(self.folder), self.card)
             self._clean()
             return
-        for other in self.folder.glob(f"{PARTS_FOLDER}/*"):
-            if other != self._parts:
+        for other in hidden.iterdir():
+            if other not in (self._parts, hidden / LOCK):
                 shutil.rmtree(other, ignore_errors=True)
+        remove_partials(self.folder)
         write_text(self._parts / "settings.json", recipe + "\n")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Processes that write parts do so under the lock of the one that they work for."""
+        return {**self.__dict__, "_lock": None}
 
     def has_part(self, part: int) -> bool:
         """Whether part number `part` need not be written."""
@@ -123,8 +141,10 @@ class PreparedWriter:
 
     def _clean(self) -> None:
         shutil.rmtree(self.folder / PARTS_FOLDER, ignore_errors=True)
-        for left in self.folder.glob(f".{FACES_FILE}.*{TEMPORARY}*"):
-            left.unlink(missing_ok=True)
+        remove_partials(self.folder, of_living=False)  # another process may be writing its audit
+        if self._lock:
+            self._lock.close()
+            self._lock = None
 
 
 class _HashingFile:

@@ -1,5 +1,6 @@
 """Writes tables that come part by part, so that a table of hours never has to fit into memory."""
 
+import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metafacs.errors import InputError
-from metafacs.files import atomic_file
+from metafacs.files import LONGEST, atomic_file, naming
 
 ENDINGS = (".csv", ".parquet")
 
@@ -20,18 +21,20 @@ def check_outputs(paths: Sequence[Path], overwrite: bool = False) -> None:
     """Refuses what could not be written in the end, before any work is done.
 
     Raises:
-        InputError: an ending is neither .csv nor .parquet, a file is named twice, is a folder, is there already (unless
-            `overwrite` is on), or cannot be written where it is wanted.
+        InputError: an ending is neither .csv nor .parquet, a name is too long, a file is named twice, is a folder, or
+            is there already (unless `overwrite` is on).
     """
     wrong = [str(path) for path in paths if path.suffix.lower() not in ENDINGS]
     if wrong:
         raise InputError(f"--out {', '.join(wrong)}: the name has to end in .csv or .parquet, which says the kind")
-    if len({path.resolve() for path in paths}) < len(paths):
+    if len({os.path.realpath(path) for path in paths}) < len(paths):  # not `resolve`, which fails at a loop of links
         raise InputError("--out names a file twice")
     for path in paths:
         if path.is_dir():
             raise InputError(f"{path} is a folder; give the name of a file to write")
-        if path.exists() and not overwrite:
+        if len(os.fsencode(partial_path(path).name)) > LONGEST:
+            raise InputError(f"{path}: the name is too long, as {partial_path(path).name} has to stand beside it")
+        if (path.exists() or path.is_symlink()) and not overwrite:
             raise InputError(f"{path} is there already; choose another --out, or replace it with --overwrite")
 
 
@@ -50,10 +53,13 @@ def make_folder(folder: Path) -> None:
 
 
 def write_tables(paths: Sequence[Path], tables: Iterable[pd.DataFrame]) -> int:
-    """Writes the tables, one behind the other, into each of the files, atomically; returns the number of rows."""
+    """Writes the tables, one behind the other, into each of the files, atomically; returns the number of rows.
+
+    The first file gets its name first: as long as it is not there, none is.
+    """
     rows = 0
     with ExitStack() as stack:
-        partials = [stack.enter_context(atomic_file(path)) for path in paths]
+        partials = [stack.enter_context(atomic_file(path)) for path in reversed(paths)]
         with ExitStack() as writing:
             writers = [_Writer(path, writing) for path in partials]
             for table in tables:
@@ -76,7 +82,7 @@ def partial_path(out: Path) -> Path:
 def append_csv(path: Path, table: pd.DataFrame, first: bool) -> None:
     """Adds rows to a CSV file, which is begun anew with the `first`."""
     text = to_csv(table, header=first)
-    with path.open("w" if first else "a", encoding="utf-8", newline="") as file:
+    with naming(path), path.open("w" if first else "a", encoding="utf-8", newline="") as file:
         file.write(text)
 
 

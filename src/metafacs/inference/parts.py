@@ -2,8 +2,9 @@
 
 import fcntl
 import json
-import shutil
+import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -11,12 +12,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metafacs.errors import InputError
-from metafacs.files import atomic_file, write_text
+from metafacs.files import LOCK, TEMPORARY, atomic_file, write_text
 from metafacs.inference.outputs import make_folder
 from metafacs.inference.watching import Part
 
-SETTINGS, LOCK = "settings.json", ".lock"
+SETTINGS = "settings.json"
 _AFTER = b"metafacs_after"
+_OURS = re.compile(
+    rf"(part-\d+|ahead-\d+-\d+)\.parquet|{re.escape(SETTINGS)}|{re.escape(LOCK)}|\..+{re.escape(TEMPORARY)}.*"
+)
+"""Names of all that may lie in the folder; it is removed in the end, and nobody else's files with it."""
 
 
 class Parts:
@@ -29,7 +34,8 @@ class Parts:
         overwrite: throw unfinished work away.
 
     Raises:
-        InputError: unfinished work is there and `resume` is off, it is of other settings, or another process is at it.
+        InputError: unfinished work is there and `resume` is off, it is of other settings, another process is at it, or
+            something else is in the folder's place.
     """
 
     def __init__(self, out: Path, settings: Mapping[str, Any], resume: bool = False, overwrite: bool = False) -> None:
@@ -38,12 +44,11 @@ class Parts:
             raise InputError(
                 f"{self.folder} holds unfinished work; go on with it with --resume, or start anew with --overwrite"
             )
+        _check_place(self.folder)
         make_folder(self.folder)
         self._lock = _locked(self.folder)
         if not resume:
-            for left in self.folder.iterdir():
-                if left.name != LOCK:
-                    left.unlink()
+            self._empty()
         path = self.folder / SETTINGS
         if not path.exists():
             write_text(path, json.dumps(dict(settings), indent=2) + "\n")
@@ -76,8 +81,17 @@ class Parts:
 
     def remove(self) -> None:
         """The output is there: the parts go."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._empty()
+        with suppress(OSError):
+            (self.folder / LOCK).unlink()
+            self.folder.rmdir()
         self.close()
+
+    def _empty(self) -> None:
+        """Removes all but the lock, the last part first: what a kill leaves can be gone on with."""
+        names = sorted(path.name for path in self.folder.iterdir() if path.name not in (LOCK, SETTINGS))
+        for name in [*reversed(names), SETTINGS]:
+            (self.folder / name).unlink(missing_ok=True)
 
     def close(self) -> None:
         """Lets other processes go on with the work."""
@@ -123,8 +137,24 @@ def _check_settings(path: Path, settings: Mapping[str, Any]) -> None:
         )
 
 
+def _check_place(folder: Path) -> None:
+    """Refuses a folder in which there is, or to which leads, what is not ours to remove."""
+    if folder.is_symlink():
+        raise InputError(
+            f"{folder} is a link, and unfinished work is removed in the end; remove it, or choose another --out"
+        )
+    strange = (
+        [path.name for path in sorted(folder.iterdir()) if not _OURS.fullmatch(path.name)] if folder.is_dir() else []
+    )
+    if strange:
+        raise InputError(
+            f"{folder} is where unfinished work lies and is removed in the end, but it holds {', '.join(strange[:3])}, "
+            "which metafacs did not put there; move that, or choose another --out"
+        )
+
+
 def _locked(folder: Path) -> IO[str]:
-    lock = (folder / LOCK).open("w", encoding="utf-8")
+    lock = (folder / LOCK).open("a", encoding="utf-8")  # not "w", which would empty what a link leads to
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

@@ -1,6 +1,5 @@
 """The run folder: what ran, where, how it went, and whether it is done."""
 
-import fcntl
 import json
 import platform
 import resource
@@ -16,10 +15,9 @@ import yaml
 
 from metafacs import __version__
 from metafacs.errors import InputError
-from metafacs.files import TEMPORARY, write_text
+from metafacs.files import LOCK, lock, make_folder, remove_partials, write_text
 
 CONFIG, ENVIRONMENT, METRICS, DONE = "config.yaml", "environment.json", "metrics.jsonl", "done"
-LOCK = ".lock"
 DETECTOR, STATE = "detector.safetensors", "state.safetensors"
 SAMPLE_WEIGHTS, TENSORBOARD = "sample_weights.parquet", "tensorboard"
 _PACKAGES = ("torch", "torchvision", "timm", "accelerate", "numpy", "pyarrow", "safetensors")
@@ -41,10 +39,9 @@ class RunFolder:
     def __init__(self, path: Path, config: Mapping[str, Any], resume: bool = False) -> None:
         self.path = path
         check_run(path, config, resume)
-        path.mkdir(parents=True, exist_ok=True)
+        make_folder(path)
         self._lock = _locked(path)
-        for left in path.glob(f".*{TEMPORARY}*"):  # of a process that was killed while it wrote
-            left.unlink(missing_ok=True)
+        remove_partials(path)
         if not (path / CONFIG).exists():
             write_text(path / CONFIG, yaml.safe_dump(dict(config), sort_keys=False))
         write_text(path / ENVIRONMENT, json.dumps(environment(), indent=2) + "\n")
@@ -88,7 +85,7 @@ def check_run(path: Path, config: Mapping[str, Any], resume: bool = False) -> No
     Raises:
         InputError: as `RunFolder` does.
     """
-    if path.exists() and not path.is_dir():
+    if (path.exists() or path.is_symlink()) and not path.is_dir():
         raise InputError(f"{path} is not a folder; choose another --out")
     if (path / DONE).exists():
         raise InputError(f"the run in {path} is done; choose another --out, or remove the folder to run it again")
@@ -116,17 +113,8 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _locked(path: Path) -> IO[str]:
-    """The lock of the run folder, held until it is closed or its process ends.
-
-    Not by `flock`: the workers that decode would inherit that, and outlive a killed run by seconds.
-    """
-    lock = (path / LOCK).open("w")
-    try:
-        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        lock.close()
-        raise InputError(f"another process is training in {path}; wait for it or choose another --out") from error
-    return lock
+    """The lock of the run folder, held until it is closed or its process ends."""
+    return lock(path / LOCK, f"another process is training in {path}; wait for it or choose another --out")
 
 
 def read_config(run: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from metafacs.data.card import PARTS_FOLDER, DatasetCard
 from metafacs.errors import InputError
-from metafacs.files import atomic_file, write_text
+from metafacs.files import LOCK, atomic_file, lock, refuse_files, remove_partials, write_text
 from metafacs.synth.parts import Row
 
 TRUTH_FILE = "truth.parquet"
@@ -34,7 +34,7 @@ class RawTree:
         settings: all that decides what is in the tree.
 
     Raises:
-        InputError: `out` holds another tree already.
+        InputError: `out` holds another tree or truth already, or another process is writing there.
     """
 
     def __init__(self, out: Path, name: str, card: DatasetCard, settings: Mapping[str, Any]) -> None:
@@ -44,16 +44,28 @@ class RawTree:
         recipe = json.dumps({"tree": name, **self.settings}, sort_keys=True)
         self._hidden = Path(out) / PARTS_FOLDER
         self._work = self._hidden / hashlib.sha256(recipe.encode()).hexdigest()[:16]
+        self._lock: IO[str] | None = None
+        if not self.folder.exists():
+            self._check_place()
+            if self._hidden.is_symlink():
+                raise InputError(f"{self._hidden} is a link, and what is in it is removed; name another folder")
+            if not self._hidden.exists():
+                refuse_files(Path(out), [TRUTH_FILE], "move that, or name another folder")
+            told = f"another process is writing the raw tree in {out}; wait for it, or name another folder"
+            self._lock = lock(self._hidden / LOCK, told)
         self.finished = self.folder.exists()
         if self.finished:
             self._check_same()
-            shutil.rmtree(self._hidden, ignore_errors=True)
+            self._clean()
             return
-        self._check_place()
-        for other in self._hidden.glob("*"):
-            if other != self._work:
+        for other in self._hidden.iterdir():
+            if other not in (self._work, self._hidden / LOCK):
                 shutil.rmtree(other, ignore_errors=True)
         write_text(self._work / "settings.json", recipe + "\n")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Processes that write parts do so under the lock of the one that they work for."""
+        return {**self.__dict__, "_lock": None}
 
     @property
     def root(self) -> Path:
@@ -99,8 +111,15 @@ class RawTree:
             write_text(self.folder.parent / CARD_FILE, text + "\n")
             self.root.rename(self.folder)
             self.finished = True
-        shutil.rmtree(self._hidden, ignore_errors=True)
+        self._clean()
         return self.folder
+
+    def _clean(self) -> None:
+        shutil.rmtree(self._hidden, ignore_errors=True)
+        remove_partials(self.folder.parent, (TRUTH_FILE, CARD_FILE))
+        if self._lock:
+            self._lock.close()
+            self._lock = None
 
     @property
     def schema(self) -> pa.Schema:
