@@ -1,5 +1,6 @@
 """GFT: label files whose columns the user declares, because the layout of the release is not known to us."""
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -98,7 +99,7 @@ class GFT(RawDataset):
         check_raw(raw)
         folds, lists = self._folds()
         found = (path for path in sorted(raw.glob(self.layout.files)) if not path.name.startswith("."))
-        paths = [path for path in found if path.resolve() not in lists]
+        paths = [path for path in found if _real(path) not in lists]
         if not paths:
             raise InputError(f"no file in {raw} fits files='{self.layout.files}'; say where the labels are")
         rows, missing, pictures = RowTable(self.aus, self.aus), Missing(), PictureFolders(raw)
@@ -114,15 +115,15 @@ class GFT(RawDataset):
             notes.append(f"in no list of subjects, so without a fold: {', '.join(strangers)}")
         return rows.listing(raw, skipped + missing.skips(), notes, "gft")
 
-    def _folds(self) -> tuple[dict[str, str], set[Path]]:
+    def _folds(self) -> tuple[dict[str, str], set[str]]:
         """The fold of every subject, and the files that say so."""
         named = {fold: Path(path) for fold in ("train", "test") if (path := getattr(self.layout, fold))}
         if not self.layout.partition:
-            return folds_from_lists(named), {path.resolve() for path in named.values()}
+            return folds_from_lists(named), {_real(path) for path in named.values()}
         if named:
             raise InputError("the folds are given twice: by partition, and by train or test; leave one out")
         path = Path(self.layout.partition)
-        return folds_from_table(path), {path.resolve()}
+        return folds_from_table(path), {_real(path)}
 
     def _add(
         self, rows: RowTable, missing: Missing, pictures: PictureFolders, path: Path, folds: Mapping[str, str]
@@ -166,7 +167,7 @@ class GFT(RawDataset):
         named = {"subject": subject, "frame": frame}
         if self.layout.video:
             video, index = _filled(self.layout.video, named), frame - self.layout.first_frame
-            if not (pictures.raw / video).is_file():
+            if not os.path.isfile(pictures.raw / video):  # noqa: PTH113 - a name may be too long for Path.is_file
                 return {}, f"no video {video}"
             reason = f"frame {index} of {video} does not exist; is first_frame right?" if index < 0 else ""
             return {"video": video, "video_frame": index}, reason
@@ -222,6 +223,11 @@ def _frame(columns: Columns, row: Sequence[str], line: int, path: Path) -> int:
     if "frame" not in columns.places:
         raise InputError(f"{path}, line 1: no column of frame numbers; declare it, as in columns={{'frame': 'Time'}}")
     return whole_number(columns.text(row, "frame"), path, line, "the frame number")
+
+
+def _real(path: Path) -> str:
+    """Where a path leads; unlike `Path.resolve`, a link that leads to itself is no error here."""
+    return os.path.realpath(path)
 
 
 def _filled(template: str, named: Mapping[str, object]) -> str:

@@ -1,5 +1,6 @@
 """Any table of image path, subject and labels: CSV, TSV or Parquet; FG-Net's and LibreFace's lists among them."""
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -124,7 +125,8 @@ class Table(RawDataset):
         if not named:
             return "", "the row names no image"
         if Path(named).is_absolute():
-            return (named, "") if Path(named).is_file() else ("", f"no picture {named}")
+            there = os.path.isfile(named)  # noqa: PTH113 - a name may be too long for Path.is_file
+            return (named, "") if there else ("", f"no picture {named}")
         beside = around.relative_to(raw).as_posix() if around.is_relative_to(raw) else "."
         bases = [self.images.strip("/")] if self.images else list(dict.fromkeys([beside, "."]))
         tried = [named if base in (".", "") else f"{base}/{named}" for base in bases]
