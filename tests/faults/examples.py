@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -14,10 +14,19 @@ COUNTS = [SHORT, pytest.param(LONG, marks=pytest.mark.slow)]
 
 
 def run(check: Any, count: int) -> None:
-    """Calls a check that `hypothesis.given` was put around with `count` examples, derandomised."""
-    settings(
-        max_examples=count, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
-    )(check)()
+    """Calls a check that `hypothesis.given` was put around with `count` examples, derandomised.
+
+    A failing example is not made smaller, which may take minutes; add `Phase.shrink` to look into one.
+    """
+    how = settings(
+        max_examples=count,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    how(check)()
 
 
 def masked_labels(aus: int, most: int = 24) -> st.SearchStrategy[NDArray[np.float64]]:
