@@ -61,6 +61,7 @@ class AffectNet(RawDataset):
         notes = [f"there is no {' and no '.join(absent)} part"] if absent else []
         notes.append("nobody knows who is who: every image counts as a person of its own")
         notes.append("the official validation set is the fold 'test', as in publications")
+        codes: dict[str, int] = {}
         for fold, place in (folders or lists).items():
             entries = array_entries(raw, place) if folders else list_entries(raw, place)
             for where, stem, code in entries:
@@ -69,6 +70,15 @@ class AffectNet(RawDataset):
                 if image is None:
                     skipped.append(Skip(where, reason or f"no picture {stem}.jpg"))
                     continue
+                if image in codes:
+                    told = (
+                        "repeats an image"
+                        if codes[image] == code
+                        else f"gives an image code {code}, before {codes[image]}"
+                    )
+                    skipped.append(Skip(where, told))
+                    continue
+                codes[image] = code
                 name = stem.rpartition("/")[2]
                 own = {"subject": f"{fold}/{name}", "sequence": f"{fold}/{name}", "fold": fold}
                 rows.add({"image": image, **own, "expression": AFFECTNET_EXPRESSIONS[code]})
