@@ -18,7 +18,7 @@ from metafacs.data.datasets.columns import (
 )
 from metafacs.data.datasets.folders import PictureFolders, check_raw, files_below
 from metafacs.data.datasets.folds import PARTS, folds_of
-from metafacs.data.datasets.textfiles import whole_number
+from metafacs.data.datasets.textfiles import MOST, whole_number
 from metafacs.errors import InputError
 from metafacs.facs import parse_aus
 
@@ -105,7 +105,7 @@ class Table(RawDataset):
                 skipped.append(Skip(where, tried or reason or f"repeats line {first}"))
                 continue
             known = {name: value for name, value in values.items() if name in aus or name.split("_")[0] in graded}
-            votes = [whole_number(row[at], path, line, "votes") for at in columns.votes.values()] or None
+            votes = [_votes(row[at], path, line) for at in columns.votes.values()] or None
             own = {"image": image, "expression": expression, "votes": votes, **self._person(columns, row, line, path)}
             rows.add({**own, **known})
         _check_conflicts(seen, path)
@@ -139,7 +139,7 @@ class Table(RawDataset):
         subject = columns.text(row, "subject") or (match[1] if match else stem)
         digits = re.search(r"(\d+)$", stem)
         frame = columns.text(row, "frame")
-        number = whole_number(frame, path, line, "the frame") if frame else int(digits[1]) % 2**31 if digits else 0
+        number = whole_number(frame, path, line, "the frame") if frame else int(digits[1]) % MOST if digits else 0
         named = columns.text(row, "sequence")
         sequence = f"{subject}/{named}" if named else stem.rpartition("/")[0] or subject
         return {"subject": subject, "sequence": sequence, "frame": number, "fold": columns.text(row, "fold")}
@@ -165,6 +165,13 @@ def only_table(raw: Path) -> Path:
         shown = f"{len(found)} tables ({', '.join(found[:4])})" if found else "no table (.csv, .tsv or .parquet)"
         raise InputError(f"{raw} has {shown}; say which with file")
     return raw / found[0]
+
+
+def _votes(cell: str, path: Path, line: int) -> int:
+    votes = whole_number(cell, path, line, "votes")
+    if votes < 0:
+        raise InputError(f"{path}, line {line:,}: {votes} votes; count from 0")
+    return votes
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:
