@@ -29,6 +29,7 @@ from urllib.parse import urlsplit
 import httpx
 import numpy as np
 from PIL import Image
+
 from serve_load import LONGEST_WAIT, make_run, memory, photo_bytes, start
 
 PASSWORD = "open sesame"

@@ -29,7 +29,7 @@ from metafacs.inference.sources import expected_total, find_sources, source_fram
 from metafacs.serving.limits import Limits, RefusedError
 from metafacs.serving.uploads import look_at
 from tests.evaluation.runs import AUS, ids, info
-from tests.faults.strategies import _changed_bytes
+from tests.faults.strategies import changed_bytes
 from tests.inference.toys import draw, make_video, walk
 
 SECONDS = 20
@@ -67,7 +67,7 @@ def damaged_media(endings: tuple[str, ...], rng: random.Random, folder: Path) ->
     content = whole(ending)
     names = []
     for _ in range(rng.choice((1, 1, 2, 4))):
-        name, content = _changed_bytes(content, rng)
+        name, content = changed_bytes(content, rng)
         names.append(name)
     if rng.random() < 0.05:  # under a wrong name
         ending = rng.choice((*_SAVED, *_CODECS))
@@ -165,7 +165,7 @@ _CHANGES = (
 def _damaged_parquet(path: Path, rng: random.Random) -> tuple[Path, str]:
     table, kind = pq.read_table(path), rng.choice(("bytes", "bytes", "column", "column", "info", "change", "shape"))
     if kind == "bytes":
-        name, content = _changed_bytes(path.read_bytes(), rng)
+        name, content = changed_bytes(path.read_bytes(), rng)
         path.write_bytes(content)
         return path, name
     if kind == "column":
@@ -248,8 +248,9 @@ def main() -> None:
     av.logging.set_level(None)
     draw([])
     for number in range(first, first + count):
-        print(json.dumps({"begins": number}), flush=True)
-        print(json.dumps(one(kind, number, folder)), flush=True)
+        for said in ({"begins": number}, None):
+            sys.stdout.write(json.dumps(said or one(kind, number, folder)) + "\n")
+            sys.stdout.flush()
 
 
 if __name__ == "__main__":

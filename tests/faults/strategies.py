@@ -42,7 +42,7 @@ LineChange = Callable[[Lines, random.Random], Lines]
 def damaged(content: bytes, rng: random.Random) -> Damage:
     """One to three changes to a file; a third of the time to its bytes, else to its lines and the way it is encoded."""
     if rng.random() < 0.33:
-        name, changed = _changed_bytes(content, rng)
+        name, changed = changed_bytes(content, rng)
         return Damage(name, changed, lines_of(changed.decode("latin-1")))
     lines, names = content.decode("utf-8", "surrogateescape").split("\n"), []
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
@@ -69,7 +69,7 @@ def hostile_cell(rng: random.Random) -> str:
     return "".join(chr(code) for code in letters if not 0xD800 <= code < 0xE000)
 
 
-def _changed_bytes(content: bytes, rng: random.Random) -> tuple[str, bytes]:
+def changed_bytes(content: bytes, rng: random.Random) -> tuple[str, bytes]:
     """Flips, cuts, holes and rubbish: what disks, transfers and strangers do."""
     kind = rng.choice(("flip", "flip", "flip", "cut", "cut", "hole", "insert", "zeros", "random", "empty", "repeat"))
     found, at = bytearray(content), rng.randrange(len(content) + 1) if content else 0

@@ -20,7 +20,7 @@ from tests.data.datasets.trees import JPEG
 from tests.faults.raw_trees import ALL, TREES, Tree, tag
 from tests.faults.strategies import changed_lines, damaged, hostile_cell, lines_of
 
-SHORT, LONG = 20, 1000
+SHORT, LONG = 20, 2000
 """Damaged trees of each layout."""
 SECONDS = 10.0
 """Within these a reader of a miniature has to answer."""
@@ -74,9 +74,7 @@ def test_a_damaged_tree_is_read_rightly_or_refused(name: str, count: int, tmp_pa
     pd.testing.assert_frame_equal(read(tree, raw, options).rows, whole.rows)
 
 
-def one_input(
-    tree: Tree, raw: Path, options: Any, path: Path, whole: Listing, touched: tuple[set[str], bool]
-) -> None:
+def one_input(tree: Tree, raw: Path, options: Any, path: Path, whole: Listing, touched: tuple[set[str], bool]) -> None:
     try:
         with deadline():
             found = read(tree, raw, options)
@@ -112,9 +110,7 @@ def one_label_a_picture(rows: pd.DataFrame) -> None:
         assert own[labels].astype(str).drop_duplicates().shape[0] == 1, f"{image} has two labels"
 
 
-def damage_file(
-    tree: Tree, raw: Path, path: Path, rng: random.Random
-) -> tuple[str, tuple[set[str], bool], Undo]:
+def damage_file(tree: Tree, raw: Path, path: Path, rng: random.Random) -> tuple[str, tuple[set[str], bool], Undo]:
     content = path.read_bytes()
     damage = damaged(content, rng)
     path.write_bytes(damage.content)
@@ -127,7 +123,7 @@ def damage_file(
         touched = {own[place] if place < len(own) else ALL for place in changed}
     else:
         lines = changed_lines(before, damage.lines)
-        if before and before[0] in damage.lines[1:] or damage.lines[:1] != before[:1]:
+        if (before and before[0] in damage.lines[1:]) or damage.lines[:1] != before[:1]:
             lines |= set(before[:1])  # what stood first may have been a header
         touched = {prefix for prefix, line in zip(own, before, strict=True) if line in lines}
         new = [line for line in damage.lines if line in lines]
@@ -137,7 +133,10 @@ def damage_file(
 
 def damage_tree(raw: Path, path: Path, rng: random.Random) -> tuple[str, tuple[set[str], bool], Undo]:
     """A file gone, replaced by something else, doubled, or joined by one with an odd name."""
-    content, kinds = path.read_bytes(), ("gone", "folder", "loop", "device", "pipe", "copy", "nested copy", "odd", "odd")
+    content, kinds = (
+        path.read_bytes(),
+        ("gone", "folder", "loop", "device", "pipe", "copy", "nested copy", "odd", "odd"),
+    )
     kind = rng.choice(kinds)
     added: list[Path] = []
     if kind in ("copy", "nested copy", "odd"):

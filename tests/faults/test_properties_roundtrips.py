@@ -65,7 +65,7 @@ def faces(draw: st.DrawFn) -> dict[str, Any]:
     return row | {"landmarks": None if found is None else np.array(found, np.float32).reshape(68, 2)}
 
 
-@pytest.mark.parametrize("count", COUNTS[:1] + [pytest.param(300, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [10, pytest.param(300, marks=pytest.mark.slow)])
 def test_prepared_datasets(count: int) -> None:
     @given(st.lists(st.lists(faces(), max_size=4), min_size=1, max_size=3).filter(any))
     def check(parts: list[list[dict[str, Any]]]) -> None:

@@ -5,6 +5,7 @@
 
 import importlib
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -35,5 +36,5 @@ def test_a_server_under_load_for_minutes(soaking: Any, tmp_path: Path, capsys: p
     run = soaking.make_run(tmp_path / "run", "resnet18")
     figures, broken = soaking.soak(run, MINUTES, 60.0, tmp_path)
     with capsys.disabled():
-        print("\n" + "\n".join(f"{name:26} {value}" for name, value in figures.items()))
+        sys.stdout.write("\n" + "".join(f"{name:26} {value}\n" for name, value in figures.items()))
     assert not broken, "\n".join(broken)

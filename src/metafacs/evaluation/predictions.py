@@ -146,17 +146,15 @@ def _typed(arrow: pa.Table, aus: Sequence[str], path: Path) -> pd.DataFrame:
     """Those of the wanted columns that are there, in the types that they have to be of.
 
     Raises:
-        InputError: a column is there twice, or holds something else.
+        InputError: a column holds something else.
     """
     kinds = {name: pa.int64() if name == "frame" else pa.string() for name in (*ROW_KEYS, "fold")}
     kinds |= {name: pa.float64() for au in aus for name in (au, probability_column(au))}
     columns = {}
-    for name, kind in kinds.items():
-        places = arrow.schema.get_all_field_indices(name)
-        if len(places) > 1:
-            raise InputError(f"{path}: the predictions have {len(places)} columns {name}; one is needed")
+    for name in [name for name in kinds if name in arrow.column_names]:
+        kind = kinds[name]
         try:
-            columns |= {name: arrow.column(place).cast(kind) for place in places}
+            columns[name] = arrow.column(name).cast(kind)
         except pa.ArrowException as error:
             found = arrow.schema.field(name).type
             raise InputError(f"{path}: the column {name} holds {found}, not {kind} ({error})") from error
@@ -170,12 +168,7 @@ def _checked_info(info: Mapping[str, Any], path: Path) -> list[str]:
             f"{path}: the predictions do not say their {', '.join(missing)}; all of these are needed: {INFO_KEYS}"
         )
     aus = info["aus"]
-    if (
-        not isinstance(aus, list)
-        or not aus
-        or not all(_is_column(au) for au in aus)
-        or len(set(aus)) != len(aus)
-    ):
+    if not isinstance(aus, list) or not aus or not all(_is_column(au) for au in aus) or len(set(aus)) != len(aus):
         raise InputError(f"{path}: 'aus' is {aus!r}; it has to be a list of different AU columns like AU01")
     if isinstance(info["seed"], bool) or not isinstance(info["seed"], int):
         raise InputError(f"{path}: 'seed' is {info['seed']!r}; it has to be a whole number")
