@@ -84,34 +84,43 @@ async def _form(request: Request, limits: Limits) -> FormData:
     if int(request.headers.get("content-length") or 0) > limits.most_bytes + OVERHEAD:
         await drain(request, limits)
         raise too_large(limits.most_bytes)
+    body = _Counted(request, limits)
     try:
-        return await Request(request.scope, _counted(request, limits)).form(max_files=1, max_fields=8)
+        return await Request(request.scope, body).form(max_files=1, max_fields=8)
     except ClientDisconnect as error:
         raise RefusedError(400, "broken_off", "the upload was broken off") from error
     except HTTPException as error:
-        await drain(request, limits)
+        if not body.ended:  # else there is nothing left to wait for, and its place in the queue would be held
+            await drain(request, limits)
         raise RefusedError(400, "bad_form", f"the form cannot be read: {error.detail}") from error
     except (ValueError, LookupError, AssertionError, RuntimeError) as error:
         # what the parser lets through of malformed headers
         raise RefusedError(400, "bad_form", f"the form cannot be read: {error or type(error).__name__}") from error
 
 
-def _counted(request: Request, limits: Limits) -> Callable[[], Any]:
-    count, end = 0, time.monotonic() + limits.upload_timeout
+class _Counted:
+    """Takes a request's body in, as far as the limits allow.
 
-    async def receive() -> Message:
-        nonlocal count
+    Attributes:
+        ended: whether all of it was taken.
+    """
+
+    def __init__(self, request: Request, limits: Limits) -> None:
+        self.ended = False
+        self._request, self._limits = request, limits
+        self._count, self._end = 0, time.monotonic() + limits.upload_timeout
+
+    async def __call__(self) -> Message:
         try:
-            message = await asyncio.wait_for(request.receive(), max(0.001, end - time.monotonic()))
+            message = await asyncio.wait_for(self._request.receive(), max(0.001, self._end - time.monotonic()))
         except TimeoutError as error:
-            wanted = f"the upload took longer than {limits.upload_timeout:g} s; try a smaller file"
+            wanted = f"the upload took longer than {self._limits.upload_timeout:g} s; try a smaller file"
             raise RefusedError(408, "slow_upload", wanted) from error
-        count += len(message.get("body", b""))
-        if count > limits.most_bytes + OVERHEAD:
-            raise too_large(limits.most_bytes)
+        self.ended = message["type"] == "http.disconnect" or not message.get("more_body", False)
+        self._count += len(message.get("body", b""))
+        if self._count > self._limits.most_bytes + OVERHEAD:
+            raise too_large(self._limits.most_bytes)
         return message
-
-    return receive
 
 
 async def drain(request: Request, limits: Limits) -> None:
