@@ -252,3 +252,18 @@ def expression_of(word: str, names: Mapping[str, str], path: Path, line: int) ->
         f"{path}, line {line:,}: expression '{word}' is none of {', '.join(EXPRESSIONS)}; say what it means with "
         f"expressions, as in {{'{word}': 'happiness'}}"
     )
+
+
+def subject_pattern(pattern: str) -> re.Pattern[str]:
+    """The regular expression whose first group finds the subject in a path.
+
+    Raises:
+        InputError: it is none, or has no group.
+    """
+    try:
+        compiled = re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise InputError(f"subjects '{pattern}' is no regular expression: {error}") from error
+    if compiled.groups < 1:
+        raise InputError(f"subjects '{pattern}' has no group; put the subject into parentheses")
+    return compiled

@@ -116,7 +116,7 @@ class PictureFolders:
         names = self._listed(folder)
         found = names.get(stem, [])
         if not found and by_number and stem.isdecimal():
-            found = names.get(f"#{int(stem)}", [])
+            found = names.get(_numbered(stem), [])
         exact = [entry for entry in found if entry == name] or found
         return (f"{folder}/{exact[0]}" if folder else exact[0]) if len(exact) == 1 else None
 
@@ -133,7 +133,7 @@ class PictureFolders:
                     continue
                 names.setdefault(stem.lower(), []).append(entry)
                 if stem.isdecimal():
-                    names.setdefault(f"#{int(stem)}", []).append(entry)
+                    names.setdefault(_numbered(stem), []).append(entry)
             self._folders[folder] = names
         return self._folders[folder]
 
@@ -152,6 +152,11 @@ def _only(raw: Path, names: Sequence[str], matches: Callable[[os.DirEntry[str]],
             return Path(found[0])
         level = [entry.path for entry in entries if _is_folder(entry)]
     return None
+
+
+def _numbered(stem: str) -> str:
+    """The key of a picture by its number, whatever its zero padding and its length."""
+    return f"#{stem.lstrip('0') or '0'}"
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -14,6 +14,7 @@ from metafacs.data.datasets.columns import (
     chosen_aus,
     expression_of,
     find_columns,
+    subject_pattern,
     table_rows,
 )
 from metafacs.data.datasets.folders import PictureFolders, check_raw, files_below
@@ -81,7 +82,7 @@ class Table(RawDataset):
         self.aus = parse_aus(aus) if aus else []
         self.labels = Labels(frozenset(unknown), present_from)
         self.expressions = {str(code): name for code, name in (expressions or {}).items()}
-        self.person = _compiled(subjects) if subjects else _PERSON
+        self.person = subject_pattern(subjects) if subjects else _PERSON
         self.protocol = protocol
 
     def read(self, raw: Path) -> Listing:
@@ -172,16 +173,6 @@ def _votes(cell: str, path: Path, line: int) -> int:
     if votes < 0:
         raise InputError(f"{path}, line {line:,}: {votes} votes; count from 0")
     return votes
-
-
-def _compiled(pattern: str) -> re.Pattern[str]:
-    try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        raise InputError(f"subjects '{pattern}' is no regular expression: {error}") from error
-    if compiled.groups < 1:
-        raise InputError(f"subjects '{pattern}' has no group; put the subject into parentheses")
-    return compiled
 
 
 def _check_conflicts(seen: Mapping[tuple[str, str], int], path: Path) -> None:
