@@ -163,15 +163,15 @@ class RowTable:
         """Lists may name one picture in several ways (1.jpg and 0001.jpg, another case, a ./ in the path)."""
         shown = table["image"].map(posixpath.normpath)
         again = shown[(shown != ".") & shown.duplicated(keep=False)]
-        labels = table[[*self.aus, *self._graded, "expression", "votes"]]
-        first: dict[str, tuple[str, object]] = {}
-        for row, image in again.items():
-            own = str(labels.loc[row].tolist())
-            label, where = first.setdefault(str(image), (own, table["sequence"][row]))
-            if label != own:
+        columns = [table[name].tolist() for name in ("sequence", *self.aus, *self._graded, "expression", "votes")]
+        first: dict[str, tuple[str, str]] = {}
+        for row, image in zip(again.index.tolist(), again.tolist(), strict=True):
+            where, *labels = (str(column[row]) for column in columns)
+            before, place = first.setdefault(image, (str(labels), where))
+            if before != str(labels):
                 raise InputError(
-                    f"{raw}: the picture {image} is listed twice with different labels, as {where} and as "
-                    f"{table['sequence'][row]}; correct the lists"
+                    f"{raw}: the picture {image} is listed twice with different labels, as {place} and as {where}; "
+                    "correct the lists"
                 )
 
     def _column(self, name: str) -> pd.Series:
