@@ -1,7 +1,7 @@
 """A process of its own that reads damaged files one after the other and says what came of each, one line a file.
 
 A decoder written in C that crashes takes this process with it, and the tests see at which file. Run as
-`python -m tests.faults.decoding KIND FIRST COUNT FOLDER`; KIND is a name in `KINDS`.
+`python -m tests.faults.decoding FOLDER KIND:FIRST:COUNT ...`; KIND is a name in `KINDS`.
 """
 
 import io
@@ -49,7 +49,7 @@ def whole(ending: str) -> bytes:
         moving = {"save_all": True, "append_images": frames[1:], "duration": 40} if ending in _MOVING else {}
         frames[0].save(buffer, _SAVED[ending], **moving)
         return buffer.getvalue()
-    path = Path(sys.argv[4]) / f"whole.{ending}"
+    path = Path(sys.argv[1]) / f"whole.{ending}"
     make_video(path, walk(12), _CODECS[ending])
     return path.read_bytes()
 
@@ -231,7 +231,7 @@ def one(kind: str, number: int, folder: Path) -> dict[str, object]:
         result = f"{type(error).__name__}: {error}"
     finally:
         signal.alarm(0)
-    return {"number": number, "file": path.name, "damage": told, "result": result}
+    return {"kind": kind, "number": number, "file": path.name, "damage": told, "result": result}
 
 
 def _late(number: int, frame: object) -> None:
@@ -241,16 +241,17 @@ def _late(number: int, frame: object) -> None:
 def main() -> None:
     import av
 
-    kind, first, count, folder = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])
+    folder = Path(sys.argv[1])
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGALRM, _late)
     av.logging.set_level(None)
     draw([])
-    for number in range(first, first + count):
-        for said in ({"begins": number}, None):
-            sys.stdout.write(json.dumps(said or one(kind, number, folder)) + "\n")
-            sys.stdout.flush()
+    for kind, first, count in (job.split(":") for job in sys.argv[2:]):
+        for number in range(int(first), int(first) + int(count)):
+            for said in ({"begins": f"{kind} {number}"}, None):
+                sys.stdout.write(json.dumps(said or one(kind, number, folder)) + "\n")
+                sys.stdout.flush()
 
 
 if __name__ == "__main__":

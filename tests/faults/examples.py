@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-SHORT, LONG = 25, 1000
+SHORT, LONG = 15, 1000
 COUNTS = [SHORT, pytest.param(LONG, marks=pytest.mark.slow)]
 """For `pytest.mark.parametrize("count", COUNTS)`: examples of the short and of the long form."""
 
