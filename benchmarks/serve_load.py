@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
@@ -115,11 +116,24 @@ def _note(answer: httpx.Response, counts: Counter[str]) -> float | None:
     return None
 
 
-def start(run: Path, queue: int, page: bool, log: Path) -> tuple[subprocess.Popen[bytes], str]:
-    """A server, and its address."""
+def start(
+    run: Path, queue: int, page: bool, log: Path, more: Sequence[str] = (), temporary: Path | None = None
+) -> tuple[subprocess.Popen[bytes], str]:
+    """A server, and its address.
+
+    Args:
+        run: the detector.
+        queue: requests under way.
+        page: also the web page.
+        log: where its messages go.
+        more: flags.
+        temporary: where it keeps its temporary files; the system's place if None.
+    """
     command = [sys.executable, "-m", "metafacs.cli", "serve", "--model", str(run), "--port", "0", "--queue", str(queue)]
     with log.open("wb") as file:
-        process = subprocess.Popen(command + ([] if page else ["--api_only"]), stderr=file)
+        own = {} if temporary is None else {"TMPDIR": str(temporary)}
+        whole = [*command, *([] if page else ["--api_only"]), *more]
+        process = subprocess.Popen(whole, stderr=file, env={**os.environ, **own})
     for _ in range(1200):
         found = re.search(r"http://[\d.]+:\d+", log.read_text())
         if found:

@@ -116,3 +116,16 @@ def test_what_is_no_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     ):
         with pytest.raises(UnreadableError, match=text):
             read_picture(path)
+
+
+def test_a_tiff_file_cut_off_in_its_header_is_told() -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(quarters()).save(buffer, "TIFF")
+    whole = buffer.getvalue()
+    for length in range(1, len(whole), 3):
+        try:
+            read_picture(whole[:length])
+        except UnreadableError as error:
+            assert str(error)
+    with pytest.raises(UnreadableError):
+        read_picture(whole[: len(whole) // 2])

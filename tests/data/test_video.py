@@ -148,3 +148,11 @@ def test_pyav_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(InputError, match="install the faces extra"):
         list(read_frames(tmp_path / "a.avi", [0]))
+
+
+def test_a_video_of_no_known_kind(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "v.mov", "libx264", frames=5)
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"zzzz"))
+    for read in (lambda: count_frames(path), lambda: list(read_frames(path, [0]))):
+        with pytest.raises(UnreadableError, match="no decoder here knows"):
+            read()

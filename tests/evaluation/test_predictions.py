@@ -155,6 +155,29 @@ def test_parquet_file_of_another_program_is_refused(tmp_path: Path, rows: pd.Dat
         read_predictions(path)
 
 
+@pytest.mark.parametrize("column", ["AU04", "AU04_probability", "frame", "subject"])
+def test_columns_of_another_type_are_refused(column: str, tmp_path: Path, rows: pd.DataFrame) -> None:
+    path = tmp_path / "p.parquet"
+    write_predictions(path, rows, info())
+    table = pq.read_table(path)
+    odd = table.set_column(table.column_names.index(column), column, pa.array([["a"]] * 3))
+    pq.write_table(odd, path)
+    with pytest.raises(InputError, match=rf"p\.parquet: the column {column} holds list"):
+        read_predictions(path)
+    pq.write_table(table.append_column(column, table.column(column)), path)
+    with pytest.raises(InputError, match=rf"p\.parquet.*{column}"):
+        read_predictions(path)
+
+
+@pytest.mark.parametrize("metadata", [b"[" * 100_000, b"\xff", b"[[]]"])
+def test_damaged_metadata_is_refused(metadata: bytes, tmp_path: Path, rows: pd.DataFrame) -> None:
+    path = tmp_path / "p.parquet"
+    write_predictions(path, rows, info())
+    pq.write_table(pq.read_table(path).replace_schema_metadata({b"metafacs": metadata, b"pandas": metadata}), path)
+    with pytest.raises(InputError, match=r"p\.parquet"):
+        read_predictions(path)
+
+
 def test_missing_file_and_unfinished_run_are_told_apart(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no predictions file"):
         read_predictions(tmp_path / "nothing")

@@ -74,6 +74,14 @@ def test_what_is_no_video(content: bytes, tmp_path: Path) -> None:
     assert expected_frames(path) == 0
 
 
+def test_a_video_of_no_known_kind(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "v.mov", [draw([])] * 5, "libx264")
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"zzzz"))
+    with pytest.raises(UnreadableError, match="no decoder here knows"):
+        list(video_frames(path))
+    assert expected_frames(path) == 5
+
+
 def test_a_file_with_sound_only(tmp_path: Path) -> None:
     import av
 

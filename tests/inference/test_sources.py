@@ -101,6 +101,13 @@ def test_names_that_are_no_unicode(tmp_path: Path) -> None:
         Image.fromarray(draw([])).save(file, "PNG")
     (source,) = find_sources([str(tmp_path)])
     source.name.encode("utf-8")
+
+
+def test_a_carriage_return_in_a_name_does_not_end_a_line_of_the_table(tmp_path: Path) -> None:
+    path = tmp_path / "a\rb.png"
+    Image.new("RGB", (20, 20)).save(path)
+    (source,) = find_sources([str(path)])
+    assert source.path == path and source.name == str(tmp_path / "a\ufffdb.png")
     ((_, frame),) = source_frames([source])
     assert frame.picture is not None
 

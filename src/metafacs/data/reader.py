@@ -15,7 +15,10 @@ from PIL import Image, UnidentifiedImageError
 from metafacs.data.card import CARD_FILE, FACES_FILE, DatasetCard
 from metafacs.errors import InputError
 
-UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
+UNREADABLE = (
+    *(OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError),
+    *(TypeError, LookupError, ArithmeticError),
+)
 """What Pillow raises when an image is damaged."""
 
 

@@ -77,9 +77,14 @@ def frame_times(container: Any, av: Any) -> list[int] | None:
 
     That is where packets have no time, share one, or are not to be shown, and where a codec shows frames in another
     order than it stores them but the file's times rise all the same, as in AVI.
+
+    Raises:
+        UnreadableError: the file does not even say what kind of video it holds.
     """
     times = []
     stream = container.streams.video[0]
+    if stream.codec_context is None:
+        raise UnreadableError("a video that no decoder here knows")
     try:
         for packet in container.demux(stream):
             if packet.size == 0:

@@ -131,16 +131,34 @@ def read_predictions(path: Path) -> Predictions:
         raise InputError(f"there is no predictions file {path}")
     try:
         arrow = pq.read_table(path)
-        table = arrow.to_pandas(types_mapper={pa.int8(): pd.Int8Dtype()}.get)
         info = json.loads((arrow.schema.metadata or {}).get(_METADATA_KEY, b"null"))
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except (pa.ArrowException, OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is not a whole Parquet file ({error}); write the predictions again") from error
     if not isinstance(info, dict):
         raise InputError(
             f"{path} does not say what made it (no 'metafacs' metadata): not a predictions file of metafacs"
         )
     aus = _checked_info(info, path)
-    return Predictions(_checked_table(table, aus, path), info, aus, path)
+    return Predictions(_checked_table(_typed(arrow, aus, path), aus, path), info, aus, path)
+
+
+def _typed(arrow: pa.Table, aus: Sequence[str], path: Path) -> pd.DataFrame:
+    """Those of the wanted columns that are there, in the types that they have to be of.
+
+    Raises:
+        InputError: a column holds something else.
+    """
+    kinds = {name: pa.int64() if name == "frame" else pa.string() for name in (*ROW_KEYS, "fold")}
+    kinds |= {name: pa.float64() for au in aus for name in (au, probability_column(au))}
+    columns = {}
+    for name in [name for name in kinds if name in arrow.column_names]:
+        kind = kinds[name]
+        try:
+            columns[name] = arrow.column(name).cast(kind)
+        except pa.ArrowException as error:
+            found = arrow.schema.field(name).type
+            raise InputError(f"{path}: the column {name} holds {found}, not {kind} ({error})") from error
+    return pa.table(columns).to_pandas()
 
 
 def _checked_info(info: Mapping[str, Any], path: Path) -> list[str]:
@@ -150,12 +168,7 @@ def _checked_info(info: Mapping[str, Any], path: Path) -> list[str]:
             f"{path}: the predictions do not say their {', '.join(missing)}; all of these are needed: {INFO_KEYS}"
         )
     aus = info["aus"]
-    if (
-        not isinstance(aus, list)
-        or not aus
-        or len(set(aus)) != len(aus)
-        or any(au != au_column(au_code(au)) for au in aus)
-    ):
+    if not isinstance(aus, list) or not aus or not all(_is_column(au) for au in aus) or len(set(aus)) != len(aus):
         raise InputError(f"{path}: 'aus' is {aus!r}; it has to be a list of different AU columns like AU01")
     if isinstance(info["seed"], bool) or not isinstance(info["seed"], int):
         raise InputError(f"{path}: 'seed' is {info['seed']!r}; it has to be a whole number")
@@ -165,6 +178,13 @@ def _checked_info(info: Mapping[str, Any], path: Path) -> list[str]:
             f"{path}: 'threshold' is {info['threshold']!r}; it has to be a number in [0, 1], or a list of {len(aus)}"
         )
     return list(aus)
+
+
+def _is_column(au: object) -> bool:
+    try:
+        return isinstance(au, str) and au == au_column(au_code(au))
+    except InputError:
+        return False
 
 
 def _is_share(value: object) -> bool:

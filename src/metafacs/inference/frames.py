@@ -179,6 +179,8 @@ def _check_video(container: Any) -> None:
     if not container.streams.video:
         raise UnreadableError("no video in it")
     stream = container.streams.video[0]
+    if stream.codec_context is None:
+        raise UnreadableError("a video that no decoder here knows")
     if stream.width * stream.height > MOST_PIXELS:
         raise UnreadableError(f"frames of {stream.width}x{stream.height} pixels, more than {MOST_PIXELS:,}")
 

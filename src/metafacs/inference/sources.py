@@ -132,8 +132,8 @@ def _of_video(path: Path, start: int) -> Iterator[Frame]:
 
 
 def _source(path: Path) -> Source:
-    # names that are no UTF-8 can stand in no table
-    name = os.fsencode(path).decode("utf-8", "replace")
+    # names that are no UTF-8 can stand in no table, and a carriage return would end a line of a CSV file
+    name = os.fsencode(path).decode("utf-8", "replace").replace("\r", "\ufffd")
     return Source(name, VIDEO if _moves(path) else PICTURE, path)
 
 

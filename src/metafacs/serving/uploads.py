@@ -84,13 +84,13 @@ async def _form(request: Request, limits: Limits) -> FormData:
     if int(request.headers.get("content-length") or 0) > limits.most_bytes + OVERHEAD:
         await drain(request, limits)
         raise too_large(limits.most_bytes)
-    body = _Body(request, limits)
+    body = _Counted(request, limits)
     try:
-        return await Request(request.scope, body.receive).form(max_files=1, max_fields=8)
+        return await Request(request.scope, body).form(max_files=1, max_fields=8)
     except ClientDisconnect as error:
         raise RefusedError(400, "broken_off", "the upload was broken off") from error
     except HTTPException as error:
-        if not body.ended:  # where it has, there is nothing to wait for but the client's going away
+        if not body.ended:  # else there is nothing left to wait for, and its place in the queue would be held
             await drain(request, limits)
         raise RefusedError(400, "bad_form", f"the form cannot be read: {error.detail}") from error
     except (ValueError, LookupError, AssertionError, RuntimeError) as error:
@@ -98,25 +98,28 @@ async def _form(request: Request, limits: Limits) -> FormData:
         raise RefusedError(400, "bad_form", f"the form cannot be read: {error or type(error).__name__}") from error
 
 
-class _Body:
-    """A request's body as it comes in: counted, timed, and whether all of it was read."""
+class _Counted:
+    """Takes a request's body in, as far as the limits allow.
+
+    Attributes:
+        ended: whether all of it was taken.
+    """
 
     def __init__(self, request: Request, limits: Limits) -> None:
         self.ended = False
         self._request, self._limits = request, limits
         self._count, self._end = 0, time.monotonic() + limits.upload_timeout
 
-    async def receive(self) -> Message:
-        limits = self._limits
+    async def __call__(self) -> Message:
         try:
             message = await asyncio.wait_for(self._request.receive(), max(0.001, self._end - time.monotonic()))
         except TimeoutError as error:
-            wanted = f"the upload took longer than {limits.upload_timeout:g} s; try a smaller file"
+            wanted = f"the upload took longer than {self._limits.upload_timeout:g} s; try a smaller file"
             raise RefusedError(408, "slow_upload", wanted) from error
-        self.ended = not message.get("more_body", False)
+        self.ended = message["type"] == "http.disconnect" or not message.get("more_body", False)
         self._count += len(message.get("body", b""))
-        if self._count > limits.most_bytes + OVERHEAD:
-            raise too_large(limits.most_bytes)
+        if self._count > self._limits.most_bytes + OVERHEAD:
+            raise too_large(self._limits.most_bytes)
         return message
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from metafacs.data.datasets.affectnet import AffectNet
+from metafacs.data.datasets.affectnet import AffectNet, read_code
 from metafacs.errors import InputError
 from tests.data.datasets.trees import miniature, picture, table
 
@@ -58,8 +58,22 @@ def test_no_pickle_is_ever_loaded(tmp_path: Path) -> None:
 def test_damaged_arrays_are_named(content: bytes, tmp_path: Path) -> None:
     miniature("affectnet", tmp_path)
     (tmp_path / "train_set/annotations/3_exp.npy").write_bytes(content)
-    with pytest.raises(InputError, match=r"3_exp\.npy is no array of one expression code"):
+    with pytest.raises(InputError, match=r"3_exp\.npy (is no array of one expression code|\(the code\) is empty)"):
         AffectNet().read(tmp_path)
+
+
+@pytest.mark.parametrize("value", [2.7, np.inf, np.nan, 1j, "2.5", "two"])
+def test_a_code_is_a_whole_number(value: object, tmp_path: Path) -> None:
+    miniature("affectnet", tmp_path)
+    np.save(tmp_path / "train_set/annotations/3_exp.npy", np.array(value))
+    with pytest.raises(InputError, match=r"3_exp\.npy.*whole number"):
+        AffectNet().read(tmp_path)
+
+
+@pytest.mark.parametrize("value", [3, 3.0, "3", b"3", np.array([3], np.uint8), "3.0"])
+def test_codes_come_in_many_types(value: object, tmp_path: Path) -> None:
+    np.save(tmp_path / "3_exp.npy", np.array(value))
+    assert read_code(tmp_path / "3_exp.npy") == 3
 
 
 @pytest.mark.parametrize(("value", "message"), [(11, "code 11; AffectNet's are 0 to 10"), ([1, 2], "holds 2 values")])

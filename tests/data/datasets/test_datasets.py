@@ -93,6 +93,18 @@ def test_rows_know_their_columns() -> None:
         RowTable(["AU01"]).add({"colour": 1})
 
 
+def test_one_picture_with_two_labels_is_refused(tmp_path: Path) -> None:
+    for image, label, refused in (("a/1.jpg", 1, False), ("a/./1.jpg", 0, True), ("a/2.jpg", 0, False)):
+        rows = RowTable(["AU01"])
+        rows.add({"image": "a/1.jpg", "sequence": "one", "AU01": 1})
+        rows.add({"image": image, "sequence": "other", "AU01": label})
+        if refused:
+            with pytest.raises(InputError, match=r"a/1\.jpg is listed twice .* as one and as other"):
+                rows.listing(tmp_path, [], [])
+        else:
+            assert len(rows.listing(tmp_path, [], []).rows) == 2
+
+
 def check(listing: Listing, raw: Path) -> None:
     rows = listing.rows
     graded = [intensity_column(column) for column in listing.aus if intensity_column(column) in rows]

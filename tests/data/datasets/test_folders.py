@@ -56,3 +56,13 @@ def test_pictures_are_found_whatever_case_ending_and_padding(tmp_path: Path) -> 
     assert pictures.find("a/0007.jpg", by_number=True) is None, "7.jpg and 007.jpg could both be meant"
     assert pictures.find("a/8", by_number=True) is None
     assert pictures.find("b/1.jpg") is None
+
+
+def test_a_link_to_itself_and_a_digit_that_is_none_are_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "around" / "FACS").mkdir(parents=True)
+    (tmp_path / "loop").symlink_to("loop")
+    assert find_folder(tmp_path, ["FACS"]) == tmp_path / "around" / "FACS"
+    picture(tmp_path / "img" / "².jpg")
+    picture(tmp_path / "img" / "0007.jpg")
+    assert PictureFolders(tmp_path).find("img/7", by_number=True) == "img/0007.jpg"
+    assert PictureFolders(tmp_path).find("y" * 300 + "/7.jpg") is None

@@ -7,7 +7,7 @@ import numpy as np
 
 from metafacs.data.datasets.base import DATASETS, Listing, RawDataset, RowTable, Skip, SourceCard
 from metafacs.data.datasets.folders import PictureFolders, check_raw, find_file, find_folder
-from metafacs.data.datasets.textfiles import AGAIN, position, read_csv, whole_number
+from metafacs.data.datasets.textfiles import AGAIN, check_file, position, read_csv, whole_number
 from metafacs.data.protocols import AFFECTNET_EXPRESSIONS
 from metafacs.errors import InputError
 from metafacs.facs import EXPRESSIONS
@@ -61,6 +61,7 @@ class AffectNet(RawDataset):
         notes = [f"there is no {' and no '.join(absent)} part"] if absent else []
         notes.append("nobody knows who is who: every image counts as a person of its own")
         notes.append("the official validation set is the fold 'test', as in publications")
+        codes: dict[str, int] = {}
         for fold, place in (folders or lists).items():
             entries = array_entries(raw, place) if folders else list_entries(raw, place)
             for where, stem, code in entries:
@@ -69,6 +70,15 @@ class AffectNet(RawDataset):
                 if image is None:
                     skipped.append(Skip(where, reason or f"no picture {stem}.jpg"))
                     continue
+                if image in codes:
+                    told = (
+                        "repeats an image"
+                        if codes[image] == code
+                        else f"gives an image code {code}, before {codes[image]}"
+                    )
+                    skipped.append(Skip(where, told))
+                    continue
+                codes[image] = code
                 name = stem.rpartition("/")[2]
                 own = {"subject": f"{fold}/{name}", "sequence": f"{fold}/{name}", "fold": fold}
                 rows.add({"image": image, **own, "expression": AFFECTNET_EXPRESSIONS[code]})
@@ -133,13 +143,15 @@ def read_code(path: Path) -> int:
     Raises:
         InputError: it is empty, no array, pickled, or holds no code.
     """
+    check_file(path, "the code")
     try:
         array = np.load(path, allow_pickle=False)
-        code = int(array.reshape(-1)[0]) if array.size == 1 else None
-    except (ValueError, OSError, EOFError, AttributeError) as error:
+        cells = [str(value.decode() if isinstance(value, bytes) else value) for value in array.reshape(-1)[:2]]
+    except Exception as error:  # of a damaged header, numpy raises whatever Python's tokenizer and its own types do
         raise InputError(f"{path} is no array of one expression code ({error}); {AGAIN}") from error
-    if code is None:
+    if len(cells) != 1:
         raise InputError(f"{path} holds {array.size} values, not one expression code; {AGAIN}")
+    code = whole_number(cells[0].strip(), path, 1, "the expression code")
     if code not in AFFECTNET_EXPRESSIONS and code not in _REST:
         raise InputError(f"{path}: expression code {code}; AffectNet's are 0 to 10")
     return code

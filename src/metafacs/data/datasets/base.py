@@ -1,5 +1,6 @@
 """What a reader of a raw dataset is: raw folder -> listing (one row a face to be); and the table of readers."""
 
+import posixpath
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -149,13 +150,29 @@ class RowTable:
         """The rows in order.
 
         Raises:
-            InputError: there are none.
+            InputError: there are none, or two of them give one picture different labels.
         """
         if not len(self):
             raise InputError(f"nothing usable was found in {raw}: {_reasons(skipped)}")
         table = pd.DataFrame({name: self._column(name) for name in self._columns})
+        self._check_pictures(table, raw)
         table = table.sort_values(["sequence", "frame"], kind="stable", ignore_index=True)
         return Listing(table, self.aus, skipped, notes, protocol)
+
+    def _check_pictures(self, table: pd.DataFrame, raw: Path) -> None:
+        """Lists may name one picture in several ways (1.jpg and 0001.jpg, another case, a ./ in the path)."""
+        shown = table["image"].map(posixpath.normpath)
+        again = shown[(shown != ".") & shown.duplicated(keep=False)]
+        columns = [table[name].tolist() for name in ("sequence", *self.aus, *self._graded, "expression", "votes")]
+        first: dict[str, tuple[str, str]] = {}
+        for row, image in zip(again.index.tolist(), again.tolist(), strict=True):
+            where, *labels = (str(column[row]) for column in columns)
+            before, place = first.setdefault(image, (str(labels), where))
+            if before != str(labels):
+                raise InputError(
+                    f"{raw}: the picture {image} is listed twice with different labels, as {place} and as {where}; "
+                    "correct the lists"
+                )
 
     def _column(self, name: str) -> pd.Series:
         kind = "object"

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from metafacs.data.datasets.textfiles import check_file, position, read_csv
 from metafacs.data.datasets.words import OTHER_EXPRESSIONS, UNKNOWN_WORDS, au_name, expression_name
@@ -113,8 +115,15 @@ def table_rows(path: Path) -> Iterator[Row]:
 def _parquet_rows(path: Path) -> Iterator[Row]:
     check_file(path, "the table")
     try:
-        table = pd.read_parquet(path)
-    except (ValueError, OSError) as error:
+        found = pq.read_table(path)
+        nested = [field.name for field in found.schema if pa.types.is_nested(field.type)]
+        if nested:
+            raise InputError(f"{path}: the cells of column '{nested[0]}' are lists; a table has one value in each cell")
+        # Without what pandas noted in the file of itself: that is a stranger's word, and may be damaged.
+        table = found.replace_schema_metadata(None).to_pandas()
+    except InputError:
+        raise
+    except (pa.ArrowException, ValueError, OSError) as error:
         raise InputError(f"{path} cannot be read as Parquet ({error})") from error
     yield 0, [str(name).strip() for name in table.columns]
     for number, row in enumerate(table.itertuples(index=False, name=None), 1):
@@ -243,3 +252,18 @@ def expression_of(word: str, names: Mapping[str, str], path: Path, line: int) ->
         f"{path}, line {line:,}: expression '{word}' is none of {', '.join(EXPRESSIONS)}; say what it means with "
         f"expressions, as in {{'{word}': 'happiness'}}"
     )
+
+
+def subject_pattern(pattern: str) -> re.Pattern[str]:
+    """The regular expression whose first group finds the subject in a path.
+
+    Raises:
+        InputError: it is none, or has no group.
+    """
+    try:
+        compiled = re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise InputError(f"subjects '{pattern}' is no regular expression: {error}") from error
+    if compiled.groups < 1:
+        raise InputError(f"subjects '{pattern}' has no group; put the subject into parentheses")
+    return compiled

@@ -34,7 +34,7 @@ def find_folder(raw: Path, names: Sequence[str]) -> Path | None:
     wanted = {name.lower() for name in names}
     if raw.name.lower() in wanted:
         return raw
-    return _only(raw, names, lambda entry: entry.is_dir() and entry.name.lower() in wanted)
+    return _only(raw, names, lambda entry: _is_folder(entry) and entry.name.lower() in wanted)
 
 
 def need_folder(raw: Path, names: Sequence[str], what: str, expected: str) -> Path:
@@ -115,8 +115,8 @@ class PictureFolders:
         stem = (stem if suffix.lower() in IMAGES else name).lower()
         names = self._listed(folder)
         found = names.get(stem, [])
-        if not found and by_number and stem.isdigit():
-            found = names.get(f"#{int(stem)}", [])
+        if not found and by_number and stem.isdecimal():
+            found = names.get(_numbered(stem), [])
         exact = [entry for entry in found if entry == name] or found
         return (f"{folder}/{exact[0]}" if folder else exact[0]) if len(exact) == 1 else None
 
@@ -124,14 +124,16 @@ class PictureFolders:
         if folder not in self._folders:
             names: dict[str, list[str]] = {}
             place = self.raw / folder
-            entries = sorted(entry.name for entry in os.scandir(place)) if place.is_dir() else []
+            # Not Path.is_dir: a table may name folders that are longer than any system takes.
+            there = os.path.isdir(place)  # noqa: PTH112
+            entries = sorted(entry.name for entry in os.scandir(place)) if there else []
             for entry in entries:
                 stem, suffix = os.path.splitext(entry)  # noqa: PTH122
                 if suffix.lower() not in IMAGES or entry.startswith("."):
                     continue
                 names.setdefault(stem.lower(), []).append(entry)
-                if stem.isdigit():
-                    names.setdefault(f"#{int(stem)}", []).append(entry)
+                if stem.isdecimal():
+                    names.setdefault(_numbered(stem), []).append(entry)
             self._folders[folder] = names
         return self._folders[folder]
 
@@ -148,5 +150,18 @@ def _only(raw: Path, names: Sequence[str], matches: Callable[[os.DirEntry[str]],
             )
         if found:
             return Path(found[0])
-        level = [entry.path for entry in entries if entry.is_dir()]
+        level = [entry.path for entry in entries if _is_folder(entry)]
     return None
+
+
+def _numbered(stem: str) -> str:
+    """The key of a picture by its number, whatever its zero padding and its length."""
+    return f"#{stem.lstrip('0') or '0'}"
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """A link that leads to itself is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False

@@ -1,6 +1,8 @@
 """GFT: label files whose columns the user declares, because the layout of the release is not known to us."""
 
+import os
 import re
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -9,11 +11,19 @@ from typing import Any
 import yaml
 
 from metafacs.data.datasets.base import DATASETS, Listing, RawDataset, RowTable, Skip, SourceCard
-from metafacs.data.datasets.columns import Columns, Labels, au_labels, chosen_aus, find_columns, table_rows
+from metafacs.data.datasets.columns import (
+    Columns,
+    Labels,
+    au_labels,
+    chosen_aus,
+    find_columns,
+    subject_pattern,
+    table_rows,
+)
 from metafacs.data.datasets.folders import PictureFolders, check_raw
 from metafacs.data.datasets.folds import folds_from_lists
 from metafacs.data.datasets.frames import Missing
-from metafacs.data.datasets.textfiles import check_file, whole_number
+from metafacs.data.datasets.textfiles import MOST, check_file, whole_number
 from metafacs.errors import InputError
 from metafacs.facs import parse_aus
 
@@ -90,6 +100,8 @@ class GFT(RawDataset):
             files, columns or {}, subjects, image, video, first_frame, unknown, present_from, train, test, partition
         )
         self.layout = replace(given, **read_mapping(Path(mapping))) if mapping else given
+        _check_layout(self.layout, mapping)
+        self.subjects = subject_pattern(self.layout.subjects)
         self.aus = parse_aus(aus)
         self.labels = Labels(frozenset(self.layout.unknown), self.layout.present_from)
 
@@ -97,8 +109,11 @@ class GFT(RawDataset):
         """See `RawDataset.read`."""
         check_raw(raw)
         folds, lists = self._folds()
-        found = (path for path in sorted(raw.glob(self.layout.files)) if not path.name.startswith("."))
-        paths = [path for path in found if path.resolve() not in lists]
+        try:
+            found = sorted(raw.glob(self.layout.files))
+        except (OSError, ValueError, NotImplementedError, IndexError, re.error, RecursionError) as error:
+            raise InputError(f"files='{self.layout.files}' is no pattern of files in {raw}: {error}") from error
+        paths = [path for path in found if not path.name.startswith(".") and _real(path) not in lists]
         if not paths:
             raise InputError(f"no file in {raw} fits files='{self.layout.files}'; say where the labels are")
         rows, missing, pictures = RowTable(self.aus, self.aus), Missing(), PictureFolders(raw)
@@ -114,15 +129,15 @@ class GFT(RawDataset):
             notes.append(f"in no list of subjects, so without a fold: {', '.join(strangers)}")
         return rows.listing(raw, skipped + missing.skips(), notes, "gft")
 
-    def _folds(self) -> tuple[dict[str, str], set[Path]]:
+    def _folds(self) -> tuple[dict[str, str], set[str]]:
         """The fold of every subject, and the files that say so."""
         named = {fold: Path(path) for fold in ("train", "test") if (path := getattr(self.layout, fold))}
         if not self.layout.partition:
-            return folds_from_lists(named), {path.resolve() for path in named.values()}
+            return folds_from_lists(named), {_real(path) for path in named.values()}
         if named:
             raise InputError("the folds are given twice: by partition, and by train or test; leave one out")
         path = Path(self.layout.partition)
-        return folds_from_table(path), {path.resolve()}
+        return folds_from_table(path), {_real(path)}
 
     def _add(
         self, rows: RowTable, missing: Missing, pictures: PictureFolders, path: Path, folds: Mapping[str, str]
@@ -156,8 +171,8 @@ class GFT(RawDataset):
     def _subject(self, columns: Columns, row: Sequence[str], path: Path, raw: Path) -> str:
         if subject := columns.text(row, "subject"):
             return subject
-        match = re.search(self.layout.subjects, path.relative_to(raw).as_posix())
-        if match is None or not match.groups():
+        match = self.subjects.search(path.relative_to(raw).as_posix())
+        if match is None or not match[1]:
             raise InputError(f"{path} has no column of subjects and does not fit subjects='{self.layout.subjects}'")
         return match[1]
 
@@ -166,7 +181,7 @@ class GFT(RawDataset):
         named = {"subject": subject, "frame": frame}
         if self.layout.video:
             video, index = _filled(self.layout.video, named), frame - self.layout.first_frame
-            if not (pictures.raw / video).is_file():
+            if not os.path.isfile(pictures.raw / video):  # noqa: PTH113 - a name may be too long for Path.is_file
                 return {}, f"no video {video}"
             reason = f"frame {index} of {video} does not exist; is first_frame right?" if index < 0 else ""
             return {"video": video, "video_frame": index}, reason
@@ -186,17 +201,31 @@ def read_mapping(path: Path) -> dict[str, Any]:
     check_file(path, "the mapping")
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8-sig"))  # JSON is YAML
-    except (yaml.YAMLError, UnicodeError) as error:
+    except (yaml.YAMLError, ValueError, LookupError, TypeError, ArithmeticError, RecursionError) as error:
+        # Of dates and numbers that cannot be, and of lists in lists without end, PyYAML raises what Python does.
         raise InputError(f"{path} is neither JSON nor YAML: {error}") from error
     known = {entry.name: getattr(Layout(), entry.name) for entry in fields(Layout)}
     if not isinstance(found, dict) or not found.keys() <= known.keys():
-        strange = ", ".join(str(name) for name in found if name not in known) if isinstance(found, dict) else "no pairs"
+        names = [str(name)[:40] for name in found if name not in known] if isinstance(found, dict) else ["no pairs"]
+        strange = ", ".join(names[:5])
         raise InputError(f"{path}: {strange}; a mapping gives any of {', '.join(known)}")
     for name, value in found.items():
         kind = (list, tuple) if isinstance(known[name], tuple) else type(known[name])
         if not isinstance(value, kind):
-            raise InputError(f"{path}: {name} is {value!r}; an example is {known[name]!r}")
+            # `reprlib`: a few lines of YAML can stand for a text without end.
+            raise InputError(f"{path}: {name} is {reprlib.repr(value)}; an example is {known[name]!r}")
     return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
+
+
+def _check_layout(layout: Layout, mapping: str) -> None:
+    """Checks what types of options do not say; those of a mapping were checked by nobody else."""
+    where = f"{mapping}: " if mapping else ""
+    if not all(isinstance(text, str) for pair in layout.columns.items() for text in pair):
+        raise InputError(f"{where}columns is {reprlib.repr(layout.columns)}; give names, as in {{'AU12': 'a12'}}")
+    if not all(isinstance(value, int | float) for value in layout.unknown):
+        raise InputError(f"{where}unknown is {reprlib.repr(layout.unknown)}; give numbers, as in [-1, 9, 999]")
+    if abs(layout.first_frame) >= MOST:
+        raise InputError(f"{where}first_frame is {layout.first_frame}; no video has so many frames")
 
 
 def folds_from_table(path: Path) -> dict[str, str]:
@@ -224,8 +253,13 @@ def _frame(columns: Columns, row: Sequence[str], line: int, path: Path) -> int:
     return whole_number(columns.text(row, "frame"), path, line, "the frame number")
 
 
+def _real(path: Path) -> str:
+    """Where a path leads; unlike `Path.resolve`, a link that leads to itself is no error here."""
+    return os.path.realpath(path)
+
+
 def _filled(template: str, named: Mapping[str, object]) -> str:
     try:
         return template.format(**named)
-    except (KeyError, IndexError, ValueError) as error:
+    except (KeyError, IndexError, ValueError, AttributeError, TypeError) as error:
         raise InputError(f"'{template}' is no path with {{subject}} and {{frame}} in it: {error}") from error

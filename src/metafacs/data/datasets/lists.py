@@ -7,7 +7,7 @@ from pathlib import Path
 from metafacs.data.datasets.base import DATASETS, Listing, RawDataset, RowTable, Skip, SourceCard
 from metafacs.data.datasets.folders import IMAGES, PictureFolders, check_raw, files_below
 from metafacs.data.datasets.folds import folds_of
-from metafacs.data.datasets.textfiles import AGAIN, read_lines, whole_number
+from metafacs.data.datasets.textfiles import AGAIN, MOST, read_lines, whole_number
 from metafacs.errors import InputError
 from metafacs.facs import au_title, parse_aus
 
@@ -184,4 +184,4 @@ def _place(path: str) -> tuple[str, str, int]:
     if match is None:
         return stem, stem, 0
     subject, task = match["subject"].upper(), match["task"]
-    return subject, f"{subject}/{task.upper()}" if task else subject, int(match["frame"])
+    return subject, f"{subject}/{task.upper()}" if task else subject, int(match["frame"]) % MOST

@@ -73,7 +73,7 @@ class RAFDB(RawDataset):
         found: dict[str, tuple[str, int, list[str]]] = {}
         for path in files_below(raw, IMAGES):
             parts = path.split("/")
-            if len(parts) < 3 or parts[-3].lower() not in ("train", "test") or not parts[-2].isdigit():
+            if len(parts) < 3 or parts[-3].lower() not in ("train", "test") or not parts[-2].isdecimal():
                 continue
             if int(parts[-2]) not in RAFDB_EXPRESSIONS:
                 raise InputError(f"{raw / path}: folder {parts[-2]} is no code of RAF-DB; they are {_CODES}")

@@ -1,5 +1,6 @@
 """Any table of image path, subject and labels: CSV, TSV or Parquet; FG-Net's and LibreFace's lists among them."""
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,11 +14,12 @@ from metafacs.data.datasets.columns import (
     chosen_aus,
     expression_of,
     find_columns,
+    subject_pattern,
     table_rows,
 )
 from metafacs.data.datasets.folders import PictureFolders, check_raw, files_below
 from metafacs.data.datasets.folds import PARTS, folds_of
-from metafacs.data.datasets.textfiles import whole_number
+from metafacs.data.datasets.textfiles import MOST, whole_number
 from metafacs.errors import InputError
 from metafacs.facs import parse_aus
 
@@ -80,7 +82,7 @@ class Table(RawDataset):
         self.aus = parse_aus(aus) if aus else []
         self.labels = Labels(frozenset(unknown), present_from)
         self.expressions = {str(code): name for code, name in (expressions or {}).items()}
-        self.person = _compiled(subjects) if subjects else _PERSON
+        self.person = subject_pattern(subjects) if subjects else _PERSON
         self.protocol = protocol
 
     def read(self, raw: Path) -> Listing:
@@ -104,7 +106,7 @@ class Table(RawDataset):
                 skipped.append(Skip(where, tried or reason or f"repeats line {first}"))
                 continue
             known = {name: value for name, value in values.items() if name in aus or name.split("_")[0] in graded}
-            votes = [whole_number(row[at], path, line, "votes") for at in columns.votes.values()] or None
+            votes = [_votes(row[at], path, line) for at in columns.votes.values()] or None
             own = {"image": image, "expression": expression, "votes": votes, **self._person(columns, row, line, path)}
             rows.add({**own, **known})
         _check_conflicts(seen, path)
@@ -124,7 +126,8 @@ class Table(RawDataset):
         if not named:
             return "", "the row names no image"
         if Path(named).is_absolute():
-            return (named, "") if Path(named).is_file() else ("", f"no picture {named}")
+            there = os.path.isfile(named)  # noqa: PTH113 - a name may be too long for Path.is_file
+            return (named, "") if there else ("", f"no picture {named}")
         beside = around.relative_to(raw).as_posix() if around.is_relative_to(raw) else "."
         bases = [self.images.strip("/")] if self.images else list(dict.fromkeys([beside, "."]))
         tried = [named if base in (".", "") else f"{base}/{named}" for base in bases]
@@ -137,7 +140,7 @@ class Table(RawDataset):
         subject = columns.text(row, "subject") or (match[1] if match else stem)
         digits = re.search(r"(\d+)$", stem)
         frame = columns.text(row, "frame")
-        number = whole_number(frame, path, line, "the frame") if frame else int(digits[1]) % 2**31 if digits else 0
+        number = whole_number(frame, path, line, "the frame") if frame else int(digits[1]) % MOST if digits else 0
         named = columns.text(row, "sequence")
         sequence = f"{subject}/{named}" if named else stem.rpartition("/")[0] or subject
         return {"subject": subject, "sequence": sequence, "frame": number, "fold": columns.text(row, "fold")}
@@ -165,14 +168,11 @@ def only_table(raw: Path) -> Path:
     return raw / found[0]
 
 
-def _compiled(pattern: str) -> re.Pattern[str]:
-    try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        raise InputError(f"subjects '{pattern}' is no regular expression: {error}") from error
-    if compiled.groups < 1:
-        raise InputError(f"subjects '{pattern}' has no group; put the subject into parentheses")
-    return compiled
+def _votes(cell: str, path: Path, line: int) -> int:
+    votes = whole_number(cell, path, line, "votes")
+    if votes < 0:
+        raise InputError(f"{path}, line {line:,}: {votes} votes; count from 0")
+    return votes
 
 
 def _check_conflicts(seen: Mapping[tuple[str, str], int], path: Path) -> None:

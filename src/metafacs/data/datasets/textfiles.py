@@ -7,6 +7,8 @@ from pathlib import Path
 
 from metafacs.errors import InputError
 
+MOST = 2**31
+"""Numbers of frames and codes are below it, and so is what a prepared dataset can hold."""
 AGAIN = "unpack or download it again"
 _WHOLE = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?", re.ASCII)
 
@@ -92,13 +94,13 @@ def position(names: Sequence[str], wanted: str, path: Path) -> int:
 
 
 def whole_number(text: str, path: Path, line: int, what: str) -> int:
-    """The whole number that a cell holds ("3", "3.0" and "3.0000000e+00" are all 3).
+    """The whole number that a cell holds ("3", "3.0" and "3.0000000e+00" are all 3), of less than 32 bits.
 
     Raises:
         InputError: it holds anything else; names file and line.
     """
-    if not _WHOLE.fullmatch(text) or not float(text).is_integer():
-        found = f"'{text}'" if text else "nothing"
+    if not _WHOLE.fullmatch(text) or not float(text).is_integer() or abs(float(text)) >= MOST:
+        found = f"'{text[:40]}'" if text else "nothing"
         raise InputError(
             f"{path}, line {line:,}: {found} where {what} should be a whole number; the file is cut off or damaged "
             f"there, or is another kind of file; {AGAIN}"
