@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from PIL import Image, UnidentifiedImageError
 
 from metafacs.data.card import CARD_FILE, FACES_FILE, DatasetCard
+from metafacs.data.digests import ImageChecks, image_blocks, table_digest
 from metafacs.errors import InputError
 
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
@@ -22,6 +23,11 @@ UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.De
 class PreparedDataset:
     """A prepared dataset, memory-mapped: it may be far larger than memory, and opening it reads no pixels.
 
+    Opening checks the size of the file, the card and everything but the pixels against their SHA-256; pixels are
+    checked by `image_bytes` and `image`, a few hundred rows together when the first of them is read
+    (`metafacs.data.digests`). Whoever takes images from `table` itself goes without that. Datasets written before
+    there were digests are read unchecked.
+
     It can be pickled: another process then opens the same folder.
 
     Attributes:
@@ -30,10 +36,13 @@ class PreparedDataset:
         table: all rows, as in `card.schema()`.
     """
 
-    def __init__(self, folder: Path, card: DatasetCard, table: pa.Table) -> None:
+    def __init__(
+        self, folder: Path, card: DatasetCard, table: pa.Table, image_checks: ImageChecks | None = None
+    ) -> None:
         self.folder = folder
         self.card = card
         self.table = table
+        self.image_checks = image_checks
         self._images = table.column("image")
 
     @classmethod
@@ -53,7 +62,7 @@ class PreparedDataset:
                 f"{path} {found}, its card says {card.faces_bytes} bytes: it is truncated or belongs to "
                 "another dataset; copy both files again, or remove the folder and prepare it again"
             )
-        return cls(folder, card, _map_table(path, card))
+        return cls(folder, card, *_map_table(path, card))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (PreparedDataset.open, (self.folder,))
@@ -138,10 +147,16 @@ class PreparedDataset:
 
         Raises:
             IndexError: there is no such row.
-            InputError: the row has no image.
+            InputError: the row has no image, or the images around it are not those that were written.
         """
         if not 0 <= row < len(self):
             raise IndexError(f"row {row} of {len(self)}")
+        block = self.image_checks.damaged(row) if self.image_checks else None
+        if block:
+            raise InputError(
+                f"{self.folder / FACES_FILE} is damaged: the images of rows {block.first} to {block.last} are not "
+                "those that were written (the SHA-256 differs); copy it again, or remove the folder and prepare it again"
+            )
         encoded = self._images[row]["bytes"].as_py()
         if encoded is None:
             raise InputError(f"row {row} of {self.folder} has no image; see `metafacs inspect`")
@@ -160,7 +175,10 @@ class PreparedDataset:
                 return np.asarray(picture.convert("RGB"))
         except UNREADABLE as error:
             reason = "no known format" if isinstance(error, UnidentifiedImageError) else error
-            raise InputError(f"row {row} of {self.folder} has an unreadable image: {reason}") from error
+            raise InputError(
+                f"row {row} of {self.folder} has an unreadable image: {reason}; `metafacs inspect {self.folder}` lists "
+                "all such rows: mend or leave out their pictures and prepare the dataset again"
+            ) from error
 
     def landmarks(self, row: int) -> np.ndarray | None:
         """The landmarks of a row, (68, 2) float32, (x, y) in pixels of its image, or None."""
@@ -186,22 +204,30 @@ class PreparedDataset:
         return name
 
 
-def _map_table(path: Path, card: DatasetCard) -> pa.Table:
+def _map_table(path: Path, card: DatasetCard) -> tuple[pa.Table, ImageChecks | None]:
     """Maps the file; validation reads offsets, not pixels, and without it one flipped bit could crash the process."""
     try:
-        stream = pa.ipc.open_stream(pa.memory_map(str(path)))
+        whole = pa.memory_map(str(path)).read_buffer()
+        stream = pa.ipc.open_stream(whole)
         matching = stream.schema.equals(card.schema())
         table = stream.read_all() if matching else None
         if table is not None:
             table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise InputError(
-            f"{path} is damaged ({error}); copy it again, or remove the folder and prepare it again"
-        ) from error
+        raise _damaged(path, str(error)) from error
     if table is None or table.num_rows != card.rows:
         found = "other columns than" if table is None else f"{table.num_rows} rows instead of the {card.rows} of"
         raise InputError(
             f"{path} has {found} the {CARD_FILE} beside it: they do not belong together; "
             "copy both files again, or remove the folder and prepare it again"
         )
-    return table
+    if not card.table_sha256:
+        return table, None
+    blocks = image_blocks(table, whole)
+    if table_digest(whole, blocks) != card.table_sha256 or len(blocks) != len(card.images_sha256):
+        raise _damaged(path, "labels or other entries are not those that were written: the SHA-256 differs")
+    return table, ImageChecks(whole, blocks, card.images_sha256)
+
+
+def _damaged(path: Path, reason: str) -> InputError:
+    return InputError(f"{path} is damaged ({reason}); copy it again, or remove the folder and prepare it again")

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from metafacs.data.card import CARD_FILE, FACES_FILE, PARTS_FOLDER, DatasetCard
+from metafacs.data.digests import image_blocks, image_digest, table_digest
 from metafacs.data.reader import PreparedDataset
 from metafacs.errors import InputError
 from metafacs.files import TEMPORARY, atomic_file, write_text
@@ -106,15 +107,17 @@ class PreparedWriter:
             found = f"{len(missing)} of {parts} parts of {self.folder} are missing"
             raise InputError(f"{found}: {names}; write them before finishing")
         tally = _Tally(self.card.aus)
-        with atomic_file(self.folder / FACES_FILE) as partial, partial.open("wb") as file:
-            sink = _HashingFile(file)
-            with pa.ipc.new_stream(sink, self.card.schema()) as stream:
-                for batch in _even_batches(map(self._part, range(parts))):
-                    stream.write_batch(batch)
-                    tally.add(batch)
+        with atomic_file(self.folder / FACES_FILE) as partial:
+            with partial.open("wb") as file:
+                sink = _HashingFile(file)
+                with pa.ipc.new_stream(sink, self.card.schema()) as stream:
+                    for batch in _even_batches(map(self._part, range(parts))):
+                        stream.write_batch(batch)
+                        tally.add(batch)
             if not tally.rows:
                 raise InputError(f"there is nothing to put into {self.folder}: no part has a row")
-        card = replace(self.card, rows=tally.rows, counts={**tally.counts(), **counts})
+            digests = _digests(partial)
+        card = replace(self.card, rows=tally.rows, counts={**tally.counts(), **counts}, **digests)
         replace(card, faces_bytes=sink.size, faces_sha256=sink.digest.hexdigest()).write(self.folder)
         self._clean()
 
@@ -125,6 +128,14 @@ class PreparedWriter:
         shutil.rmtree(self.folder / PARTS_FOLDER, ignore_errors=True)
         for left in self.folder.glob(f".{FACES_FILE}.*{TEMPORARY}*"):
             left.unlink(missing_ok=True)
+
+
+def _digests(path: Path) -> dict[str, Any]:
+    """The entries of the card about parts of the file."""
+    whole = pa.memory_map(str(path)).read_buffer()
+    blocks = image_blocks(pa.ipc.open_stream(whole).read_all(), whole)
+    images = [image_digest(whole, block) for block in blocks]
+    return {"table_sha256": table_digest(whole, blocks), "images_sha256": images}
 
 
 class _HashingFile:

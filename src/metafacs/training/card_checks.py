@@ -1,5 +1,6 @@
 """Whether the card of a detector, which a stranger may have written, holds what a card can hold."""
 
+import re
 from collections.abc import Mapping
 from math import isfinite
 from typing import Any
@@ -15,6 +16,7 @@ MOST_LETTERS = 300
 """In a name."""
 MOST_NUMBER = 100_000
 """In the options of a backbone; what timm's models take stays far below."""
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f]")
 _NAMES = ("backbone", "dataset", "test_fold", "method", "tool_version")
 _NUMBERS = {"side": (1, MOST_SIDE), "resize": (1, MOST_SIDE), "seed": (0, 2**63), "steps": (0, 2**63)}
 
@@ -72,7 +74,7 @@ def _no_name(value: Any) -> str:
         return f"is {shown(value)}; a text is wanted"
     if len(value) > MOST_LETTERS:
         return f"has {len(value)} letters"
-    return "" if value.isprintable() else f"is {shown(value)}; it holds characters that cannot be printed"
+    return f"is {shown(value)}; it holds characters that cannot be printed" if _CONTROLS.search(value) else ""
 
 
 def _no_plain_value(value: Any, largest: float) -> str:
