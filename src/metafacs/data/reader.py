@@ -155,7 +155,7 @@ class PreparedDataset:
         if block:
             raise InputError(
                 f"{self.folder / FACES_FILE} is damaged: the images of rows {block.first} to {block.last} are not "
-                "those that were written (the SHA-256 differs); copy it again, or remove the folder and prepare it again"
+                "those that were written (the SHA-256 differs); copy it again, or prepare the dataset again"
             )
         encoded = self._images[row]["bytes"].as_py()
         if encoded is None:
