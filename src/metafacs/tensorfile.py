@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from metafacs import memory
 from metafacs.errors import InputError
 from metafacs.files import atomic_file
 
@@ -89,6 +90,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         with safe_open(path, "pt") as opened:
             return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - not a dict
     except _UNREADABLE as error:
+        if memory.wanted(error) is not None:
+            raise
         raise damaged(path, _shown(error)) from error
 
 

@@ -1,7 +1,7 @@
 """`metafacs train`: prepared datasets in, run folder out."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from metafacs.models.network import Network, build_network, check_side
 from metafacs.models.synchronised import synchronise
 from metafacs.training import loop
 from metafacs.training.checkpoint import DetectorCard, load_state, save_detector, save_state
+from metafacs.training.nonfinite import Batches, Skipping, Taken, save_batch
 from metafacs.training.run import DETECTOR, SAMPLE_WEIGHTS, STATE, TENSORBOARD, RunFolder, check_run, peak_memory
 
 DESCRIPTION = """Trains a detector of facial Action Units on a prepared AU dataset, with the help of a prepared
@@ -40,6 +41,8 @@ methods that learn them, sample weights. The test fold is not touched: `metafacs
 killed goes on with --resume and, on the CPU, ends with the very same parameters."""
 
 _CONTRACT = {"network", "optimiser", "class_weights", "autocast"}
+KEPT_BATCHES = 3
+"""Batches of steps that were left out are kept, in the run folder, up to so many."""
 logger = logging.getLogger(__name__)
 
 
@@ -141,6 +144,8 @@ class _Session:
         self.state = out / STATE
         self.out = out
         self.warned = False
+        self.left_out = 0
+        self.streams = {str(name): data.streams[name] for name in method.streams}
         images = len(data.streams["primary"].faces)
         self.per_epoch = images / data.streams["primary"].order.batch
         self.steps = settings.loop.steps or max(1, round(settings.loop.epochs * self.per_epoch))
@@ -166,26 +171,33 @@ class _Session:
             if self.folder:
                 self.folder.close()
 
-    def _loop(self, steps: range) -> None:
-        own = self.settings.loop
-        tenth = max(1, self.steps // 10)
-        streams = {str(name): self.data.streams[name] for name in self.method.streams}
-        batches = training_batches(
-            streams,
+    def _batches(self, steps: range, workers: int = 0) -> Iterator[Batches]:
+        """The batches of some steps; the same ones whenever they are asked for."""
+        return training_batches(
+            self.streams,
             steps,
             self.settings.data.side,
             mixed_seed(self.settings.seed, 1),
             self.device,
-            0 if all(s.faces.decoded for s in streams.values()) else self.settings.data.workers,
+            0 if all(stream.faces.decoded for stream in self.streams.values()) else workers,
             self.settings.data.augment == "photographic",
         )
+
+    def _loop(self, steps: range) -> None:
+        own = self.settings.loop
+        tenth = max(1, self.steps // 10)
+        skipping = None
+        if own.nonfinite == "skip":
+            skipping = Skipping(self.method, self._batches, own.nonfinite_limit, self._skipped)
         with progress_bar(f"training {self.settings.method}", self.console) as (update, note):
             self.note = note
             update(steps.start, self.steps)
-            hooks = loop.Hooks(self._log, self._validate, self._save, lambda taken: update(taken, self.steps))
+            hooks = loop.Hooks(
+                self._log, self._validate, self._save, lambda taken: update(taken, self.steps), self._keep_batch
+            )
             loop.train(
                 self.method,
-                batches,
+                self._batches(steps, self.settings.data.workers),
                 steps,
                 self.steps,
                 self.settings.optimiser.schedule,
@@ -195,6 +207,7 @@ class _Session:
                 own.log_every,
                 own.validate_every or tenth,
                 own.save_every or tenth,
+                skipping,
             )
 
     def _log(self, step: int, means: Mapping[str, float]) -> None:
@@ -231,6 +244,28 @@ class _Session:
         if self.folder:
             save_state(self.state, step, self.method.modules, self.method.optimisers)
 
+    def _keep_batch(self, taken: Taken) -> str:
+        """Saves the batch of a step that went wrong; a sentence that says where."""
+        rank = f"_process{processes.rank()}" if processes.count() > 1 else ""
+        path = self.out / f"nonfinite_step{taken.step + 1}{rank}.safetensors"
+        batch = next(iter(self._batches(range(taken.step, taken.step + 1))))
+        rows = {name: stream.rows(taken.step) for name, stream in self.streams.items()}
+        datasets = {name: str(stream.faces.dataset.folder) for name, stream in self.streams.items()}
+        state = STATE if self.state.exists() else None
+        try:
+            save_batch(path, taken, batch, rows, {"datasets": datasets, "seed": self.settings.seed, "state": state})
+        except OSError as error:
+            return f"Its batch (of step {taken.step + 1}) could not be saved ({error.strerror}). "
+        return f"The batch of step {taken.step + 1} (rows, images, labels, losses) is in {path}. "
+
+    def _skipped(self, taken: Taken) -> None:
+        """Logs a step that was left out; keeps the batches of the first ones."""
+        self.left_out += 1
+        kept = self._keep_batch(taken) if self.left_out <= KEPT_BATCHES else ""
+        logger.warning("step %d left out: a number was not finite. %s", taken.step + 1, kept)
+        if self.folder:
+            self.folder.log("skipped", taken.step + 1, {name: float(v) for name, v in taken.values.items()})
+
     def _to_board(self, event: str, step: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():
             if self.board:
@@ -262,7 +297,8 @@ class _Session:
                 steps=self.steps,
             ),
         )
-        self.folder.finish({"steps": self.steps, **memory})
+        left_out = {"steps_left_out": self.left_out} if self.left_out else {}
+        self.folder.finish({"steps": self.steps, **left_out, **memory})
 
     def _write_sample_weights(self) -> None:
         """The weight of every training image at the end of training, with what analysis asks about images.

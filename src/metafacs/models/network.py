@@ -9,6 +9,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from metafacs import memory
 from metafacs.errors import InputError
 from metafacs.registry import Registry
 from metafacs.tensorfile import read_contents, read_tensors
@@ -132,6 +133,8 @@ def build_network(
     try:
         model = timm.create_model(backbone, pretrained=False, num_classes=0, **dict(options or {}))
     except (TypeError, ValueError, AssertionError, RuntimeError) as error:
+        if memory.wanted(error) is not None:
+            raise
         raise InputError(f"backbone '{backbone}' does not take these options {dict(options or {})}: {error}") from error
     if weights == PRETRAINED:
         _load_pretrained(model, backbone)
@@ -153,6 +156,8 @@ def check_side(network: Network, side: int) -> None:
     try:
         network.eval()(torch.zeros(1, 3, side, side))
     except (AssertionError, RuntimeError, ValueError) as error:
+        if memory.wanted(error) is not None:
+            raise
         raise InputError(
             f"the backbone does not take images of {side} x {side} pixels ({error}); crop to the size it was made "
             "for with --data.side, or tell it the size, as in --network.options.img_size 112"
