@@ -2,11 +2,11 @@
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from accelerate import Accelerator
 from jsonargparse import ArgumentParser, Namespace
@@ -20,17 +20,18 @@ from metafacs.commands.parsing import parse, parser, plain
 from metafacs.commands.progress import progress_bar
 from metafacs.commands.together import check_together
 from metafacs.commands.training_data import TrainingData, open_data
+from metafacs.commands.weight_table import write_sample_weights
 from metafacs.config import TrainConfig
-from metafacs.data.card import CAUSE, true_column
 from metafacs.data.streams import mixed_seed, training_batches
 from metafacs.errors import InputError
 from metafacs.evaluation.metrics import au_scores, average_scores
 from metafacs.evaluation.predicting import over_faces
-from metafacs.files import atomic_file, naming
+from metafacs.files import naming
 from metafacs.methods import METHODS, Method
 from metafacs.models.network import Network, build_network, check_side
 from metafacs.models.synchronised import synchronise
 from metafacs.training import loop
+from metafacs.training.card_checks import MOST_SEED, MOST_SIDE, check_card
 from metafacs.training.checkpoint import DetectorCard, load_state, save_detector, save_state
 from metafacs.training.nonfinite import Batches, Skipping, Taken, save_batch
 from metafacs.training.run import DETECTOR, SAMPLE_WEIGHTS, STATE, TENSORBOARD, RunFolder, check_run, peak_memory
@@ -70,6 +71,7 @@ def run(settings: Namespace, resume: bool = False) -> Path:
     config = {k: v for k, v in config.items() if k not in METHODS or k == settings.method}
     config = {k: v for k, v in config.items() if k not in ("config", "resume", "out")}
     out = Path(settings.out)
+    _check_numbers(settings)
     if settings.loop.threads:
         torch.set_num_threads(settings.loop.threads)
     accelerator = _accelerator(settings.loop.device, settings.loop.precision)
@@ -96,6 +98,14 @@ def run(settings: Namespace, resume: bool = False) -> Path:
         _Session(settings, method, data, accelerator, out, folder, console).run()
     accelerator.end_training()
     return out
+
+
+def _check_numbers(settings: Namespace) -> None:
+    """What the types of the settings let through."""
+    if not isinstance(settings.seed, int) or settings.seed >= MOST_SEED:
+        raise InputError(f"--seed is {settings.seed}; give a whole number below 2**63")
+    if settings.data.resize > MOST_SIDE:
+        raise InputError(f"--data.resize is {settings.data.resize}; {MOST_SIDE} pixels at most")
 
 
 def base_network(settings: Namespace, data: TrainingData) -> Network:
@@ -152,6 +162,7 @@ class _Session:
 
     def run(self) -> None:
         """Trains from where the folder stands to the end."""
+        check_card(asdict(self._card()))  # what loading would refuse is refused before hours of training
         start = 0
         if self.state.exists():
             start = load_state(self.state, self.method.modules, self.method.optimisers)
@@ -275,50 +286,28 @@ class _Session:
         if not self.folder:
             return
         if self.method.learns_sample_weights:
-            self._write_sample_weights()
-        card = self.data.primary.card
-        save_detector(
-            self.out / DETECTOR,
-            self.method.network,
-            DetectorCard(
-                aus=self.data.aus,
-                thresholds=[0.5] * len(self.data.aus),
-                expressions=self.data.expressions,
-                backbone=self.settings.network.backbone,
-                backbone_options=plain(self.settings.network.options),
-                side=self.settings.data.side,
-                resize=self.data.size,
-                crop=card.crop,
-                dataset=card.name,
-                test_fold=self.settings.data.test_fold,
-                test_subjects=list(self.data.split.test_subjects),
-                method=self.settings.method,
-                seed=self.settings.seed,
-                steps=self.steps,
-            ),
-        )
+            write_sample_weights(
+                self.out / SAMPLE_WEIGHTS, self.method, self.data, self.settings.data.side, self.device, self.steps
+            )
+        save_detector(self.out / DETECTOR, self.method.network, self._card())
         left_out = {"steps_left_out": self.left_out} if self.left_out else {}
         self.folder.finish({"steps": self.steps, **left_out, **memory})
 
-    def _write_sample_weights(self) -> None:
-        """The weight of every training image at the end of training, with what analysis asks about images.
-
-        That includes the truth about rendered faces, which nothing before this point reads.
-        """
-        names = ["dataset", "subject", "sequence", "frame", "expression", CAUSE, *map(true_column, self.data.aus)]
-        tables = []
-        for name, (dataset, faces) in self.data.rows.items():
-            weigh, labels = self.method.raw_sample_weights, self.data.streams[name].labels
-            raw = over_faces(weigh, faces, self.settings.data.side, self.device, labels=labels)
-            table = dataset.to_pandas().iloc[faces.rows]
-            kept = [*names, *self.data.aus] if name == "primary" else names
-            table = table[[column for column in kept if column in table]].assign(
-                stream=name, row=faces.rows, raw_weight=raw, step=self.steps
-            )
-            table["consistency"] = dataset.consistency()[faces.rows]
-            tables.append(table)
-        weights = pd.concat(tables, ignore_index=True)
-        means = weights.groupby("stream")["raw_weight"].mean()
-        weights["weight"] = weights["raw_weight"] / means.sum()
-        with atomic_file(self.out / SAMPLE_WEIGHTS) as partial:
-            weights.to_parquet(partial)
+    def _card(self) -> DetectorCard:
+        card = self.data.primary.card
+        return DetectorCard(
+            aus=self.data.aus,
+            thresholds=[0.5] * len(self.data.aus),
+            expressions=self.data.expressions,
+            backbone=self.settings.network.backbone,
+            backbone_options=plain(self.settings.network.options),
+            side=self.settings.data.side,
+            resize=self.data.size,
+            crop=card.crop,
+            dataset=card.name,
+            test_fold=self.settings.data.test_fold,
+            test_subjects=list(self.data.split.test_subjects),
+            method=self.settings.method,
+            seed=self.settings.seed,
+            steps=self.steps,
+        )

@@ -10,6 +10,7 @@ from metafacs.facs import ACTION_UNITS, au_column
 
 MOST_SIDE = 4096
 """Pixels."""
+MOST_SEED = 2**63
 MOST_NAMES = 1000
 """Expressions."""
 MOST_LETTERS = 300
@@ -18,7 +19,7 @@ MOST_NUMBER = 100_000
 """In the options of a backbone; what timm's models take stays far below."""
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f]")
 _NAMES = ("backbone", "dataset", "test_fold", "method", "tool_version")
-_NUMBERS = {"side": (1, MOST_SIDE), "resize": (1, MOST_SIDE), "seed": (0, 2**63), "steps": (0, 2**63)}
+_NUMBERS = {"side": (1, MOST_SIDE), "resize": (1, MOST_SIDE), "seed": (0, MOST_SEED - 1), "steps": (0, 2**63)}
 
 
 def check_card(card: Mapping[str, Any]) -> None:

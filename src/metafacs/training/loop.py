@@ -110,8 +110,8 @@ def train(
                 _check_finite(means, recent, hooks)
             rate = full_rates[0] * learning_rate_factor(step, total_steps, schedule, warmup)
             hooks.log(taken, {**means, "learning_rate": rate})
-        if (validate or save) and skipping is None and not all_finite(method.modules):
-            raise InputError(_diverged("a parameter is not a finite number", taken, hooks.broken(_suspect(recent))))
+        if (validate or save) and skipping is None:
+            _check_state(method, recent, log, hooks)
         if log:
             recent.clear()
         with sums.paused():
@@ -175,6 +175,19 @@ def _check_finite(means: Values, recent: Sequence[Taken], hooks: Hooks) -> None:
     wrong = [name for name, value in means.items() if value != value or abs(value) == float("inf")]
     if wrong:
         what = f"{wrong[0]} is {means[wrong[0]]}"
+        raise InputError(_diverged(what, recent[-1].step + 1, hooks.broken(_suspect(recent))))
+
+
+def _check_state(method: Method, recent: Sequence[Taken], logged: bool, hooks: Hooks) -> None:
+    """Before it is saved or scored: what would be saved must not come from a step that is complained of later."""
+    broken = None if logged else first_broken(recent)
+    device = next(method.network.parameters()).device
+    if not logged and float(processes.mean(torch.tensor(float(broken is not None), device=device))):
+        names = [name for name, value in broken.values.items() if not value.isfinite()] if broken else []
+        what = f"{names[0]} is {float(broken.values[names[0]])}" if broken else "a loss of another process is no number"
+        raise InputError(_diverged(what, recent[-1].step + 1, hooks.broken(_suspect(recent))))
+    if not all_finite(method.modules):
+        what = "a parameter is not a finite number"
         raise InputError(_diverged(what, recent[-1].step + 1, hooks.broken(_suspect(recent))))
 
 
