@@ -27,7 +27,7 @@ TRUTH_TYPES = {"int8": pa.int8(), "float32": pa.float32(), "string": pa.string()
 """Types that a column of rendered truth may have, by name."""
 DIGEST = "card_sha256"
 """Entry of the file with the SHA-256 of all others; without it, as in older cards, they are taken as they are."""
-_SINCE = {"table_sha256", "images_sha256"}
+_SINCE = {"table_sha256", "image_blocks"}
 """Entries that older cards have not."""
 _CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 """Characters that would do something to a terminal; lines may end."""
@@ -119,7 +119,7 @@ class DatasetCard:
         faces_bytes: size of `faces.arrow`.
         faces_sha256: SHA-256 of `faces.arrow`, hexadecimal.
         table_sha256: the same of the file without its encoded images; empty in datasets of older versions.
-        images_sha256: the same of the encoded images of every record batch.
+        image_blocks: where the encoded images of every record batch lie, and their SHA-256 (`digests.ImageBlock`).
         tool_version: the metafacs version that wrote it.
         format: version of schema and card.
     """
@@ -137,7 +137,7 @@ class DatasetCard:
     faces_bytes: int = 0
     faces_sha256: str = ""
     table_sha256: str = ""
-    images_sha256: list[str] = field(default_factory=list)
+    image_blocks: list[dict[str, Any]] = field(default_factory=list)
     tool_version: str = __version__
     format: int = FORMAT
 
@@ -189,7 +189,9 @@ class DatasetCard:
             )
         defaults = asdict(cls("", "", "", []))
         older = _SINCE - set(found)
-        wrong = [name for name, value in defaults.items() if name not in older and not _alike(found.get(name), value)]
+        wrong = [
+            name for name, value in defaults.items() if name not in older and not _alike(name, found.get(name), value)
+        ]
         strange = set(found) - {entry.name for entry in fields(cls)}
         if wrong or strange:
             names = ", ".join([*wrong, *sorted(strange)])
@@ -201,10 +203,11 @@ class DatasetCard:
         return cls(**found)
 
 
-def _alike(found: Any, default: Any) -> bool:
-    """Whether an entry is of the type of its default; `True` is no number, and lists hold texts only."""
+def _alike(name: str, found: Any, default: Any) -> bool:
+    """Whether an entry is of the type of its default; `True` is no number, and lists hold what they should."""
     if isinstance(found, list):
-        return isinstance(default, list) and all(isinstance(each, str) for each in found)
+        held = dict if name == "image_blocks" else str
+        return isinstance(default, list) and all(isinstance(each, held) for each in found)
     return isinstance(found, type(default)) and not isinstance(found, bool)
 
 
@@ -230,7 +233,7 @@ def _check_truths(truths: Mapping[str, str]) -> None:
     wrong = [column for column in truths if column != CAUSE and not column.startswith(true_column(""))]
     if wrong:
         raise InputError(f"columns of truth must begin with '{true_column('')}' or be '{CAUSE}', these do not: {wrong}")
-    unknown = {column: kind for column, kind in truths.items() if kind not in TRUTH_TYPES}
+    unknown = {column: kind for column, kind in truths.items() if str(kind) not in TRUTH_TYPES}
     if unknown:
         raise InputError(f"columns of truth have unknown types: {unknown}; known: {', '.join(TRUTH_TYPES)}")
 

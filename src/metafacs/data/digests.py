@@ -7,10 +7,11 @@ waits for a pass over the whole file. `metafacs inspect` checks everything at on
 """
 
 import hashlib
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 
@@ -23,27 +24,46 @@ class ImageBlock:
         last: row of the dataset, the last of the block.
         start: where they begin in the file, bytes.
         stop: where they end.
+        sha256: of these bytes, hexadecimal.
     """
 
     first: int
     last: int
     start: int
     stop: int
+    sha256: str
+
+    @classmethod
+    def from_card(cls, entry: Mapping[str, Any]) -> "ImageBlock":
+        """The block that an entry of a card's `image_blocks` describes.
+
+        Raises:
+            ValueError: it describes none.
+        """
+        try:
+            block = cls(**entry)
+        except TypeError as error:
+            raise ValueError(str(error)) from error
+        numbers = (block.first, block.last, block.start, block.stop)
+        if not all(isinstance(number, int) and number >= 0 for number in numbers) or block.start > block.stop:
+            raise ValueError("a block of images has no place")
+        return block
 
 
 def image_blocks(table: pa.Table, whole: pa.Buffer) -> list[ImageBlock]:
-    """Where the encoded images lie.
+    """Where the encoded images lie, and their digests.
 
     Args:
         table: read from `whole` without copying, with the column `image` of `card.schema`.
         whole: the file, memory-mapped.
     """
-    blocks, row = [], 0
+    blocks, row, content = [], 0, memoryview(whole)
     for chunk in table.column("image").chunks:
         data = chunk.field("bytes").buffers()[2]
         if data is not None and data.size:
             start = data.address - whole.address
-            blocks.append(ImageBlock(row, row + len(chunk) - 1, start, start + data.size))
+            digest = hashlib.sha256(content[start : start + data.size]).hexdigest()
+            blocks.append(ImageBlock(row, row + len(chunk) - 1, start, start + data.size, digest))
         row += len(chunk)
     return blocks
 
@@ -58,32 +78,26 @@ def table_digest(whole: pa.Buffer, blocks: Sequence[ImageBlock]) -> str:
     return found.hexdigest()
 
 
-def image_digest(whole: pa.Buffer, block: ImageBlock) -> str:
-    """SHA-256 of the images of a block, hexadecimal."""
-    return hashlib.sha256(memoryview(whole)[block.start : block.stop]).hexdigest()
-
-
 class ImageChecks:
     """Which blocks were found to hold the images that were written.
 
     Args:
         whole: the file, memory-mapped.
         blocks: in the order of their rows.
-        digests: what each block is to have.
     """
 
-    def __init__(self, whole: pa.Buffer, blocks: Sequence[ImageBlock], digests: Sequence[str]) -> None:
-        self._whole, self._blocks, self._digests = whole, list(blocks), list(digests)
-        self._starts = np.array([block.first for block in blocks], np.int64)
-        self._sound = np.zeros(len(self._blocks), bool)
+    def __init__(self, whole: pa.Buffer, blocks: Sequence[ImageBlock]) -> None:
+        self._whole, self._blocks = whole, list(blocks)
+        self._starts = [block.first for block in blocks]
+        self._sound = [False] * len(self._blocks)
 
     def damaged(self, row: int) -> ImageBlock | None:
         """The block of `row`, if it is damaged; a sound one is read once and then known."""
-        place = int(np.searchsorted(self._starts, row, "right")) - 1
+        place = bisect_right(self._starts, row) - 1
         if place < 0 or self._sound[place]:
             return None
         block = self._blocks[place]
-        if image_digest(self._whole, block) != self._digests[place]:
+        if hashlib.sha256(memoryview(self._whole)[block.start : block.stop]).hexdigest() != block.sha256:
             return block
         self._sound[place] = True
         return None

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from PIL import Image, UnidentifiedImageError
 
 from metafacs.data.card import CARD_FILE, FACES_FILE, DatasetCard
-from metafacs.data.digests import ImageChecks, image_blocks, table_digest
+from metafacs.data.digests import ImageBlock, ImageChecks, table_digest
 from metafacs.errors import InputError
 
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
@@ -205,29 +205,38 @@ class PreparedDataset:
 
 
 def _map_table(path: Path, card: DatasetCard) -> tuple[pa.Table, ImageChecks | None]:
-    """Maps the file; validation reads offsets, not pixels, and without it one flipped bit could crash the process."""
+    """Maps the file, checked before Arrow sees it: one flipped bit in its descriptions could crash the process.
+
+    Validation reads offsets, not pixels; it is what datasets without digests have.
+    """
     try:
         whole = pa.memory_map(str(path)).read_buffer()
+        checks = _checked(whole, card)
         stream = pa.ipc.open_stream(whole)
         matching = stream.schema.equals(card.schema())
         table = stream.read_all() if matching else None
         if table is not None:
             table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise _damaged(path, str(error)) from error
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"{path} is damaged ({error}); copy it again, or remove the folder and prepare it again"
+        ) from error
     if table is None or table.num_rows != card.rows:
         found = "other columns than" if table is None else f"{table.num_rows} rows instead of the {card.rows} of"
         raise InputError(
             f"{path} has {found} the {CARD_FILE} beside it: they do not belong together; "
             "copy both files again, or remove the folder and prepare it again"
         )
+    return table, checks
+
+
+def _checked(whole: pa.Buffer, card: DatasetCard) -> ImageChecks | None:
+    """What will check the images; raises ValueError where everything else in the file is not as it was written."""
     if not card.table_sha256:
-        return table, None
-    blocks = image_blocks(table, whole)
-    if table_digest(whole, blocks) != card.table_sha256 or len(blocks) != len(card.images_sha256):
-        raise _damaged(path, "labels or other entries are not those that were written: the SHA-256 differs")
-    return table, ImageChecks(whole, blocks, card.images_sha256)
-
-
-def _damaged(path: Path, reason: str) -> InputError:
-    return InputError(f"{path} is damaged ({reason}); copy it again, or remove the folder and prepare it again")
+        return None
+    blocks = [ImageBlock.from_card(entry) for entry in card.image_blocks]
+    if table_digest(whole, blocks) != card.table_sha256:
+        raise ValueError("labels or other entries are not those that were written: the SHA-256 differs")
+    return ImageChecks(whole, blocks)

@@ -5,7 +5,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from metafacs.data.card import CARD_FILE, FACES_FILE, PARTS_FOLDER, DatasetCard
-from metafacs.data.digests import image_blocks, image_digest, table_digest
+from metafacs.data.digests import image_blocks, table_digest
 from metafacs.data.reader import PreparedDataset
 from metafacs.errors import InputError
 from metafacs.files import TEMPORARY, atomic_file, write_text
@@ -134,8 +134,7 @@ def _digests(path: Path) -> dict[str, Any]:
     """The entries of the card about parts of the file."""
     whole = pa.memory_map(str(path)).read_buffer()
     blocks = image_blocks(pa.ipc.open_stream(whole).read_all(), whole)
-    images = [image_digest(whole, block) for block in blocks]
-    return {"table_sha256": table_digest(whole, blocks), "images_sha256": images}
+    return {"table_sha256": table_digest(whole, blocks), "image_blocks": [asdict(block) for block in blocks]}
 
 
 class _HashingFile:
