@@ -451,7 +451,7 @@ def test_swapped_files_are_refused(tmp_path: Path) -> None:
     shutil.copy(other.folder / "faces.arrow", one.folder / "faces.arrow")
     with pytest.raises(InputError, match="belongs to another dataset"):
         PreparedDataset.open(one.folder)
-    edit_card(one.folder, {"faces_bytes": other.card.faces_bytes})
+    edit_card(one.folder, {"faces_bytes": other.card.faces_bytes, "table_sha256": "", "image_blocks": []})
     with pytest.raises(InputError, match=r"has 12 rows instead of the 9 of the dataset.json.*do not belong together"):
         PreparedDataset.open(one.folder)
 

@@ -200,7 +200,12 @@ class DatasetCard:
         odd = [name for name in ("name", "source", "licence", "expressions") if _odd(texts[name])]
         if odd:
             raise InputError(f"{path} has entries with characters that cannot be printed: {', '.join(odd)}; mend it")
-        return cls(**found)
+        card = cls(**found)
+        try:
+            card.schema()
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+        return card
 
 
 def _alike(name: str, found: Any, default: Any) -> bool:
