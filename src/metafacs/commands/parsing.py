@@ -21,8 +21,17 @@ _load = get_loader("yaml")
 
 def _bounded(text: str) -> Any:
     """The parser's own reading of a value or a file, once it is known to be plain and small."""
-    parse_yaml(text)
+    _check_plain(parse_yaml(text))
     return _load(text)
+
+
+def _check_plain(value: Any) -> None:
+    """The parser would import what `class_path` names, to see whether it is allowed; no setting here is a class."""
+    parts = [*value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
+    if isinstance(value, dict) and "class_path" in value:
+        raise yaml.YAMLError("it names a class_path; settings are plain values")
+    for part in parts:
+        _check_plain(part)
 
 
 set_loader("yaml", _bounded, (yaml.YAMLError,))
@@ -46,7 +55,10 @@ def parse(made: ArgumentParser, arguments: Sequence[str]) -> Namespace:
     given += [text.removeprefix("--config=") for text in arguments if text.startswith("--config=")]
     for path in map(Path, given):
         if path.is_file():  # read here too, because the parser's own message does not say which file it could not read
-            read_yaml(path)
+            try:
+                _check_plain(read_yaml(path))
+            except yaml.YAMLError as error:
+                raise InputError(f"{path} cannot be used: {error}") from error
         elif path.exists():
             raise InputError(f"{path} is no file; give a YAML file with --config")
     try:

@@ -132,7 +132,7 @@ def build_network(
         raise InputError(f"backbone '{backbone}': {refused[0]} is no option here; weights come from --network.weights")
     try:
         model = timm.create_model(backbone, pretrained=False, num_classes=0, **dict(options or {}))
-    except (TypeError, ValueError, AssertionError, RuntimeError) as error:
+    except Exception as error:  # each of timm's models looks at its options in its own way
         if memory.wanted(error) is not None:
             raise
         raise InputError(f"backbone '{backbone}' does not take these options {dict(options or {})}: {error}") from error

@@ -172,9 +172,8 @@ def load_state(path: Path, modules: Mapping[str, nn.Module], optimisers: Mapping
             _check_optimiser(state, optimiser)
             optimiser.load_state_dict(state)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
-            raise InputError(
-                f"the state of the optimiser '{name}' in {path} does not fit: {shown(str(error))}"
-            ) from error
+            said = ascii(str(error))[:200]
+            raise InputError(f"the state of the optimiser '{name}' in {path} does not fit: {said}") from error
     if not all_finite(modules):
         raise InputError(f"{path} holds weights that are not finite numbers; remove it and train again")
     return step
