@@ -72,7 +72,7 @@ def test_whole_files_are_read(kind: tuple[Path, Load]) -> None:
         assert len(opened.metadata()["sha256"]) == 64
 
 
-@pytest.mark.parametrize("count", [12, pytest.param(1500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [12, pytest.param(600, marks=pytest.mark.slow)])
 def test_a_flipped_bit_anywhere(count: int, kind: tuple[Path, Load], tmp_path: Path) -> None:
     path, load = kind
     content = path.read_bytes()

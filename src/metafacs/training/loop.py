@@ -180,15 +180,17 @@ def _check_finite(means: Values, recent: Sequence[Taken], hooks: Hooks) -> None:
 
 def _check_state(method: Method, recent: Sequence[Taken], logged: bool, hooks: Hooks) -> None:
     """Before it is saved or scored: what would be saved must not come from a step that is complained of later."""
-    broken = None if logged else first_broken(recent)
+    step = recent[-1].step + 1
+    if not all_finite(method.modules):
+        raise InputError(_diverged("a parameter is not a finite number", step, hooks.broken(_suspect(recent))))
+    if logged:
+        return
+    broken = first_broken(recent)
     device = next(method.network.parameters()).device
-    if not logged and float(processes.mean(torch.tensor(float(broken is not None), device=device))):
+    if float(processes.mean(torch.tensor(float(broken is not None), device=device))):
         names = [name for name, value in broken.values.items() if not value.isfinite()] if broken else []
         what = f"{names[0]} is {float(broken.values[names[0]])}" if broken else "a loss of another process is no number"
-        raise InputError(_diverged(what, recent[-1].step + 1, hooks.broken(_suspect(recent))))
-    if not all_finite(method.modules):
-        what = "a parameter is not a finite number"
-        raise InputError(_diverged(what, recent[-1].step + 1, hooks.broken(_suspect(recent))))
+        raise InputError(_diverged(what, step, hooks.broken(_suspect(recent))))
 
 
 def _suspect(recent: Sequence[Taken]) -> Taken:
