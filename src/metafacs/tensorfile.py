@@ -49,6 +49,8 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str
     # Not `save_file`: it hides the reason of a failed write, and its files can be read by their owner only.
     content = memoryview(save(dict(tensors), {HEADER: json.dumps(header), DIGEST: _UNKNOWN}))
     place = _place(bytes(content[: 8 + int.from_bytes(content[:8], "little")]), _UNKNOWN)
+    if place < 0:
+        raise RuntimeError("safetensors writes its header in another way than this expects")
     digest = hashlib.sha256(content).hexdigest().encode()
     with atomic_file(path) as partial, partial.open("wb") as file:
         for part in (content[:place], digest, content[place + len(digest) :]):

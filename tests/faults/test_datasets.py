@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from metafacs.data.prepared import CARD_FILE, FACES_FILE, PreparedDataset, validate
+from metafacs.data.prepared import CARD_FILE, FACES_FILE, DatasetCard, PreparedDataset, PreparedWriter, validate
 from metafacs.data.streams import Faces
 from metafacs.errors import InputError
 from tests.builders import make_prepared
@@ -190,6 +190,28 @@ def test_a_card_that_no_reader_can_hold(text: str, copy: Path) -> None:
         PreparedDataset.open(copy)
 
 
+@pytest.mark.parametrize("count", [25, pytest.param(1500, marks=pytest.mark.slow)])
+def test_a_damaged_part_is_not_joined(count: int, tmp_path: Path, whole: Path) -> None:
+    """Parts wait between a kill and the next start; a dataset made of them must be good."""
+    rows = [{"image": PreparedDataset.open(whole).image_bytes(row), "fold": "P1"} for row in range(6)]
+    writer = PreparedWriter(tmp_path / "a", DatasetCard("a", "", "", []), {})
+    for part in range(2):
+        writer.write_part(part, rows[3 * part : 3 * part + 3])
+    path = next((tmp_path / "a").glob(".parts/*/part-000001.arrow"))
+    content = path.read_bytes()
+    for byte, bit in random_bits([(0, len(content)), (len(content) - 40, len(content))], count, seed=2):
+        rewritten(path, flipped(content, byte, bit))
+        with pytest.raises(InputError, match=r"part-000001.arrow is damaged .*; remove it and run the same command"):
+            writer.finish(2)
+    for length in cut_places([8, len(content) - 32], len(content)):
+        rewritten(path, content[:length])
+        with pytest.raises(InputError, match=r"part-000001.arrow is damaged"):
+            writer.finish(2)
+    assert not (tmp_path / "a" / FACES_FILE).exists()
+    rewritten(path, content)
+    assert len(writer.finish(2)) == 6
+
+
 # What is done with them
 
 
@@ -273,7 +295,6 @@ def test_unreadable_rows_are_named_with_what_to_do(
 @pytest.mark.slow
 def test_opening_a_large_dataset_takes_no_time(tmp_path: Path) -> None:
     """147,000 rows, as many as BP4D has, with landmarks; of pictures of a few hundred bytes."""
-    from metafacs.data.prepared import DatasetCard, PreparedWriter
     from metafacs.facs import AU_SETS, au_column
 
     aus = [au_column(code) for code in AU_SETS["bp4d"]]

@@ -23,6 +23,7 @@ BATCH_BYTES = 16 * 2**20
 """A record batch of `faces.arrow` ends at this many rows or bytes: few enough batches to open fast, small enough
 to write in little memory."""
 
+DIGEST_BYTES = hashlib.sha256().digest_size
 REQUIRED = ("image", "dataset", "fold")
 """Columns without which a row is refused."""
 
@@ -78,12 +79,11 @@ class PreparedWriter:
         if self.finished:
             raise InputError(f"{self.folder} is a finished dataset; no part can be added")
         table = _to_table(rows, self.card, f"part {part} of {self.folder}")
-        with (
-            atomic_file(self._part(part)) as partial,
-            pa.OSFile(str(partial), "wb") as sink,
-            pa.ipc.new_stream(sink, table.schema) as stream,
-        ):
-            stream.write_table(table, max_chunksize=BATCH_ROWS)
+        with atomic_file(self._part(part)) as partial, partial.open("wb") as file:
+            sink = _HashingFile(file)
+            with pa.ipc.new_stream(sink, table.schema) as stream:
+                stream.write_table(table, max_chunksize=BATCH_ROWS)
+            file.write(sink.digest.digest())
 
     def finish(self, parts: int, counts: Mapping[str, Any] | None = None) -> PreparedDataset:
         """Joins parts 0 to `parts` - 1 into the dataset, writes its card last and removes the parts.
@@ -199,9 +199,13 @@ def _even_batches(parts: Iterable[Path]) -> Iterator[pa.RecordBatch]:
 
 
 def _read_part(part: Path) -> list[pa.RecordBatch]:
-    """The batches of a part, memory-mapped."""
+    """The batches of a part, memory-mapped; behind them stands the SHA-256 of what is before it."""
     try:
-        table = pa.ipc.open_stream(pa.memory_map(str(part))).read_all()
+        whole = pa.memory_map(str(part)).read_buffer()
+        content = whole.slice(0, max(0, whole.size - DIGEST_BYTES))
+        if hashlib.sha256(content).digest() != whole.slice(content.size).to_pybytes():
+            raise ValueError("it is not as it was written: the SHA-256 differs")
+        table = pa.ipc.open_stream(content).read_all()
         table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(f"{part} is damaged ({error}); remove it and run the same command again") from error

@@ -92,13 +92,28 @@ def load_detector(path: Path) -> tuple[Network, DetectorCard]:
         name, facts = form["form"], dict(form["facts"])
     except (TypeError, KeyError, ValueError) as error:
         raise InputError(f"{path} is not a metafacs detector: its card does not fit ({error})") from error
-    with torch.device("meta"), _at_most(len(shapes) + _SPARE_TENSORS):
-        _check_shapes(_build(card, name, facts, path), shapes, path)
+    with _at_most(len(shapes) + _SPARE_TENSORS):
+        sketch = _sketch(card, name, facts, path) or _build(card, name, facts, path)
+    _check_shapes(sketch, shapes, path)
     network = _build(card, name, facts, path)
     _load_module(network, {k.removeprefix("network."): v for k, v in read_tensors(path).items()}, path)
     if not all_finite({"network": network}):
         raise InputError(f"{path} holds weights that are not finite numbers; train again, or take an earlier detector")
     return network.eval(), card
+
+
+def _sketch(card: DetectorCard, form: Any, facts: Mapping[str, Any], path: Path) -> Network | None:
+    """The network without memory for its weights; None where the installed timm cannot do that.
+
+    Older versions ask for the values of some tensors while they build, which have none then.
+    """
+    try:
+        with torch.device("meta"):
+            return _build(card, form, facts, path)
+    except InputError as error:
+        if "meta tensor" not in str(error):
+            raise
+        return None
 
 
 def _build(card: DetectorCard, form: Any, facts: Mapping[str, Any], path: Path) -> Network:
