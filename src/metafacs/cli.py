@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from metafacs import __version__
+from metafacs import __version__, memory
 from metafacs.errors import InputError
 
 COMMANDS = {
@@ -88,19 +88,26 @@ def _run(command: str, arguments: list[str], console: Console) -> int:
     except InputError as error:
         console.print(f"metafacs {command}: {error}", markup=False)
         return USAGE
-    except OSError as error:
-        if error.errno not in _MESSAGES:
+    except (MemoryError, RuntimeError, OSError) as error:  # torch's own for a GPU's memory is a RuntimeError
+        said = memory.message(command, error) or _system_message(error)
+        if said is None:
             raise
-        where = f" ({error.filename})" if error.filename else ""
-        what = _MESSAGES[error.errno]
-        untouched = "what was finished before is untouched; mend that, or choose another place, and try again"
-        console.print(f"metafacs {command}: {what}{where}; {untouched}", markup=False)
+        console.print(f"metafacs {command}: {said}", markup=False)
         return USAGE
     except KeyboardInterrupt:
         go_on = _GO_ON.get(command, "the same command goes on from what was saved")
         console.print(f"metafacs {command}: stopped; {go_on}", markup=False)
         return INTERRUPTED
     return 0
+
+
+def _system_message(error: Exception) -> str | None:
+    """What the system refused, and what to do; None where that is not the user's to mend."""
+    if not isinstance(error, OSError) or error.errno not in _MESSAGES:
+        return None
+    where = f" ({error.filename})" if error.filename else ""
+    untouched = "what was finished before is untouched; mend that, or choose another place, and try again"
+    return f"{_MESSAGES[error.errno]}{where}; {untouched}"
 
 
 def _thread_failed(failure: threading.ExceptHookArgs) -> None:

@@ -288,7 +288,11 @@ def test_a_state_of_something_else(refused: Refused, killed: Path, undisturbed: 
 
 
 def test_a_damaged_configuration(refused: Refused, killed: Path) -> None:
-    for text, expected in (("", "is not a configuration"), ("a: [", "cannot be read"), ("- 1\n", "expected")):
+    for text, expected in (
+        ("", "is not a configuration"),
+        ("a: [", "config.yaml is not valid YAML"),
+        ("- 1\n", "expected"),
+    ):
         (killed / CONFIG).write_text(text)
         assert expected in refused("--resume")
 

@@ -439,14 +439,19 @@ def test_a_file_cut_and_filled_up_is_refused(tmp_path: Path, keep: float) -> Non
         assert "is not the file its card describes" in problems[0].message
 
 
+def edit_card(folder: Path, change: dict[str, Any]) -> None:
+    """As somebody who knows what they do: without the digest of the entries."""
+    card = json.loads((folder / "dataset.json").read_text())
+    del card["card_sha256"]
+    (folder / "dataset.json").write_text(json.dumps(card | change))
+
+
 def test_swapped_files_are_refused(tmp_path: Path) -> None:
     one, other = write(tmp_path / "a"), write(tmp_path / "b", parts=4)
     shutil.copy(other.folder / "faces.arrow", one.folder / "faces.arrow")
     with pytest.raises(InputError, match="belongs to another dataset"):
         PreparedDataset.open(one.folder)
-    card = json.loads((one.folder / "dataset.json").read_text())
-    card["faces_bytes"] = other.card.faces_bytes
-    (one.folder / "dataset.json").write_text(json.dumps(card))
+    edit_card(one.folder, {"faces_bytes": other.card.faces_bytes, "table_sha256": "", "image_blocks": []})
     with pytest.raises(InputError, match=r"has 12 rows instead of the 9 of the dataset.json.*do not belong together"):
         PreparedDataset.open(one.folder)
 
@@ -470,13 +475,16 @@ def test_other_folders_are_refused(tmp_path: Path) -> None:
         ({"format": 1}, "has format 1, this metafacs .* reads format 2; use the version that wrote it"),
         ({"rows": "many"}, "missing, unknown or mistyped entries: rows"),
         ({"colour": "red"}, "missing, unknown or mistyped entries: colour"),
+        ({"aus": ["AU01", ["AU04"]]}, "missing, unknown or mistyped entries: aus"),
+        ({"rows": True}, "missing, unknown or mistyped entries: rows"),
+        ({"name": "a\x1b[2J"}, "entries with characters that cannot be printed: name"),
+        ({"expressions": ["joy\n"]}, "entries with characters that cannot be printed: expressions"),
         ({"aus": ["AU1"]}, "not AU columns"),
         ({"aus": ["AU01", "AU04"]}, "has other columns than the dataset.json"),
     ],
 )
 def test_a_changed_card_is_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
-    path = write(tmp_path / "a").folder / "dataset.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    edit_card(write(tmp_path / "a").folder, change)
     with pytest.raises(InputError, match=message):
         PreparedDataset.open(tmp_path / "a")
 

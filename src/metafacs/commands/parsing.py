@@ -1,16 +1,40 @@
 """Flags and YAML of a command from one typed source."""
 
+import json
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
+from jsonargparse import ArgumentParser, Namespace, get_loader, set_loader, set_parsing_settings
+from rich.console import Console
 
+from metafacs import __version__
 from metafacs.errors import InputError
+from metafacs.yamlfile import parse_yaml, read_yaml
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
+_load = get_loader("yaml")
+
+
+def _bounded(text: str) -> Any:
+    """The parser's own reading of a value or a file, once it is known to be plain and small."""
+    _check_plain(parse_yaml(text))
+    return _load(text)
+
+
+def _check_plain(value: Any) -> None:
+    """The parser would import what `class_path` names, to see whether it is allowed; no setting here is a class."""
+    parts = [*value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
+    if isinstance(value, dict) and "class_path" in value:
+        raise yaml.YAMLError("it names a class_path; settings are plain values")
+    for part in parts:
+        _check_plain(part)
+
+
+set_loader("yaml", _bounded, (yaml.YAMLError,))
 
 
 def parser(prog: str, description: str, config_file: bool = False) -> ArgumentParser:
@@ -27,18 +51,35 @@ def parse(made: ArgumentParser, arguments: Sequence[str]) -> Namespace:
     Raises:
         InputError: the file given with --config is no YAML.
     """
-    for flag, value in pairwise(arguments):
-        if flag == "--config" and Path(value).is_file():
-            _check_yaml(Path(value))
-    return made.parse_args(list(arguments))
-
-
-def _check_yaml(path: Path) -> None:
-    """The parser's own message does not say which file it could not read."""
+    given = [value for flag, value in pairwise(arguments) if flag == "--config"]
+    given += [text.removeprefix("--config=") for text in arguments if text.startswith("--config=")]
+    for path in map(Path, given):
+        if path.is_file():  # read here too, because the parser's own message does not say which file it could not read
+            try:
+                _check_plain(read_yaml(path))
+            except yaml.YAMLError as error:
+                raise InputError(f"{path} cannot be used: {error}") from error
+        elif path.exists():
+            raise InputError(f"{path} is no file; give a YAML file with --config")
     try:
-        yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not valid YAML: {error}") from error
+        return made.parse_args(list(arguments))
+    except UnicodeDecodeError as error:
+        raise InputError(f"a file that was given for settings is no text: {error}") from error
+    except SystemExit as ended:
+        for path in map(Path, given if ended.code else []):
+            _hint_version(path)
+        raise
+
+
+def _hint_version(path: Path) -> None:
+    """Says that the settings of a run were written by another version, which may have other flags."""
+    from metafacs.training.run import ENVIRONMENT  # not above: it brings torch, and --help is to be quick
+
+    with suppress(OSError, ValueError, AttributeError, RecursionError):
+        writer = json.loads((path.parent / ENVIRONMENT).read_text(encoding="utf-8")).get("metafacs")
+        if writer and writer != __version__:
+            console = Console(stderr=True, soft_wrap=True, highlight=False)
+            console.print(f"note: {path} was written by metafacs {writer!a}, this is {__version__}", markup=False)
 
 
 def plain(namespace: Any) -> Any:

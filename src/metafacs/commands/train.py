@@ -1,13 +1,13 @@
 """`metafacs train`: prepared datasets in, run folder out."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from accelerate import Accelerator
 from jsonargparse import ArgumentParser, Namespace
@@ -21,19 +21,21 @@ from metafacs.commands.parsing import parse, parser, plain
 from metafacs.commands.progress import progress_bar
 from metafacs.commands.together import check_together
 from metafacs.commands.training_data import TrainingData, open_data
+from metafacs.commands.weight_table import write_sample_weights
 from metafacs.config import TrainConfig
-from metafacs.data.card import CAUSE, true_column
 from metafacs.data.streams import mixed_seed, training_batches
 from metafacs.errors import InputError
 from metafacs.evaluation.metrics import au_scores, average_scores
 from metafacs.evaluation.predicting import over_faces
-from metafacs.files import atomic_file, naming
+from metafacs.files import naming
 from metafacs.methods import METHODS, Method
 from metafacs.models.network import Network, build_network, check_side
 from metafacs.models.synchronised import synchronise
 from metafacs.training import loop
+from metafacs.training.card_checks import MOST_SEED, MOST_SIDE, check_card
 from metafacs.training.checkpoint import DetectorCard, load_state, save_detector, save_state
 from metafacs.training.compiling import compiled
+from metafacs.training.nonfinite import Batches, Skipping, Taken, save_batch
 from metafacs.training.run import DETECTOR, SAMPLE_WEIGHTS, STATE, TENSORBOARD, RunFolder, check_run, peak_memory
 
 DESCRIPTION = """Trains a detector of facial Action Units on a prepared AU dataset, with the help of a prepared
@@ -42,6 +44,8 @@ methods that learn them, sample weights. The test fold is not touched: `metafacs
 killed goes on with --resume and, on the CPU, ends with the very same parameters."""
 
 _CONTRACT = {"network", "optimiser", "class_weights", "autocast"}
+KEPT_BATCHES = 3
+"""Batches of steps that were left out are kept, in the run folder, up to so many."""
 logger = logging.getLogger(__name__)
 
 
@@ -69,6 +73,7 @@ def run(settings: Namespace, resume: bool = False) -> Path:
     config = {k: v for k, v in config.items() if k not in METHODS or k == settings.method}
     config = {k: v for k, v in config.items() if k not in ("config", "resume", "out")}
     out = Path(settings.out)
+    _check_numbers(settings)
     if settings.loop.threads:
         torch.set_num_threads(settings.loop.threads)
     accelerator = _accelerator(settings.loop.device, settings.loop.precision)
@@ -95,6 +100,14 @@ def run(settings: Namespace, resume: bool = False) -> Path:
         _Session(settings, method, data, accelerator, out, folder, console).run()
     accelerator.end_training()
     return out
+
+
+def _check_numbers(settings: Namespace) -> None:
+    """What the types of the settings let through."""
+    if not isinstance(settings.seed, int) or settings.seed >= MOST_SEED:
+        raise InputError(f"--seed is {settings.seed}; give a whole number below 2**63")
+    if settings.data.resize > MOST_SIDE:
+        raise InputError(f"--data.resize is {settings.data.resize}; {MOST_SIDE} pixels at most")
 
 
 def base_network(settings: Namespace, data: TrainingData) -> Network:
@@ -143,12 +156,15 @@ class _Session:
         self.state = out / STATE
         self.out = out
         self.warned = False
+        self.left_out = 0
+        self.streams = {str(name): data.streams[name] for name in method.streams}
         images = len(data.streams["primary"].faces)
         self.per_epoch = images / data.streams["primary"].order.batch
         self.steps = settings.loop.steps or max(1, round(settings.loop.epochs * self.per_epoch))
 
     def run(self) -> None:
         """Trains from where the folder stands to the end."""
+        check_card(asdict(self._card()))  # what loading would refuse is refused before hours of training
         start = 0
         if self.state.exists():
             start = load_state(self.state, self.method.modules, self.method.optimisers)
@@ -168,26 +184,33 @@ class _Session:
             if self.folder:
                 self.folder.close()
 
-    def _loop(self, steps: range) -> None:
-        own = self.settings.loop
-        tenth = max(1, self.steps // 10)
-        streams = {str(name): self.data.streams[name] for name in self.method.streams}
-        batches = training_batches(
-            streams,
+    def _batches(self, steps: range, workers: int = 0) -> Iterator[Batches]:
+        """The batches of some steps; the same ones whenever they are asked for."""
+        return training_batches(
+            self.streams,
             steps,
             self.settings.data.side,
             mixed_seed(self.settings.seed, 1),
             self.device,
-            0 if all(s.faces.decoded for s in streams.values()) else self.settings.data.workers,
+            0 if all(stream.faces.decoded for stream in self.streams.values()) else workers,
             self.settings.data.augment == "photographic",
         )
+
+    def _loop(self, steps: range) -> None:
+        own = self.settings.loop
+        tenth = max(1, self.steps // 10)
+        skipping = None
+        if own.nonfinite == "skip":
+            skipping = Skipping(self.method, self._batches, own.nonfinite_limit, self._skipped)
         with progress_bar(f"training {self.settings.method}", self.console) as (update, note):
             self.note = note
             update(steps.start, self.steps)
-            hooks = loop.Hooks(self._log, self._validate, self._save, lambda taken: update(taken, self.steps))
+            hooks = loop.Hooks(
+                self._log, self._validate, self._save, lambda taken: update(taken, self.steps), self._keep_batch
+            )
             loop.train(
                 self.method,
-                batches,
+                self._batches(steps, self.settings.data.workers),
                 steps,
                 self.steps,
                 self.settings.optimiser.schedule,
@@ -197,6 +220,7 @@ class _Session:
                 own.log_every,
                 own.validate_every or tenth,
                 own.save_every or tenth,
+                skipping,
             )
 
     def _log(self, step: int, means: Mapping[str, float]) -> None:
@@ -233,6 +257,28 @@ class _Session:
         if self.folder:
             save_state(self.state, step, self.method.modules, self.method.optimisers)
 
+    def _keep_batch(self, taken: Taken) -> str:
+        """Saves the batch of a step that went wrong; a sentence that says where."""
+        rank = f"_process{processes.rank()}" if processes.count() > 1 else ""
+        path = self.out / f"nonfinite_step{taken.step + 1}{rank}.safetensors"
+        batch = next(iter(self._batches(range(taken.step, taken.step + 1))))
+        rows = {name: stream.rows(taken.step) for name, stream in self.streams.items()}
+        datasets = {name: str(stream.faces.dataset.folder) for name, stream in self.streams.items()}
+        state = STATE if self.state.exists() else None
+        try:
+            save_batch(path, taken, batch, rows, {"datasets": datasets, "seed": self.settings.seed, "state": state})
+        except OSError as error:
+            return f"Its batch (of step {taken.step + 1}) could not be saved ({error.strerror}). "
+        return f"The batch of step {taken.step + 1} (rows, images, labels, losses) is in {path}. "
+
+    def _skipped(self, taken: Taken) -> None:
+        """Logs a step that was left out; keeps the batches of the first ones."""
+        self.left_out += 1
+        kept = self._keep_batch(taken) if self.left_out <= KEPT_BATCHES else ""
+        logger.warning("step %d left out: a number was not finite. %s", taken.step + 1, kept)
+        if self.folder:
+            self.folder.log("skipped", taken.step + 1, {name: float(v) for name, v in taken.values.items()})
+
     def _to_board(self, event: str, step: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():
             if self.board:
@@ -242,49 +288,28 @@ class _Session:
         if not self.folder:
             return
         if self.method.learns_sample_weights:
-            self._write_sample_weights()
-        card = self.data.primary.card
-        save_detector(
-            self.out / DETECTOR,
-            self.method.network,
-            DetectorCard(
-                aus=self.data.aus,
-                thresholds=[0.5] * len(self.data.aus),
-                expressions=self.data.expressions,
-                backbone=self.settings.network.backbone,
-                backbone_options=plain(self.settings.network.options),
-                side=self.settings.data.side,
-                resize=self.data.size,
-                crop=card.crop,
-                dataset=card.name,
-                test_fold=self.settings.data.test_fold,
-                test_subjects=list(self.data.split.test_subjects),
-                method=self.settings.method,
-                seed=self.settings.seed,
-                steps=self.steps,
-            ),
-        )
-        self.folder.finish({"steps": self.steps, **memory})
-
-    def _write_sample_weights(self) -> None:
-        """The weight of every training image at the end of training, with what analysis asks about images.
-
-        That includes the truth about rendered faces, which nothing before this point reads.
-        """
-        names = ["dataset", "subject", "sequence", "frame", "expression", CAUSE, *map(true_column, self.data.aus)]
-        tables = []
-        for name, (dataset, faces) in self.data.rows.items():
-            weigh, labels = self.method.raw_sample_weights, self.data.streams[name].labels
-            raw = over_faces(weigh, faces, self.settings.data.side, self.device, labels=labels)
-            table = dataset.to_pandas().iloc[faces.rows]
-            kept = [*names, *self.data.aus] if name == "primary" else names
-            table = table[[column for column in kept if column in table]].assign(
-                stream=name, row=faces.rows, raw_weight=raw, step=self.steps
+            write_sample_weights(
+                self.out / SAMPLE_WEIGHTS, self.method, self.data, self.settings.data.side, self.device, self.steps
             )
-            table["consistency"] = dataset.consistency()[faces.rows]
-            tables.append(table)
-        weights = pd.concat(tables, ignore_index=True)
-        means = weights.groupby("stream")["raw_weight"].mean()
-        weights["weight"] = weights["raw_weight"] / means.sum()
-        with atomic_file(self.out / SAMPLE_WEIGHTS) as partial:
-            weights.to_parquet(partial)
+        save_detector(self.out / DETECTOR, self.method.network, self._card())
+        left_out = {"steps_left_out": self.left_out} if self.left_out else {}
+        self.folder.finish({"steps": self.steps, **left_out, **memory})
+
+    def _card(self) -> DetectorCard:
+        card = self.data.primary.card
+        return DetectorCard(
+            aus=self.data.aus,
+            thresholds=[0.5] * len(self.data.aus),
+            expressions=self.data.expressions,
+            backbone=self.settings.network.backbone,
+            backbone_options=plain(self.settings.network.options),
+            side=self.settings.data.side,
+            resize=self.data.size,
+            crop=card.crop,
+            dataset=card.name,
+            test_fold=self.settings.data.test_fold,
+            test_subjects=list(self.data.split.test_subjects),
+            method=self.settings.method,
+            seed=self.settings.seed,
+            steps=self.steps,
+        )

@@ -1,6 +1,8 @@
 """What a prepared dataset is: the columns of `faces.arrow` and the card, `dataset.json`, that describes it."""
 
+import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -23,6 +25,12 @@ CAUSE = "cause"
 """The column that says why an expression is ambiguous."""
 TRUTH_TYPES = {"int8": pa.int8(), "float32": pa.float32(), "string": pa.string()}
 """Types that a column of rendered truth may have, by name."""
+DIGEST = "card_sha256"
+"""Entry of the file with the SHA-256 of all others; without it, as in older cards, they are taken as they are."""
+_SINCE = {"table_sha256", "image_blocks"}
+"""Entries that older cards have not."""
+_CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+"""Characters that would do something to a terminal; lines may end."""
 LANDMARKS = 68
 """Points of one face, in the order of the 68-point iBUG markup."""
 
@@ -110,6 +118,8 @@ class DatasetCard:
         counts: subjects, rows per fold, rows per expression, labelled rows per AU.
         faces_bytes: size of `faces.arrow`.
         faces_sha256: SHA-256 of `faces.arrow`, hexadecimal.
+        table_sha256: the same of the file without its encoded images; empty in datasets of older versions.
+        image_blocks: where the encoded images of every record batch lie, and their SHA-256 (`digests.ImageBlock`).
         tool_version: the metafacs version that wrote it.
         format: version of schema and card.
     """
@@ -126,6 +136,8 @@ class DatasetCard:
     counts: dict[str, Any] = field(default_factory=dict)
     faces_bytes: int = 0
     faces_sha256: str = ""
+    table_sha256: str = ""
+    image_blocks: list[dict[str, Any]] = field(default_factory=list)
     tool_version: str = __version__
     format: int = FORMAT
 
@@ -139,8 +151,9 @@ class DatasetCard:
         return [column for column in map(au_column, ACTION_UNITS) if true_column(column) in self.truths]
 
     def write(self, folder: Path) -> None:
-        """Writes the card into `folder`, atomically."""
-        write_text(folder / CARD_FILE, json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n")
+        """Writes the card into `folder`, atomically, with a digest of its entries."""
+        entries = {**asdict(self), DIGEST: _digest(asdict(self))}
+        write_text(folder / CARD_FILE, json.dumps(entries, indent=2, ensure_ascii=False) + "\n")
 
     @classmethod
     def read(cls, folder: Path) -> "DatasetCard":
@@ -154,9 +167,16 @@ class DatasetCard:
             raise InputError(_without_card(folder))
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, RecursionError) as error:
             raise InputError(f"{path} cannot be read ({error}); prepare the dataset again") from error
-        return cls._checked(found, path)
+        digest = found.pop(DIGEST, None) if isinstance(found, dict) else None
+        card = cls._checked(found, path)
+        if digest is not None and digest != _digest(found):
+            raise InputError(
+                f"{path} is not as it was written (the SHA-256 differs): copy it again; if you changed it on purpose, "
+                f'remove its entry "{DIGEST}"'
+            )
+        return card
 
     @classmethod
     def _checked(cls, found: Any, path: Path) -> "DatasetCard":
@@ -168,12 +188,43 @@ class DatasetCard:
                 f"use the version that wrote it ({found.get('tool_version', 'unknown')}) or prepare it again"
             )
         defaults = asdict(cls("", "", "", []))
-        wrong = [name for name, value in defaults.items() if not isinstance(found.get(name), type(value))]
+        older = _SINCE - set(found)
+        wrong = [
+            name for name, value in defaults.items() if name not in older and not _alike(name, found.get(name), value)
+        ]
         strange = set(found) - {entry.name for entry in fields(cls)}
         if wrong or strange:
             names = ", ".join([*wrong, *sorted(strange)])
             raise InputError(f"{path} has missing, unknown or mistyped entries: {names}; prepare it again")
-        return cls(**found)
+        texts = {**found, "name": [found["name"]]}
+        odd = [name for name in ("name", "source", "licence", "expressions") if _odd(texts[name])]
+        if odd:
+            raise InputError(f"{path} has entries with characters that cannot be printed: {', '.join(odd)}; mend it")
+        card = cls(**found)
+        try:
+            card.schema()
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+        return card
+
+
+def _alike(name: str, found: Any, default: Any) -> bool:
+    """Whether an entry is of the type of its default; `True` is no number, and lists hold what they should."""
+    if isinstance(found, list):
+        held = dict if name == "image_blocks" else str
+        return isinstance(default, list) and all(isinstance(each, held) for each in found)
+    return isinstance(found, type(default)) and not isinstance(found, bool)
+
+
+def _odd(value: str | list[str]) -> bool:
+    """Whether a text holds control characters, or a name of a list does or goes over several lines."""
+    return bool(_CONTROLS.search("".join(value))) or (isinstance(value, list) and "\n" in "".join(value))
+
+
+def _digest(entries: Mapping[str, Any]) -> str:
+    """SHA-256 of the entries of a card, whatever their order and the spaces between them."""
+    plain = json.dumps(json.loads(json.dumps(dict(entries))), sort_keys=True)
+    return hashlib.sha256(plain.encode()).hexdigest()
 
 
 def _check_aus(columns: list[str]) -> None:
@@ -187,7 +238,7 @@ def _check_truths(truths: Mapping[str, str]) -> None:
     wrong = [column for column in truths if column != CAUSE and not column.startswith(true_column(""))]
     if wrong:
         raise InputError(f"columns of truth must begin with '{true_column('')}' or be '{CAUSE}', these do not: {wrong}")
-    unknown = {column: kind for column, kind in truths.items() if kind not in TRUTH_TYPES}
+    unknown = {column: kind for column, kind in truths.items() if str(kind) not in TRUTH_TYPES}
     if unknown:
         raise InputError(f"columns of truth have unknown types: {unknown}; known: {', '.join(TRUTH_TYPES)}")
 

@@ -139,6 +139,11 @@ class Stream:
     labels: Tensor
     order: Order
 
+    def rows(self, step: int) -> NDArray[np.int64]:
+        """Rows of the dataset that this process shows in a step."""
+        positions = self.order(step)
+        return self.faces.rows[positions[processes.share(len(positions))]]
+
 
 class _Steps(Dataset[Decoded | InputError]):
     """Step number -> decoded images and labels of every stream (this process's share)."""

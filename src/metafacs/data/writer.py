@@ -5,7 +5,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from metafacs.data.card import CARD_FILE, FACES_FILE, PARTS_FOLDER, DatasetCard
+from metafacs.data.digests import image_blocks, table_digest
 from metafacs.data.reader import PreparedDataset
 from metafacs.errors import InputError
 from metafacs.files import LOCK, atomic_file, lock, refuse_files, remove_partials, write_text
@@ -22,6 +23,7 @@ BATCH_BYTES = 16 * 2**20
 """A record batch of `faces.arrow` ends at this many rows or bytes: few enough batches to open fast, small enough
 to write in little memory."""
 
+DIGEST_BYTES = hashlib.sha256().digest_size
 REQUIRED = ("image", "dataset", "fold")
 """Columns without which a row is refused."""
 
@@ -95,12 +97,11 @@ class PreparedWriter:
         if self.finished:
             raise InputError(f"{self.folder} is a finished dataset; no part can be added")
         table = _to_table(rows, self.card, f"part {part} of {self.folder}")
-        with (
-            atomic_file(self._part(part)) as partial,
-            pa.OSFile(str(partial), "wb") as sink,
-            pa.ipc.new_stream(sink, table.schema) as stream,
-        ):
-            stream.write_table(table, max_chunksize=BATCH_ROWS)
+        with atomic_file(self._part(part)) as partial, partial.open("wb") as file:
+            sink = _HashingFile(file)
+            with pa.ipc.new_stream(sink, table.schema) as stream:
+                stream.write_table(table, max_chunksize=BATCH_ROWS)
+            file.write(sink.digest.digest())
 
     def finish(self, parts: int, counts: Mapping[str, Any] | None = None) -> PreparedDataset:
         """Joins parts 0 to `parts` - 1 into the dataset, writes its card last and removes the parts.
@@ -124,15 +125,17 @@ class PreparedWriter:
             found = f"{len(missing)} of {parts} parts of {self.folder} are missing"
             raise InputError(f"{found}: {names}; write them before finishing")
         tally = _Tally(self.card.aus)
-        with atomic_file(self.folder / FACES_FILE) as partial, partial.open("wb") as file:
-            sink = _HashingFile(file)
-            with pa.ipc.new_stream(sink, self.card.schema()) as stream:
-                for batch in _even_batches(map(self._part, range(parts))):
-                    stream.write_batch(batch)
-                    tally.add(batch)
+        with atomic_file(self.folder / FACES_FILE) as partial:
+            with partial.open("wb") as file:
+                sink = _HashingFile(file)
+                with pa.ipc.new_stream(sink, self.card.schema()) as stream:
+                    for batch in _even_batches(map(self._part, range(parts))):
+                        stream.write_batch(batch)
+                        tally.add(batch)
             if not tally.rows:
                 raise InputError(f"there is nothing to put into {self.folder}: no part has a row")
-        card = replace(self.card, rows=tally.rows, counts={**tally.counts(), **counts})
+            digests = _digests(partial)
+        card = replace(self.card, rows=tally.rows, counts={**tally.counts(), **counts}, **digests)
         replace(card, faces_bytes=sink.size, faces_sha256=sink.digest.hexdigest()).write(self.folder)
         self._clean()
 
@@ -145,6 +148,13 @@ class PreparedWriter:
         if self._lock:
             self._lock.close()
             self._lock = None
+
+
+def _digests(path: Path) -> dict[str, Any]:
+    """The entries of the card about parts of the file."""
+    whole = pa.memory_map(str(path)).read_buffer()
+    blocks = image_blocks(pa.ipc.open_stream(whole).read_all(), whole)
+    return {"table_sha256": table_digest(whole, blocks), "image_blocks": [asdict(block) for block in blocks]}
 
 
 class _HashingFile:
@@ -209,9 +219,13 @@ def _even_batches(parts: Iterable[Path]) -> Iterator[pa.RecordBatch]:
 
 
 def _read_part(part: Path) -> list[pa.RecordBatch]:
-    """The batches of a part, memory-mapped."""
+    """The batches of a part, memory-mapped; behind them stands the SHA-256 of what is before it."""
     try:
-        table = pa.ipc.open_stream(pa.memory_map(str(part))).read_all()
+        whole = pa.memory_map(str(part)).read_buffer()
+        content = whole.slice(0, max(0, whole.size - DIGEST_BYTES))
+        if hashlib.sha256(content).digest() != whole.slice(content.size).to_pybytes():
+            raise ValueError("it is not as it was written: the SHA-256 differs")
+        table = pa.ipc.open_stream(content).read_all()
         table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(f"{part} is damaged ({error}); remove it and run the same command again") from error

@@ -7,15 +7,17 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 import timm
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from metafacs import memory
 from metafacs.errors import InputError
 from metafacs.registry import Registry
+from metafacs.tensorfile import read_contents, read_tensors
 
 SCRATCH = "scratch"
 PRETRAINED = "pretrained"
+_NO_OPTIONS = {"pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir"}
+"""Arguments of `timm.create_model` that read files or the network, pickles among them."""
 
 
 class Output(NamedTuple):
@@ -125,9 +127,14 @@ def build_network(
     if not timm.is_model(backbone):
         near = get_close_matches(backbone, timm.list_models(), 5, 0)
         raise InputError(f"unknown backbone '{backbone}': timm has no such model; near it: {', '.join(near)}")
+    refused = sorted(_NO_OPTIONS & set(options or {}))
+    if refused:
+        raise InputError(f"backbone '{backbone}': {refused[0]} is no option here; weights come from --network.weights")
     try:
         model = timm.create_model(backbone, pretrained=False, num_classes=0, **dict(options or {}))
-    except (TypeError, ValueError, AssertionError, RuntimeError) as error:
+    except Exception as error:  # each of timm's models looks at its options in its own way
+        if memory.wanted(error) is not None:
+            raise
         raise InputError(f"backbone '{backbone}' does not take these options {dict(options or {})}: {error}") from error
     if weights == PRETRAINED:
         _load_pretrained(model, backbone)
@@ -149,6 +156,8 @@ def check_side(network: Network, side: int) -> None:
     try:
         network.eval()(torch.zeros(1, 3, side, side))
     except (AssertionError, RuntimeError, ValueError) as error:
+        if memory.wanted(error) is not None:
+            raise
         raise InputError(
             f"the backbone does not take images of {side} x {side} pixels ({error}); crop to the size it was made "
             "for with --data.side, or tell it the size, as in --network.options.img_size 112"
@@ -172,16 +181,16 @@ def load_weights(model: nn.Module, path: Path) -> None:
     """The weights in a safetensors file, a backbone's or a metafacs checkpoint's, into the backbone `model`.
 
     Raises:
-        InputError: no such file, no safetensors file, or of another backbone.
+        InputError: no such file, no safetensors file, damaged, of another backbone, with numbers not finite.
     """
     if not path.is_file():
         raise InputError(f"weights file {path} does not exist; give a safetensors file, '{PRETRAINED}' or '{SCRATCH}'")
     try:
-        state = load_file(path)
-    except (SafetensorError, OSError) as error:
+        read_contents(path)
+        state = read_tensors(path)
+    except InputError as error:
         raise InputError(
-            f"{path} is not a safetensors file ({error}). Pickled weights (.pt, .pth) are not read, because "
-            "they can run code: convert them once with safetensors.torch.save_file"
+            f"{path} is not a safetensors file to use: {error}: convert them once with safetensors.torch.save_file"
         ) from error
     prefix = "network.backbone."
     own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
@@ -197,4 +206,6 @@ def _load_state(model: nn.Module, state: Mapping[str, Tensor], source: str) -> N
             f"weights of {source} do not fit the backbone: {len(missing)} of {len(wanted)} tensors are missing "
             f"or of another shape, the first is '{missing[0]}'"
         )
+    if not all(value.isfinite().all() for value in fitting.values() if value.is_floating_point()):
+        raise InputError(f"weights of {source} hold numbers that are not finite; take others")
     model.load_state_dict(fitting)

@@ -1,7 +1,8 @@
 """The training loop: batches in, steps of a method, logs, validation, checkpoints. It names no method."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -12,11 +13,12 @@ from metafacs import processes
 from metafacs.errors import InputError
 from metafacs.methods.base import Batch, Method
 from metafacs.training.checkpoint import all_finite
+from metafacs.training.nonfinite import Batches, Skipping, Taken, first_broken
 from metafacs.training.schedule import Schedule, learning_rate_factor
 
 Values = dict[str, float]
-Batches = Mapping[str, tuple[Tensor, Tensor]]
-"""Images and labels of every stream in one step."""
+_MOST_KEPT = 1000
+"""Steps whose losses are kept one by one, to name the first that went wrong."""
 _BETWEEN_RANKS = 2_654_435_761
 """Between the seeds of two processes. torch's CPU generator looks at the lowest 32 bits of a seed alone; modulo 2**32
 the multiples of this number lie millions of steps apart for hundreds of processes."""
@@ -32,6 +34,9 @@ class Hooks:
     save: Callable[[int], None]
     step: Callable[[int], None] = field(default=lambda taken: None)
     """After every step, for progress bars."""
+    broken: Callable[[Taken], str] = field(default=lambda taken: "")
+    """When training stops because something is not finite: the step, if it is known, whose batch may be the cause;
+    returns a sentence, and a space, for the message."""
 
 
 def train(
@@ -46,8 +51,12 @@ def train(
     log_every: int = 20,
     validate_every: int = 500,
     save_every: int = 500,
+    skipping: Skipping | None = None,
 ) -> None:
     """Takes the training steps `steps` of `total_steps`.
+
+    Nothing waits for the device between two logs: losses are looked at when they are logged, parameters before they
+    are validated or saved, and only then the step is sought that went wrong.
 
     Args:
         method: is stepped; owns its updates.
@@ -62,30 +71,49 @@ def train(
         log_every: steps between logs.
         validate_every: steps between validations; there is always one at the end.
         save_every: steps between saves of the resumable state.
+        skipping: leaves out steps with numbers that are not finite; None: such a number ends the training.
 
     Raises:
         InputError: a loss or a parameter is no longer a finite number. What was saved before is untouched.
     """
-    sums = _Means()
+    sums, recent = _Means(), deque[Taken](maxlen=_MOST_KEPT)
     method.plan(total_steps)
     base = method.optimisers["base"]
     full_rates = [group.setdefault("full_lr", group["lr"]) for group in base.param_groups]
-    for step, batch in zip(steps, sums.awaited(batches), strict=True):
+
+    def take(step: int, batch: Batches) -> Taken:
         factor = learning_rate_factor(step, total_steps, schedule, warmup)
         for group, rate in zip(base.param_groups, full_rates, strict=True):
             group["lr"] = rate * factor
         torch.manual_seed(seed * 1_000_003 + step + processes.rank() * _BETWEEN_RANKS)
         images = sum(len(data[0]) for data in batch.values())
-        values = method.training_step({name: Batch(*data) for name, data in batch.items()})  # type: ignore[misc]
-        sums.add(values, images)
+        return Taken(
+            step,
+            method.training_step({name: Batch(*data) for name, data in batch.items()}),  # type: ignore[misc]
+            images,
+        )
+
+    for step, batch in zip(steps, sums.awaited(batches), strict=True):
+        done = take(step, batch)
+        recent.append(done)
+        if skipping is None:
+            sums.add(done.values, done.images)
         taken, last = step + 1, step == steps[-1]
-        if taken % log_every == 0 or last:
+        log, validate, save = (taken % every == 0 or last for every in (log_every, validate_every, save_every))
+        if skipping and (log or validate or save or len(recent) == _MOST_KEPT):
+            for each in skipping.look(list(recent), take):
+                sums.add(each.values, each.images)
+            recent.clear()
+        if log:
             means = sums.take()
-            _check_finite(means, taken)
-            hooks.log(taken, {**means, "learning_rate": full_rates[0] * factor})
-        validate, save = taken % validate_every == 0 or last, taken % save_every == 0 or last
-        if (validate or save) and not all_finite(method.modules):
-            raise InputError(_diverged("a parameter is not a finite number", taken))
+            if skipping is None:
+                _check_finite(means, recent, hooks)
+            rate = full_rates[0] * learning_rate_factor(step, total_steps, schedule, warmup)
+            hooks.log(taken, {**means, "learning_rate": rate})
+        if (validate or save) and skipping is None:
+            _check_state(method, recent, log, hooks)
+        if log:
+            recent.clear()
         with sums.paused():
             if validate:
                 hooks.validate(taken)
@@ -137,20 +165,45 @@ class _Means:
         seconds = max(time.perf_counter() - self._since, 1e-9)
         means["images_per_second"] = self._images * processes.count() / seconds
         means["wait_share"] = self._waited / seconds
-        means["seconds_per_step"] = seconds / self._steps
-        means["processor_seconds_per_step"] = (time.process_time() - self._worked_since) / self._steps
+        means["seconds_per_step"] = seconds / max(self._steps, 1)
+        means["processor_seconds_per_step"] = (time.process_time() - self._worked_since) / max(self._steps, 1)
         self.__init__()  # type: ignore[misc]
         return means
 
 
-def _check_finite(means: Values, step: int) -> None:
+def _check_finite(means: Values, recent: Sequence[Taken], hooks: Hooks) -> None:
     wrong = [name for name, value in means.items() if value != value or abs(value) == float("inf")]
     if wrong:
-        raise InputError(_diverged(f"{wrong[0]} is {means[wrong[0]]}", step))
+        what = f"{wrong[0]} is {means[wrong[0]]}"
+        raise InputError(_diverged(what, recent[-1].step + 1, hooks.broken(_suspect(recent))))
 
 
-def _diverged(what: str, step: int) -> str:
+def _check_state(method: Method, recent: Sequence[Taken], logged: bool, hooks: Hooks) -> None:
+    """Before it is saved or scored: what would be saved must not come from a step that is complained of later."""
+    step = recent[-1].step + 1
+    if not all_finite(method.modules):
+        raise InputError(_diverged("a parameter is not a finite number", step, hooks.broken(_suspect(recent))))
+    if logged:
+        return
+    broken = first_broken(recent)
+    device = next(method.network.parameters()).device
+    if float(processes.mean(torch.tensor(float(broken is not None), device=device))):
+        names = [name for name, value in broken.values.items() if not value.isfinite()] if broken else []
+        what = f"{names[0]} is {float(broken.values[names[0]])}" if broken else "a loss of another process is no number"
+        raise InputError(_diverged(what, step, hooks.broken(_suspect(recent))))
+
+
+def _suspect(recent: Sequence[Taken]) -> Taken:
+    """The first step in any process that returned a number that is not finite; else the last."""
+    own = first_broken(recent) or recent[-1]
+    device = next(iter(own.values.values())).device if own.values else None
+    first = int(processes.gather(torch.tensor([own.step], device=device)).min())
+    return next(taken for taken in recent if taken.step == first)
+
+
+def _diverged(what: str, step: int, kept: str) -> str:
     return (
-        f"training diverged before step {step}: {what}. The last saved state is from before and intact; lower the "
-        "learning rate (--optimiser.learning_rate), or look for damaged images and labels with `metafacs inspect`"
+        f"training diverged before step {step}: {what}. {kept}The last saved state is from before and "
+        "intact; lower the learning rate (--optimiser.learning_rate), look for damaged images and labels with "
+        "`metafacs inspect`, or leave such steps out with --loop.nonfinite skip"
     )

@@ -16,6 +16,7 @@ import yaml
 from metafacs import __version__
 from metafacs.errors import InputError
 from metafacs.files import LOCK, lock, make_folder, remove_partials, write_text
+from metafacs.yamlfile import read_yaml
 
 CONFIG, ENVIRONMENT, METRICS, DONE = "config.yaml", "environment.json", "metrics.jsonl", "done"
 DETECTOR, STATE = "detector.safetensors", "state.safetensors"
@@ -126,10 +127,7 @@ def read_config(run: Path) -> dict[str, Any]:
     path = run / CONFIG
     if not path.is_file():
         raise InputError(f"{run} is not a run folder: it has no {CONFIG}")
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read ({error})") from error
+    found = read_yaml(path)
     if not isinstance(found, dict):
         raise InputError(f"{path} is not a configuration: a mapping was expected, found {type(found).__name__}")
     return found
