@@ -92,7 +92,8 @@ def strike(folder: str, change: int | None, group: bool, counter: str | None = N
         folder: whose files are meant.
         change: the number, from 1; None never kills.
         group: kill the whole group of processes.
-        counter: a file that gets a byte for each change.
+        counter: a file that gets a byte for each change that this process makes; those forked off go on counting from
+            where they were.
     """
     os.setsid()
     owner, seen = os.getpid(), 0
@@ -103,7 +104,7 @@ def strike(folder: str, change: int | None, group: bool, counter: str | None = N
         if not _changes(event, arguments, folder):
             return
         seen += 1
-        if noted is not None:
+        if noted is not None and os.getpid() == owner:
             os.write(noted, b".")
         if seen != change:
             return

@@ -14,8 +14,8 @@ from tests.faults.killing import Command, survive
 from tests.launcher import Launcher
 
 NEEDED = {"synth": ("anny", "warp"), "detect": ("av", "dlib")}
-SHORT = {"synth": 2, "prepare": 2, "train": 2, "benchmark": 2, "detect_video": 2, "detect_pictures": 2}
-LONG = {**dict.fromkeys(SHORT, 30), "synth_raw": 12}
+SHORT = {"synth": 2, "prepare": 2, "train": 2, "benchmark": 2, "detect_video": 2}
+LONG = {**dict.fromkeys((*SHORT, "detect_pictures"), 30), "synth_raw": 12}
 LONG |= {"synth_two_workers": 6, "prepare_two_workers": 8, "train_two_workers": 8}
 
 

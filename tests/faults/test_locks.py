@@ -47,7 +47,7 @@ def paused(name: str, command: Command, launcher: Launcher, out: Path) -> Iterat
         go.touch()
 
 
-@pytest.mark.parametrize("name", [marked(name, slow=name == "synth_raw") for name in BEGUN])
+@pytest.mark.parametrize("name", [marked(name, slow=name.startswith("synth")) for name in BEGUN])
 def test_a_second_one_is_refused_and_a_killed_one_is_not_in_the_way(
     name: str,
     commands: Callable[[str], Command],

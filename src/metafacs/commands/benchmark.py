@@ -134,6 +134,8 @@ def _shared(settings: Namespace) -> dict[str, Any]:
 def _steps(settings: Namespace, folds: Sequence[str], seed: int) -> dict[str, int]:
     """How many steps a run takes on each fold; a fold that cannot be tested on is an error now, not in its cell."""
     dataset = PreparedDataset.open(Path(settings.data.primary))
+    if settings.data.auxiliary:
+        PreparedDataset.open(Path(settings.data.auxiliary))  # one that is not there, too
     labels = dataset.au_labels(common_aus(dataset, settings.data.aus))
     steps = {}
     for fold in folds:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -109,6 +110,8 @@ class RawTree:
             entries = {"tree": self.folder.name, "source": self.card.source, "licence": self.card.licence}
             text = json.dumps({**entries, "settings": self.settings}, indent=2, ensure_ascii=False)
             write_text(self.folder.parent / CARD_FILE, text + "\n")
+            for folder, _, _ in os.walk(self.root):
+                remove_partials(Path(folder))  # of processes that were killed while they wrote into the tree
             self.root.rename(self.folder)
             self.finished = True
         self._clean()
