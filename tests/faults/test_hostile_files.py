@@ -23,7 +23,7 @@ def said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Said:
     return partial(refusal, capfd, tmp_path / "BOOM")
 
 
-@pytest.fixture(params=["zip", "old", "bare", "text"])
+@pytest.fixture(params=["zip", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("old", "bare", "text"))])
 def bomb(request: pytest.FixtureRequest, tmp_path: Path) -> bytes:
     (tmp_path / "made").mkdir()
     return bombs(tmp_path / "made", tmp_path / "BOOM")[request.param]

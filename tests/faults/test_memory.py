@@ -88,7 +88,7 @@ def test_a_training_step(
 
 
 def test_every_flag_that_is_advised_exists(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("train", "benchmark", "evaluate", "detect", "synth"):
+    for command in ("train", "evaluate", "detect"):
         assert metafacs(command, "--help") == 0
         helped = capsys.readouterr().out
         wanted = {word.strip("(),:.") for word in memory.advice(command).split() if word.strip("(").startswith("--")}

@@ -208,7 +208,14 @@ def said(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
     return run
 
 
-@pytest.mark.parametrize("name, what", [("stl", "loss"), ("stl", "parameter"), ("mal", "loss")])
+@pytest.mark.parametrize(
+    "name, what",
+    [
+        ("stl", "loss"),
+        pytest.param("stl", "parameter", marks=pytest.mark.slow),
+        pytest.param("mal", "loss", marks=pytest.mark.slow),
+    ],
+)
 def test_training_stops_with_the_batch_saved(
     name: str, what: str, toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: Any
 ) -> None:
