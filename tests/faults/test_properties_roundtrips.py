@@ -244,7 +244,7 @@ def read_back(path: Path) -> pd.DataFrame:
     if path.suffix == ".parquet":
         return pd.read_parquet(path)
     text = io.StringIO(path.read_bytes().decode("utf-8"), newline="")
-    return pd.read_csv(text, na_values=[""], keep_default_na=False)
+    return pd.read_csv(text, na_values=[""], keep_default_na=False, dtype={"input": str})
 
 
 @pytest.mark.parametrize("count", COUNTS)
