@@ -49,7 +49,7 @@ def parse(made: ArgumentParser, arguments: Sequence[str]) -> Namespace:
     """Parses; a wrong flag or value prints what is wrong and exits with status 2.
 
     Raises:
-        InputError: the file given with --config is no YAML.
+        InputError: the file given with --config is no YAML, or more than plain settings (`metafacs.yamlfile`).
     """
     given = [value for flag, value in pairwise(arguments) if flag == "--config"]
     given += [text.removeprefix("--config=") for text in arguments if text.startswith("--config=")]
