@@ -1,7 +1,6 @@
 """Files that are either whole or absent, and folders that one process at a time writes into."""
 
 import errno
-import fcntl
 import hashlib
 import os
 import re
@@ -139,6 +138,8 @@ def lock(path: Path, told: str) -> IO[str]:
     Raises:
         InputError: another process holds it, or the file system knows no locks.
     """
+    import fcntl  # here, because only Unix has it, and reading and detecting need no locks
+
     make_folder(path.parent)
     while True:
         file = path.open("a", encoding="utf-8")  # not "w", which would empty what a link leads to

@@ -7,7 +7,14 @@ import pandas as pd
 import pytest
 
 from metafacs.errors import InputError
-from metafacs.inference.outputs import append_csv, check_outputs, make_folder, partial_path, read_groups, write_tables
+from metafacs.inference.outputs import (
+    append_csv,
+    check_outputs,
+    partial_path,
+    read_groups,
+    writable_folder,
+    write_tables,
+)
 
 
 def test_groups_across_parts() -> None:
@@ -40,12 +47,12 @@ def test_outputs_that_are_there(tmp_path: Path) -> None:
 
 
 def test_folders_that_cannot_be_written_into(tmp_path: Path) -> None:
-    make_folder(tmp_path / "a" / "b")
+    writable_folder(tmp_path / "a" / "b")
     assert (tmp_path / "a" / "b").is_dir() and not list((tmp_path / "a" / "b").iterdir())
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file" / "a", Path("/proc/a"), Path("/proc")):
         with pytest.raises(InputError, match="nothing can be written into"):
-            make_folder(folder)
+            writable_folder(folder)
 
 
 def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from metafacs.inference.cluster import Job, Told, spread
 from metafacs.inference.detector import AUDetector
 from metafacs.inference.finishing import Calibrated, cut_off, plot_timelines, unreadable
 from metafacs.inference.formats import FORMAT_TITLES, FORMATS, aus_missing
-from metafacs.inference.outputs import append_csv, check_outputs, make_folder, partial_path, write_tables
+from metafacs.inference.outputs import append_csv, check_outputs, partial_path, writable_folder, write_tables
 from metafacs.inference.overlay import overlay_paths, write_overlays
 from metafacs.inference.parts import Parts, parts_folder
 from metafacs.inference.sources import CAMERA, Source, expected_total, find_sources, source_frames
@@ -177,7 +177,7 @@ def _check(settings: Namespace, sources: Sequence[Source]) -> None:
         raise InputError("a camera is watched on this machine; leave --cluster out")
     for folder in (settings.overlay, settings.plot, *(path.parent for path in settings.out[1:])):
         if folder is not None:
-            make_folder(folder)
+            writable_folder(folder)
 
 
 def _inputs(settings: Namespace) -> list[Source]:

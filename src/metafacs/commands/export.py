@@ -18,7 +18,7 @@ from metafacs.export.quantisation import quantised
 from metafacs.export.session import Session
 from metafacs.files import atomic_file
 from metafacs.inference.detector import recipe_of
-from metafacs.inference.outputs import make_folder
+from metafacs.inference.outputs import writable_folder
 from metafacs.training.checkpoint import DetectorCard, load_detector
 from metafacs.training.run import DETECTOR
 
@@ -105,7 +105,7 @@ def _check(settings: Namespace) -> None:
     for name in ("calibrate", "data"):
         if settings[name] and not settings.quantize:
             raise InputError(f"--{name} belongs to int8; give --quantize too")
-    make_folder(settings.out.parent)
+    writable_folder(settings.out.parent)
 
 
 def _datasets(settings: Namespace, card: DetectorCard) -> tuple[PreparedDataset | None, PreparedDataset | None]:

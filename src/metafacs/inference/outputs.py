@@ -38,7 +38,7 @@ def check_outputs(paths: Sequence[Path], overwrite: bool = False) -> None:
             raise InputError(f"{path} is there already; choose another --out, or replace it with --overwrite")
 
 
-def make_folder(folder: Path) -> None:
+def writable_folder(folder: Path) -> None:
     """Makes a folder and tries whether files can be written into it.
 
     Raises:

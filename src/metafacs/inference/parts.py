@@ -1,6 +1,5 @@
 """Unfinished work beside the output: finished parts, each whole or absent, and the place to go on from."""
 
-import fcntl
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -13,7 +12,7 @@ import pyarrow.parquet as pq
 
 from metafacs.errors import InputError
 from metafacs.files import LOCK, TEMPORARY, atomic_file, write_text
-from metafacs.inference.outputs import make_folder
+from metafacs.inference.outputs import writable_folder
 from metafacs.inference.watching import Part
 
 SETTINGS = "settings.json"
@@ -45,7 +44,7 @@ class Parts:
                 f"{self.folder} holds unfinished work; go on with it with --resume, or start anew with --overwrite"
             )
         _check_place(self.folder)
-        make_folder(self.folder)
+        writable_folder(self.folder)
         self._lock = _locked(self.folder)
         if not resume:
             self._empty()
@@ -154,6 +153,9 @@ def _check_place(folder: Path) -> None:
 
 
 def _locked(folder: Path) -> IO[str]:
+    """By `flock`, unlike `files.lock`: it holds between two users in one process too, and no process outlives this."""
+    import fcntl  # here, because only Unix has it, and detecting from Python needs no locks
+
     lock = (folder / LOCK).open("a", encoding="utf-8")  # not "w", which would empty what a link leads to
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
