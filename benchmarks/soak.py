@@ -3,8 +3,8 @@ the same time, for as long as you say; whether any answer is lost, and whether m
 
 Starts a server of its own with a password, an untrained detector and a folder of its own for temporary files. After a
 warm-up of the same load its memory, open files and threads are looked at every few seconds; a line is fitted to the
-memory of the second half. Nothing is lost where every request gets the answer that it should: numbers, a refusal with its reason, or, for
-uploads that are broken off, a server that lives on. The exit status is 1 where a promise is broken.
+memory of the second half. Nothing is lost where every request gets the answer that it should: numbers, a refusal with
+its reason, or, for uploads that are broken off, a server that lives on. The exit status is 1 where a promise is broken.
 
     python benchmarks/soak.py --minutes 60 --out benchmarks/results/serve_soak.csv
 """
@@ -30,8 +30,8 @@ EACH_SECONDS = 2.0
 SETTLE_SECONDS = 25.0
 """After the load: idle connections are closed after 15."""
 GROWTH_MB = 50.0
-"""So much may the line that is fitted to the second half of the load rise, however long that is, and so much more may be
-in memory when all is quiet again. In the first minutes buffers grow to what the load wants: that is not judged."""
+"""So much may the line that is fitted to the second half of the load rise, however long that is, and so much more may
+be in memory when all is quiet again. In the first minutes buffers grow to what the load wants: that is not judged."""
 LOOK = ("second", "megabytes", "open_files", "threads")
 MORE_FILES, MORE_THREADS = 4, 4
 """So many more open files and threads than after the warm-up are no leak."""
