@@ -269,7 +269,7 @@ PARSER = train_parser("metafacs train")
 
 @pytest.mark.parametrize("count", [8, pytest.param(150, marks=pytest.mark.slow)])
 def test_settings(count: int) -> None:
-    text = st.sampled_from(["ünï", "x,y", "#no", "two words", "../up", "C:\\data", "$HOME", "{a}", "a'b", 'say "hi"'])
+    text = st.sampled_from(["ünï", "x,y", "two words", "../up", "C:\\data", "$HOME", "{a}", "a'b", 'say "hi"'])
 
     @given(
         st.floats(1e-9, 10), st.integers(0, 2**31), text, text, st.none() | st.integers(1, 10**6),

@@ -34,7 +34,7 @@ def test_a_rising_memory_is_seen(soaking: Any) -> None:
 @pytest.mark.slow
 def test_a_server_under_load_for_minutes(soaking: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = soaking.make_run(tmp_path / "run", "resnet18")
-    figures, broken = soaking.soak(run, MINUTES, 60.0, tmp_path)
+    figures, broken = soaking.soak(run, MINUTES, 120.0, tmp_path)
     with capsys.disabled():
         sys.stdout.write("\n" + "".join(f"{name:26} {value}\n" for name, value in figures.items()))
     assert not broken, "\n".join(broken)
