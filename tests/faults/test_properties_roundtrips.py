@@ -4,6 +4,7 @@ import io
 import json
 import math
 import tempfile
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from metafacs.commands.train import train_parser
 from metafacs.data.faces import Face
 from metafacs.data.faces.recipe import SIMILARITY, WHOLE, Recipe
 from metafacs.data.prepared import DatasetCard, PreparedDataset, PreparedWriter
+from metafacs.errors import InputError
 from metafacs.evaluation.predictions import probability_column, read_predictions, write_predictions
 from metafacs.facs import EXPRESSIONS, intensity_column
 from metafacs.inference.formats import FORMATS, PYFEAT_COLUMNS
@@ -40,6 +42,8 @@ names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=1
 words = st.sampled_from(
     ["S001", "Ünï", "a b", "=1+1", "NA", "nan", "0", "x,y", 'say "hi"', "line\nbreak", "tab\t", "-", " ", "a\rb", "é"]
 )
+printable = words.filter(str.isprintable)
+"""What the cards of datasets and detectors take as a name."""
 
 
 @contextmanager
@@ -107,9 +111,13 @@ json_values = st.recursive(
 
 @pytest.mark.parametrize("count", COUNTS)
 def test_cards_of_datasets(count: int) -> None:
-    @given(names, words, st.dictionaries(words, json_values, max_size=4), st.integers(0, 2**50))
+    @given(names, printable, st.dictionaries(words, json_values, max_size=4), st.integers(0, 2**50))
     def check(name: str, source: str, settings: dict[str, Any], rows: int) -> None:
         with folder() as place:
+            if any(unicodedata.category(letter) == "Cc" for letter in name):
+                with pytest.raises(InputError, match="cannot be printed: name"):
+                    PreparedWriter(place, DatasetCard(name, source, "none", AUS), settings)
+                return
             card = DatasetCard(name, source, "none", AUS, settings=settings, crop={"size": 48}, rows=rows)
             card.write(place)
             assert DatasetCard.read(place) == card
@@ -148,7 +156,7 @@ def network() -> Any:
 def test_detectors(count: int, network: Any) -> None:
     thresholds = st.lists(st.floats(0, 1), min_size=3, max_size=3)
 
-    @given(thresholds, words, st.lists(words, max_size=4), st.integers(0, 2**31))
+    @given(thresholds, printable, st.lists(printable, max_size=4), st.integers(0, 2**31))
     def check(levels: list[float], dataset: str, people: list[str], seed: int) -> None:
         card = DetectorCard(
             AUS, levels, ["a", "b"], BACKBONE, {}, 32, 36, Recipe().to_card(), dataset, "P1", people, "mal", seed

@@ -111,7 +111,7 @@ def read_metrics(run: Path) -> pd.DataFrame:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        record = _record(line)
+        record = metrics_record(line)
         if record is not None:
             records.append(record)
         elif number < len(lines):
@@ -136,7 +136,8 @@ def read_sample_weights(run: Path) -> pd.DataFrame:
     """
     path = run / SAMPLE_WEIGHTS if run.is_dir() else run
     try:
-        table: pd.DataFrame = pq.read_table(path).to_pandas()
+        # without metadata: pandas would read what a stranger wrote there
+        table: pd.DataFrame = pq.read_table(path).replace_schema_metadata(None).to_pandas()
     except FileNotFoundError as error:
         raise InputError(
             f"{path} does not exist: the run's method learns no weights, or it has not finished"
@@ -150,10 +151,11 @@ def read_sample_weights(run: Path) -> pd.DataFrame:
     return latest.sort_values(["stream", "row"]).reset_index(drop=True)
 
 
-def _record(line: bytes) -> dict[str, Any] | None:
+def metrics_record(line: bytes) -> dict[str, Any] | None:
+    """What a line of a run's metrics.jsonl says; None where it is damaged or cut off."""
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(record, dict) or not isinstance(record.get("event"), str):
         return None

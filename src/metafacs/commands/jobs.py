@@ -1,6 +1,5 @@
 """Several training runs side by side, with bars that show how far they are."""
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import TaskID
 
+from metafacs.analysis.records import metrics_record
 from metafacs.commands.launching import Launch, Launched, LocalProcess
 from metafacs.commands.progress import bars, plain_lines
 from metafacs.errors import InputError
@@ -52,8 +52,8 @@ class Job:
     def last_line(self) -> tuple[int, str]:
         """The step of the last training line in the log, and what to show of it."""
         path = self.run / METRICS
-        lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
-        trained = [line for line in map(json.loads, lines) if line["event"] == "train"]
+        lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+        trained = [record for line in lines if (record := metrics_record(line)) and record["event"] == "train"]
         if not trained:
             return 0, ""
         shown = [f"{text} {trained[-1][key]:.3f}" for key, text in _SHOWN.items() if trained[-1].get(key)]

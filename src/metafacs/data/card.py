@@ -196,16 +196,24 @@ class DatasetCard:
         if wrong or strange:
             names = ", ".join([*wrong, *sorted(strange)])
             raise InputError(f"{path} has missing, unknown or mistyped entries: {names}; prepare it again")
-        texts = {**found, "name": [found["name"]]}
-        odd = [name for name in ("name", "source", "licence", "expressions") if _odd(texts[name])]
-        if odd:
-            raise InputError(f"{path} has entries with characters that cannot be printed: {', '.join(odd)}; mend it")
         card = cls(**found)
         try:
+            card.check()
             card.schema()
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
         return card
+
+    def check(self) -> None:
+        """Refuses texts that would do something to a terminal or a table.
+
+        Raises:
+            InputError: says which entries hold them.
+        """
+        texts = {"name": [self.name], "source": self.source, "licence": self.licence, "expressions": self.expressions}
+        odd = [name for name, value in texts.items() if _odd(value)]
+        if odd:
+            raise InputError(f"the card has entries with characters that cannot be printed: {', '.join(odd)}; mend it")
 
 
 def _alike(name: str, found: Any, default: Any) -> bool:

@@ -42,12 +42,13 @@ class PreparedWriter:
         settings: all that decides what the rows are (numbers, texts, lists, dictionaries).
 
     Raises:
-        InputError: `folder` holds a finished dataset made with other settings or a file that would be replaced, or
-            another process is writing there.
+        InputError: `folder` holds a finished dataset made with other settings or a file that would be replaced,
+            another process is writing there, or the card holds what cannot be printed.
     """
 
     def __init__(self, folder: Path, card: DatasetCard, settings: Mapping[str, Any]) -> None:
         self.folder = Path(folder)
+        card.check()
         self.card = replace(card, settings=json.loads(json.dumps(dict(settings))))
         recipe = json.dumps(_recipe(self.card), sort_keys=True)
         hidden = self.folder / PARTS_FOLDER

@@ -21,8 +21,8 @@ def check_outputs(paths: Sequence[Path], overwrite: bool = False) -> None:
     """Refuses what could not be written in the end, before any work is done.
 
     Raises:
-        InputError: an ending is neither .csv nor .parquet, a name is too long, a file is named twice, is a folder, or
-            is there already (unless `overwrite` is on).
+        InputError: an ending is neither .csv nor .parquet, a name is too long or no text, a file is named twice,
+            is a folder, or is there already (unless `overwrite` is on).
     """
     wrong = [str(path) for path in paths if path.suffix.lower() not in ENDINGS]
     if wrong:
@@ -32,10 +32,20 @@ def check_outputs(paths: Sequence[Path], overwrite: bool = False) -> None:
     for path in paths:
         if path.is_dir():
             raise InputError(f"{path} is a folder; give the name of a file to write")
+        if not _is_utf8(path):
+            raise InputError(f"{str(path)!a}: the name is no text in UTF-8, which Parquet files need; choose another")
         if len(os.fsencode(partial_path(path).name)) > LONGEST:
             raise InputError(f"{path}: the name is too long, as {partial_path(path).name} has to stand beside it")
         if (path.exists() or path.is_symlink()) and not overwrite:
             raise InputError(f"{path} is there already; choose another --out, or replace it with --overwrite")
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def writable_folder(folder: Path) -> None:
