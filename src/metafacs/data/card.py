@@ -210,8 +210,9 @@ class DatasetCard:
         Raises:
             InputError: says which entries hold them.
         """
-        texts = {"name": [self.name], "source": self.source, "licence": self.licence, "expressions": self.expressions}
-        odd = [name for name, value in texts.items() if _odd(value)]
+        names = {"name": [self.name], "expressions": self.expressions}
+        odd = [name for name, held in names.items() if any("\n" in each or _CONTROLS.search(each) for each in held)]
+        odd += [name for name in ("source", "licence") if _CONTROLS.search(getattr(self, name))]
         if odd:
             raise InputError(f"the card has entries with characters that cannot be printed: {', '.join(odd)}; mend it")
 
@@ -222,11 +223,6 @@ def _alike(name: str, found: Any, default: Any) -> bool:
         held = dict if name == "image_blocks" else str
         return isinstance(default, list) and all(isinstance(each, held) for each in found)
     return isinstance(found, type(default)) and not isinstance(found, bool)
-
-
-def _odd(value: str | list[str]) -> bool:
-    """Whether a text holds control characters, or a name of a list does or goes over several lines."""
-    return bool(_CONTROLS.search("".join(value))) or (isinstance(value, list) and "\n" in "".join(value))
 
 
 def _digest(entries: Mapping[str, Any]) -> str:
