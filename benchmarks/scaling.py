@@ -6,7 +6,7 @@ metrics.jsonl says, by the clock, so the machine must be idle and have a core (o
 share of the batch.
 
     python benchmarks/scaling.py                                                        # 1 and 2 processes, CPU, gloo
-    python benchmarks/scaling.py --device cuda --backbone resnet34 --side 224 --batch 64 --processes 1 2 4
+    python benchmarks/scaling.py --device cuda --backbone resnet34 --side 224 --batches 64 --processes 1 2 4
 """
 
 import argparse
@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
@@ -24,13 +25,15 @@ from large_data import write_dataset
 ALONE = 1
 
 
-def train(folder: Path, method: str, processes: int, synchronise: bool, given: argparse.Namespace) -> dict[str, float]:
+def train(
+    folder: Path, method: str, batch: int, processes: int, synchronise: bool, given: argparse.Namespace
+) -> dict[str, float]:
     """Seconds a step, the wait's share of it, and images a second of one run."""
-    out = folder / f"{method}-{processes}-{synchronise}"
+    out = folder / f"{method}-{batch}-{processes}-{synchronise}"
     flags: dict[str, object] = {"method": method, "out": out, "data.primary": folder / "au", "data.cache_gib": 8}
     flags |= {"data.auxiliary": folder / "fe", "data.workers": 0, "data.resize": given.side + 16}
-    flags |= {"data.side": given.side, "data.batch_primary": given.batch, "data.batch_auxiliary": given.batch}
-    flags |= {"data.batch_meta": 4 * given.batch, "network.backbone": given.backbone, "network.weights": "scratch"}
+    flags |= {"data.side": given.side, "data.batch_primary": batch, "data.batch_auxiliary": batch}
+    flags |= {"data.batch_meta": 4 * batch, "network.backbone": given.backbone, "network.weights": "scratch"}
     flags |= {"loop.steps": given.steps, "loop.log_every": max(1, given.steps // 5), "loop.threads": 1}
     flags |= {"loop.device": given.device, "loop.validate_every": given.steps, "loop.save_every": given.steps}
     flags |= {"loop.synchronise": str(synchronise).lower()}
@@ -42,14 +45,14 @@ def train(folder: Path, method: str, processes: int, synchronise: bool, given: a
 
 def measured(folder: Path, given: argparse.Namespace) -> pd.DataFrame:
     rows = []
-    for method in given.methods:
+    for method, batch in product(given.methods, given.batches):
         alone = float("nan")
         for processes in sorted({ALONE, *given.processes}):
             for synchronise in (True,) if processes == ALONE else (True, False):
-                found = train(folder, method, processes, synchronise, given)
+                found = train(folder, method, batch, processes, synchronise, given)
                 alone = found["seconds_per_step"] if processes == ALONE else alone
                 chosen = {"method": method, "processes": processes, "synchronised": synchronise}
-                size = {"device": given.device, "backbone": given.backbone, "side": given.side, "batch": given.batch}
+                size = {"device": given.device, "backbone": given.backbone, "side": given.side, "batch": batch}
                 faster = alone / found["seconds_per_step"]
                 rows.append({**chosen, **size, **found, "faster": faster, "efficiency": faster / processes})
                 print(rows[-1], flush=True)
@@ -62,7 +65,7 @@ def main() -> None:
     asked.add_argument("--processes", nargs="+", type=int, default=[1, 2], help="1 is always measured, as the unit.")
     asked.add_argument("--rows", type=int, default=2000, help="of each dataset.")
     asked.add_argument("--side", type=int, default=112)
-    asked.add_argument("--batch", type=int, default=8, help="AU images a step, of all processes together.")
+    asked.add_argument("--batches", nargs="+", type=int, default=[8, 32], help="AU images a step, of all processes.")
     asked.add_argument("--backbone", default="resnet18")
     asked.add_argument("--steps", type=int, default=30)
     asked.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
