@@ -85,13 +85,56 @@ def _rate(path: Path) -> Fraction:
         return Fraction(container.streams.video[0].average_rate or RATE).limit_denominator(60000)
 
 
+class _Sink:
+    """A file for FFmpeg, which ends the process when it is told in the middle of a film that the disk is full.
+
+    So it is not told: what cannot be written is dropped, and `check` and the end of the context raise why.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb", buffering=0)
+        self._error: OSError | None = None
+        self._dropped = False
+
+    def __enter__(self) -> "_Sink":
+        return self
+
+    def __exit__(self, *failed: object) -> None:
+        self._file.close()
+        self.check()
+
+    def write(self, data: bytes) -> int:
+        """Takes all of it, come what may."""
+        left = memoryview(data)
+        try:
+            while left and self._error is None and not self._dropped:
+                left = left[self._file.write(left) :]
+        except OSError as error:
+            self._error = error
+        return len(data)
+
+    def seek(self, place: int, whence: int = 0) -> int:
+        return self._file.seek(place, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def check(self) -> None:
+        """Raises what a write met, once."""
+        error, self._error = self._error, None
+        if error is not None:
+            self._dropped = True
+            raise error
+
+
 class _VideoWriter:
     """An MP4 file of the first frame's size; frames of other sizes are scaled to it."""
 
     def __init__(self, path: Path, first: Picture, rate: Fraction, stack: ExitStack) -> None:
         av = import_av()
         self._av = av
-        self._container = stack.enter_context(av.open(str(path), "w", format="mp4"))
+        self._sink = stack.enter_context(_Sink(path))
+        self._container = stack.enter_context(av.open(self._sink, "w", format="mp4"))
         codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
         self._stream = self._container.add_stream(codec, rate=rate)
         self._stream.width, self._stream.height = (side + side % 2 for side in (first.shape[1], first.shape[0]))
@@ -114,6 +157,7 @@ class _VideoWriter:
         image.pts = self._last = max(self._last + 1, round((frame.time or 0.0) * self._rate))
         image.time_base = 1 / Fraction(self._rate).limit_denominator(60000)
         self._container.mux(self._stream.encode(image))
+        self._sink.check()
 
     def _end(self) -> None:
         self._container.mux(self._stream.encode())
