@@ -15,7 +15,7 @@ from rich.console import Console
 from metafacs.clusters import join_ray
 from metafacs.commands.parsing import parse, parser
 from metafacs.commands.progress import progress_bar
-from metafacs.commands.starter import announced_starter
+from metafacs.commands.starter import add_model_flag, announced_starter
 from metafacs.errors import InputError
 from metafacs.files import naming, refuse_files, remove_partials
 from metafacs.inference.cluster import Job, Told, spread
@@ -81,13 +81,7 @@ def _flags(prog: str) -> ArgumentParser:
         help="pictures, videos, folders (with everything below), patterns in quotes, or the number of a camera "
         "(cameras are untested).",
     )
-    made.add_argument(
-        "--model",
-        type=Path | None,
-        default=None,
-        help=f"run folder of `metafacs train`, or its {DETECTOR}; without it the small detector that comes with "
-        "metafacs is used, which is for trying things out, not for measuring people.",
-    )
+    add_model_flag(made)
     made.add_argument(
         "--out",
         nargs="+",

@@ -7,7 +7,7 @@ from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
 from metafacs.commands.parsing import parse, parser
-from metafacs.commands.starter import announced_starter
+from metafacs.commands.starter import add_model_flag, announced_starter
 from metafacs.data.prepared import PreparedDataset
 from metafacs.errors import InputError
 from metafacs.export.cost import accuracy, calibration_rows, common_aus, dataset_faces, scored_rows, speeds
@@ -68,12 +68,7 @@ def main(prog: str, arguments: Sequence[str]) -> None:
 
 def _flags(prog: str) -> ArgumentParser:
     made = parser(prog, DESCRIPTION)
-    made.add_argument(
-        "--model",
-        type=Path | None,
-        default=None,
-        help=f"run folder of `metafacs train`, or its {DETECTOR}; else the one that ships with metafacs.",
-    )
+    add_model_flag(made)
     made.add_argument("--out", type=Path, default=Path("detector.onnx"), help=f"the file to write, {ENDING}.")
     made.add_argument("--overwrite", action="store_true", help="replace a file that is there.")
     made.add_argument("--quantize", action="store_true", help="compute in int8: smaller, faster, less accurate.")

@@ -10,7 +10,7 @@ from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 from rich.console import Console
 
 from metafacs.commands.parsing import parse, parser
-from metafacs.commands.starter import announced_starter
+from metafacs.commands.starter import add_model_flag, announced_starter
 from metafacs.errors import InputError
 from metafacs.inference.detector import AUDetector
 from metafacs.serving.limits import MEGABYTE, Limits
@@ -57,12 +57,7 @@ def main(prog: str, arguments: Sequence[str]) -> None:
 
 def _flags(prog: str) -> ArgumentParser:
     made = parser(prog, DESCRIPTION)
-    made.add_argument(
-        "--model",
-        type=Path | None,
-        default=None,
-        help=f"run folder of `metafacs train`, or its {DETECTOR}; left out: {STARTER}, for trying things out.",
-    )
+    add_model_flag(made)
     made.add_argument(
         "--host", type=str, default="127.0.0.1", help="address to serve at; 0.0.0.0: all of this machine."
     )

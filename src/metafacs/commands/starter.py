@@ -2,7 +2,21 @@
 
 from pathlib import Path
 
+from jsonargparse import ArgumentParser
 from rich.console import Console
+
+from metafacs.training.run import DETECTOR
+
+
+def add_model_flag(made: ArgumentParser) -> None:
+    """`--model`, None where the detector that comes with metafacs is to be used."""
+    made.add_argument(
+        "--model",
+        type=Path | None,
+        default=None,
+        help=f"run folder of `metafacs train`, or its {DETECTOR}; without it the small detector that comes with "
+        "metafacs is used, which is for trying things out, not for measuring people.",
+    )
 
 
 def announced_starter(console: Console) -> Path:

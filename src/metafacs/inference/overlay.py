@@ -88,43 +88,43 @@ def _rate(path: Path) -> Fraction:
 class _Sink:
     """A file for FFmpeg, which ends the process when it is told in the middle of a film that the disk is full.
 
-    So it is not told: what cannot be written is dropped, and `check` and the end of the context raise why.
+    So it is not told: after a write that failed all are dropped, and `check` and the end of the context raise why.
     """
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("wb", buffering=0)
         self._error: OSError | None = None
-        self._dropped = False
 
     def __enter__(self) -> "_Sink":
         return self
 
-    def __exit__(self, *failed: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *about: object) -> None:
         self._file.close()
-        self.check()
+        if kind is None:
+            self.check()
 
     def write(self, data: bytes) -> int:
         """Takes all of it, come what may."""
         left = memoryview(data)
         try:
-            while left and self._error is None and not self._dropped:
+            while left and self._error is None:
                 left = left[self._file.write(left) :]
         except OSError as error:
             self._error = error
         return len(data)
 
     def seek(self, place: int, whence: int = 0) -> int:
+        """As of any file."""
         return self._file.seek(place, whence)
 
     def tell(self) -> int:
+        """As of any file."""
         return self._file.tell()
 
     def check(self) -> None:
-        """Raises what a write met, once."""
-        error, self._error = self._error, None
-        if error is not None:
-            self._dropped = True
-            raise error
+        """Raises the error of a write that failed."""
+        if self._error is not None:
+            raise self._error
 
 
 class _VideoWriter:
