@@ -41,7 +41,7 @@ bench: install  ## step time and memory of MTL, MAL and the usual implementation
 	$(BIN)/python benchmarks/step_cost.py
 
 starter: install  ## make the detector that ships with the package again: render, train, score, write
-	$(BIN)/python benchmarks/starter/make.py --out starter
+	$(BIN)/python studies/starter/make.py --out starter
 
 bench-gpu: install  ## the same on a GPU, with what the paper's training would take; BENCH="--device cpu --small" to try it
 	$(BIN)/python benchmarks/bench_gpu.py $(BENCH)

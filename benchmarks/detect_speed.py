@@ -32,13 +32,13 @@ from metafacs.inference.frames import video_frames
 from metafacs.inference.outputs import to_csv
 from metafacs.inference.rows import face_row, raw_table, tidy
 from metafacs.models.network import build_network
+from metafacs.runs import DETECTOR
 from metafacs.synth.activity import draw_course, draw_temper, sides, strength
 from metafacs.synth.head import load_head
 from metafacs.synth.identity import draw_person
 from metafacs.synth.photo import Shot, take
 from metafacs.synth.scene import Framing, crop_recipe, draw_habits, draw_scene
 from metafacs.training.checkpoint import DetectorCard, save_detector
-from metafacs.training.run import DETECTOR
 
 SIZE, RATE = (480, 640), 25
 SHOWN = 100

@@ -9,7 +9,7 @@ depends on the size of the network.
 
 The detector that ships with metafacs, on the people whom its card scores, calibrated on people it learned from:
 
-    python benchmarks/starter/held_out.py --out held_out
+    python studies/starter/held_out.py --out held_out
     python benchmarks/export_parity.py --model src/metafacs/starter --data held_out --calibrate held_out \\
         --name starter_int8
 """
@@ -29,8 +29,8 @@ from metafacs.export.quantisation import quantised
 from metafacs.export.session import Session
 from metafacs.inference.detector import recipe_of
 from metafacs.models.network import Network, build_network
+from metafacs.runs import DETECTOR
 from metafacs.training.checkpoint import DetectorCard, load_detector
-from metafacs.training.run import DETECTOR
 
 LARGER = {"resnet18": (112, 128), "resnet34": (224, 248)}
 """Untrained backbones: side that the network sees, and before the cut."""

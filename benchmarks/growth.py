@@ -28,12 +28,12 @@ from jsonargparse import Namespace
 from rich.console import Console
 
 from large_data import write_dataset
-from metafacs.commands.training_data import open_data
 from metafacs.data.prepared import PreparedDataset
 from metafacs.data.streams import training_batches
 from metafacs.methods import METHODS, Batch
 from metafacs.methods.losses import class_balance
 from metafacs.models.network import Network, build_network
+from metafacs.training.data import open_data
 
 CPU = torch.device("cpu")
 STANDARD = {"batch": 8, "side": 64, "aus": 12}

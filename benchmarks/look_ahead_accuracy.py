@@ -31,14 +31,14 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from metafacs.commands.train import train_parser
-from metafacs.commands.training_data import TrainingData, open_data
 from metafacs.data.streams import training_batches
 from metafacs.methods import Batch
 from metafacs.methods.base import Stream
 from metafacs.methods.mal import MAL
 from metafacs.methods.training_pass import Scope
 from metafacs.models.network import build_network
-from metafacs.training.run import DETECTOR
+from metafacs.runs import DETECTOR
+from metafacs.training.data import TrainingData, open_data
 
 HERE = Path(__file__).resolve().parent
 ALPHA = 0.1

@@ -17,11 +17,11 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from metafacs.data.datasets.base import DEFAULTS, Listing, SourceCard
-from metafacs.data.faces import Recipe, align, to_jpeg
-from metafacs.data.faces.dlib_finder import DlibFinder
-from metafacs.data.pictures import read_picture
-from metafacs.data.preparation import prepare
+from metafacs.datasets.base import DEFAULTS, Listing, SourceCard
+from metafacs.datasets.preparation import prepare
+from metafacs.faces import Recipe, align, to_jpeg
+from metafacs.faces.dlib_finder import DlibFinder
+from metafacs.faces.pictures import read_picture
 from metafacs.synth.activity import draw_course, draw_temper, sides, strength
 from metafacs.synth.head import load_head
 from metafacs.synth.identity import draw_person

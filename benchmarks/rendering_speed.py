@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from metafacs import processes
+from metafacs import distributed
 from metafacs.data.prepared import PreparedDataset
 from metafacs.files import write_text
 from metafacs.synth.head import load_head
@@ -33,7 +33,7 @@ def main() -> None:
                 (out,) = render_preset(Path(folder) / data, data, size=side, **counts)
                 seconds = time.perf_counter() - start
                 count = len(PreparedDataset.open(out))
-            lines.append(f"{data},{side},{count},{processes.cores()},{count / seconds:.1f}")
+            lines.append(f"{data},{side},{count},{distributed.cores()},{count / seconds:.1f}")
             print(lines[-1], flush=True)
     write_text(given.out, "\n".join(lines) + "\n")
 

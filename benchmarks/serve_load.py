@@ -26,11 +26,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from metafacs.data.faces.recipe import Recipe
+from metafacs.faces.recipe import Recipe
 from metafacs.facs import AU_SETS, EXPRESSIONS, au_column
 from metafacs.models.network import build_network
+from metafacs.runs import DETECTOR
 from metafacs.training.checkpoint import DetectorCard, save_detector
-from metafacs.training.run import DETECTOR
 
 LONGEST_WAIT = 5.0
 """Seconds that a client waits at most when it is refused, so that the queue stays full."""

@@ -18,14 +18,14 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
-from metafacs import processes
+from metafacs import distributed
 from metafacs.analysis.figures import draw_all
 from metafacs.commands import synth
 from metafacs.commands.demo import SETTINGS
-from metafacs.commands.jobs import Job, run_jobs
+from metafacs.experiments.jobs import Job, run_jobs
 from metafacs.files import write_text
+from metafacs.runs import DETECTOR, SAMPLE_WEIGHTS
 from metafacs.synth.emotion import DEFAULT_CAUSES
-from metafacs.training.run import DETECTOR, SAMPLE_WEIGHTS
 
 RESULTS = Path(__file__).parent / "results"
 SEEDS = range(5)
@@ -51,7 +51,7 @@ def main() -> None:
     runs = given.out / ("runs_scratch" if given.scratch else "runs")
     shared = {"data.primary": au, "data.auxiliary": fe, "method": "mal", "network.weights": start}
     jobs = [Job(f"seed {s}", runs / f"seed{s}", flags(given.steps, shared, s), given.steps) for s in SEEDS]
-    run_jobs(jobs, processes.cores(), console)
+    run_jobs(jobs, distributed.cores(), console)
     table = pd.DataFrame([halves(job.run, seed) for seed, job in zip(SEEDS, jobs, strict=True)])
     console.print(table.round(4).to_string(index=False), markup=False)
     below = int((table["unreadable"] < table["clear"]).sum())

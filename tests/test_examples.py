@@ -16,9 +16,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from metafacs.data.faces import Recipe, align, to_jpeg
 from metafacs.export.parity import rendered_faces
 from metafacs.export.session import Session
+from metafacs.faces import Recipe, align, to_jpeg
 from metafacs.inference import AUDetector, detector
 from tests.inference.toys import AUS, DotFinder, draw, save_picture, save_toy
 from tests.toy_runs import metafacs

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from metafacs.cli import main
 from metafacs.data.prepared import DatasetCard, PreparedDataset, PreparedWriter
-from metafacs.training.run import DETECTOR
+from metafacs.runs import DETECTOR
 
 STEPS = 12
 BACKBONE = "test_efficientnet"

@@ -10,7 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import TypeVar
 
-from metafacs import processes
+from metafacs import distributed
 from metafacs.errors import InputError
 
 Part = TypeVar("Part")
@@ -38,7 +38,7 @@ def run_parts(
     Raises:
         InputError: a process was killed.
     """
-    workers = min(workers or processes.cores(), len(parts))
+    workers = min(workers or distributed.cores(), len(parts))
     if workers <= 1:
         with single_thread():
             yield from map(task, parts)

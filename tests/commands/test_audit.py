@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from metafacs import cli
-from metafacs.data.audit.files import PAGE_FILE, TEXT_FILE
-from tests.data.audit.small import face_lost, rows_of, store
+from metafacs.datasets.audit.files import PAGE_FILE, TEXT_FILE
+from tests.datasets.audit.small import face_lost, rows_of, store
 
 
 def test_the_report_is_printed_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

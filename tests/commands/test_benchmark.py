@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from metafacs.data.prepared import PreparedDataset
-from metafacs.training.run import DONE, METRICS
+from metafacs.runs import DONE, METRICS
 from tests.toy_runs import flags, metafacs
 
 GRID = ("--methods", "stl,gentle=mal:alpha=0.05", "--folds", "P1,P2", "--seeds", "0")

@@ -17,7 +17,7 @@ from metafacs.commands import detect
 from metafacs.errors import InputError
 from metafacs.inference import AUDetector, detector, sources
 from metafacs.inference.frames import Frame
-from metafacs.training.run import DETECTOR
+from metafacs.runs import DETECTOR
 from tests.inference.toys import AUS, DotFinder, draw, make_video, save_picture, save_toy, walk
 from tests.launcher import Launcher
 from tests.toy_runs import leftovers, metafacs

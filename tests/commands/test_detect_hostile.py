@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from metafacs.data import pictures
+from metafacs.faces import pictures
 from metafacs.inference import AUDetector, detector
 from tests.inference import hostile
 from tests.inference.toys import AUS, DotFinder, draw, make_video, save_toy

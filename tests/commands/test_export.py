@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from metafacs.commands import export
-from metafacs.data.faces import Recipe
 from metafacs.export.parity import TOLERANCE, by_torch, rendered_faces
 from metafacs.export.session import Session
+from metafacs.faces import Recipe
+from metafacs.runs import DETECTOR
 from metafacs.training.checkpoint import load_detector
-from metafacs.training.run import DETECTOR
 from tests.builders import make_prepared
 from tests.inference.toys import AUS, save_toy
 from tests.toy_runs import leftovers, metafacs

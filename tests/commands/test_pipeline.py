@@ -8,9 +8,9 @@ import pytest
 from rich.console import Console
 
 from metafacs.commands import demo
-from metafacs.commands.jobs import Job, run_jobs
 from metafacs.errors import InputError
 from metafacs.evaluation.predictions import read_predictions
+from metafacs.experiments.jobs import Job, run_jobs
 from metafacs.synth import rendering
 from tests.builders import make_prepared
 from tests.toy_runs import flags, metafacs

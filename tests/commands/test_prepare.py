@@ -6,7 +6,7 @@ import pytest
 
 from metafacs import cli
 from metafacs.data.prepared import PreparedDataset
-from tests.data import raw_faces
+from tests.datasets import raw_faces
 
 
 @pytest.fixture

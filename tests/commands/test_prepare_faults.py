@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from metafacs import cli
-from metafacs.data import pictures
 from metafacs.data.prepared import PreparedDataset
-from tests.data.datasets import trees
+from metafacs.faces import pictures
+from tests.datasets import trees
 
 RECORDINGS = {("F001", "T1"): range(2440, 2446), ("M008", "T2"): range(1, 5), ("F007", "T1"): range(8, 12)}
 LABELS = "AUCoding/AU_OCC/F001_T1.csv"

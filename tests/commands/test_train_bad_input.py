@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from metafacs.data.prepared import PreparedDataset
-from metafacs.training.run import CONFIG, METRICS, STATE
+from metafacs.runs import CONFIG, METRICS, STATE
 from tests.builders import make_prepared
 from tests.launcher import Launcher
 from tests.toy_runs import flags, leftovers, metafacs, rewrite, same_parameters

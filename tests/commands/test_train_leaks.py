@@ -10,9 +10,9 @@ from rich.console import Console
 
 from metafacs.commands.parsing import parse
 from metafacs.commands.train import train_parser
-from metafacs.commands.training_data import TrainingData, open_data
 from metafacs.data.prepared import PreparedDataset, true_levels
 from metafacs.facs import EXPRESSIONS
+from metafacs.training.data import TrainingData, open_data
 from tests.builders import make_prepared
 from tests.toy_runs import flags, metafacs, rewrite, same_parameters
 

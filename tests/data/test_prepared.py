@@ -13,13 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import datasets
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 from PIL import Image
 
+import datasets
 from metafacs.data import prepared
 from metafacs.data.prepared import DatasetCard, PreparedDataset, PreparedWriter, schema, true_levels
 from metafacs.errors import InputError

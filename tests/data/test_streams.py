@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metafacs import processes
+from metafacs import distributed
 from metafacs.data.prepared import PreparedDataset
 from metafacs.data.streams import Faces, Order, Stream, ahead, mixed_seed, training_batches
 from metafacs.errors import InputError
@@ -191,8 +191,8 @@ def test_processes_share_the_batch_of_one(
     whole = batches(make_streams(), photographic=photographic)
     parts = []
     for rank in range(2):
-        monkeypatch.setattr(processes, "count", lambda: 2)
-        monkeypatch.setattr(processes, "rank", lambda rank=rank: rank)
+        monkeypatch.setattr(distributed, "count", lambda: 2)
+        monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
         parts.append(batches(make_streams(), photographic=photographic))
     joined = [
         {name: tuple(torch.cat([half[name][k] for half in halves]) for k in (0, 1)) for name in halves[0]}

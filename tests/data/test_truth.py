@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 
 from metafacs import cli
-from metafacs.data import cropping
-from metafacs.data import preparation as data_preparation
-from metafacs.data.datasets.bp4d import BP4D
-from metafacs.data.faces import Recipe, move
-from metafacs.data.preparation import read_skipped
 from metafacs.data.prepared import PreparedDataset
+from metafacs.datasets import cropping
+from metafacs.datasets import preparation as data_preparation
+from metafacs.datasets.bp4d import BP4D
+from metafacs.datasets.preparation import read_skipped
+from metafacs.faces import Recipe, move
 from metafacs.facs import AU_SETS, EXPRESSIONS, au_column
 from metafacs.synth.plans import AuPlan
 from metafacs.synth.raw.layouts import write_raw

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from tests.data.datasets import trees
+from tests.datasets import trees
 from tests.faults.killing import Command
 from tests.faults.reading import same_files
 from tests.inference.toys import draw, make_video, save_picture, save_toy, walk
@@ -18,7 +18,7 @@ from tests.toy_runs import flags, logged_steps, same_parameters
 
 RECORDINGS = {("F001", "T1"): range(2440, 2446), ("M008", "T2"): range(1, 5), ("F007", "T1"): range(8, 12)}
 GRID = ("--methods", "stl,gentle=mal:alpha=0.05", "--folds", "P1", "--seeds", "0", "--jobs", "2")
-SMALL_PARTS = "import metafacs.data.preparation as p; p.PART = 4\n"
+SMALL_PARTS = "import metafacs.datasets.preparation as p; p.PART = 4\n"
 FORKED_CELLS = "from tests.faults.commands import fork_cells; fork_cells()\n"
 TOY_FINDER = """
 import metafacs.commands.detect as command
@@ -175,7 +175,7 @@ def fork_cells() -> None:
     import time
     import types
 
-    from metafacs.commands import jobs, launching
+    from metafacs.experiments import jobs, launching
 
     launching.start_process = _Cell  # type: ignore[assignment,misc]
     jobs.time = types.SimpleNamespace(sleep=lambda seconds: time.sleep(seconds / 25))  # type: ignore[assignment]
@@ -187,7 +187,7 @@ class _Cell:
     _held: list[int] = []  # noqa: RUF012 - the pipes of all cells, which a new one must not keep open
 
     def __init__(self, arguments: Sequence[str], log: Path) -> None:
-        from metafacs.commands import cell
+        from metafacs.experiments import cell
 
         log.parent.mkdir(parents=True, exist_ok=True)
         taken, held = os.pipe()

@@ -20,17 +20,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from metafacs.data.datasets.table import Table
-from metafacs.data.pictures import UnreadableError, read_picture
-from metafacs.data.video import count_frames, read_frames
+from metafacs.datasets.table import Table
 from metafacs.errors import InputError
 from metafacs.evaluation.predictions import prediction_rows, read_predictions, write_predictions
+from metafacs.faces.pictures import UnreadableError, read_picture
+from metafacs.faces.video import count_frames, read_frames
 from metafacs.inference.sources import expected_total, find_sources, source_frames
 from metafacs.serving.limits import Limits, RefusedError
 from metafacs.serving.uploads import look_at
 from tests.evaluation.runs import AUS, ids, info
-from tests.faults.strategies import changed_bytes
 from tests.inference.toys import draw, make_video, walk
+from tests.strategies import changed_bytes
 
 SECONDS = 20
 """After which a file counts as one that is waited for in vain."""

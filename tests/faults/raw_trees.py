@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from metafacs.facs import EXPRESSIONS
-from tests.data.datasets import trees
+from tests.datasets import trees
 
 ALL = ""
 """The prefix that every row's tag begins with: a header speaks of all rows."""

@@ -12,10 +12,10 @@ from safetensors.torch import load_file, save_file
 from metafacs.data.prepared import PreparedDataset
 from metafacs.errors import InputError
 from metafacs.models.network import build_network
+from metafacs.runs import DETECTOR, STATE
 from metafacs.starter import starter_run
 from metafacs.tensorfile import read_contents, write_tensors
 from metafacs.training.checkpoint import load_detector, load_state, save_detector, save_state
-from metafacs.training.run import DETECTOR, STATE
 from tests.faults.damage import cut_places, flipped, header_end, random_bits, rewritten
 from tests.methods.test_registry_wide import CARD, build, take
 from tests.toy_runs import BACKBONE, flags, metafacs

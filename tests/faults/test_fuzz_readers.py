@@ -13,12 +13,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from metafacs.data.datasets import DATASETS, Listing
+from metafacs.datasets import DATASETS, Listing
 from metafacs.errors import InputError
-from tests.data.datasets.test_datasets import check
-from tests.data.datasets.trees import JPEG
+from tests.datasets.test_datasets import check
+from tests.datasets.trees import JPEG
 from tests.faults.raw_trees import ALL, TREES, Tree, tag
-from tests.faults.strategies import changed_lines, damaged, hostile_cell, lines_of
+from tests.strategies import changed_lines, damaged, hostile_cell, lines_of
 
 SHORT, LONG = 20, 2000
 """Damaged trees of each layout."""

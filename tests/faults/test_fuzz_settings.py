@@ -10,15 +10,15 @@ import pytest
 import yaml
 
 from metafacs.analysis.records import read_metrics
-from metafacs.data.datasets.folds import folds_from_lists
-from metafacs.data.datasets.gft import GFT, folds_from_table, read_mapping
+from metafacs.datasets.folds import folds_from_lists
+from metafacs.datasets.gft import GFT, folds_from_table, read_mapping
 from metafacs.errors import InputError
 from metafacs.evaluation.costs import costs
-from metafacs.training.run import DONE, METRICS
-from tests.data.datasets import trees
+from metafacs.runs import DONE, METRICS
+from tests.datasets import trees
 from tests.evaluation.runs import write_run
-from tests.faults.strategies import HOSTILE_CELLS, damaged
 from tests.faults.test_fuzz_readers import deadline
+from tests.strategies import HOSTILE_CELLS, damaged
 
 SHORT, LONG = 60, 2000
 """Damaged files of each kind."""

@@ -13,9 +13,9 @@ import torch
 
 from metafacs.data.prepared import PreparedDataset
 from metafacs.errors import InputError
+from metafacs.runs import DETECTOR
 from metafacs.training import card_checks
 from metafacs.training.checkpoint import load_detector
-from metafacs.training.run import DETECTOR
 from tests.faults.hostile import Said, little_memory, refusal, write
 from tests.methods.test_registry_wide import CARD, build
 from tests.toy_runs import flags

@@ -12,8 +12,8 @@ import torch
 from metafacs.data.prepared import CARD_FILE, FACES_FILE, PreparedDataset
 from metafacs.errors import InputError
 from metafacs.models.network import build_network
+from metafacs.runs import CONFIG, DETECTOR, STATE
 from metafacs.training.checkpoint import load_detector
-from metafacs.training.run import CONFIG, DETECTOR, STATE
 from tests.faults.hostile import Said, bombs, refusal, write
 from tests.toy_runs import BACKBONE, flags
 

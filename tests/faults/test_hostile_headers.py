@@ -14,9 +14,9 @@ from safetensors.torch import load_file
 
 from metafacs.errors import InputError
 from metafacs.models.network import build_network
+from metafacs.runs import DETECTOR, STATE
 from metafacs.tensorfile import write_tensors
 from metafacs.training.checkpoint import FORMAT, load_detector, load_state, save_state
-from metafacs.training.run import DETECTOR, STATE
 from tests.faults.hostile import little_memory
 from tests.methods.test_registry_wide import CARD, build, take
 from tests.toy_runs import BACKBONE

@@ -10,7 +10,7 @@ import pytest
 
 from metafacs.data.prepared import PreparedDataset
 from metafacs.errors import InputError
-from metafacs.training.run import CONFIG
+from metafacs.runs import CONFIG
 from metafacs.yamlfile import MOST_BYTES, parse_yaml, read_yaml
 from tests.faults.hostile import Said, little_memory, refusal
 from tests.toy_runs import flags

@@ -14,7 +14,7 @@ from metafacs.inference import detector
 from metafacs.methods.mal import MAL
 from metafacs.methods.stl import STL
 from metafacs.models.network import Network
-from metafacs.training.run import STATE
+from metafacs.runs import STATE
 from tests.inference.toys import DotFinder, draw, save_picture, save_toy
 from tests.launcher import Launcher
 from tests.toy_runs import flags, metafacs, same_parameters

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from metafacs.data.prepared import PreparedDataset
 from metafacs.errors import InputError
 from metafacs.methods import METHODS, Method
+from metafacs.runs import DETECTOR, STATE
 from metafacs.tensorfile import read_contents
 from metafacs.training import loop
 from metafacs.training.nonfinite import Skipping, Taken
-from metafacs.training.run import DETECTOR, STATE
 from tests.commands.test_train_together import PROCESSES, together
 from tests.launcher import Launcher
 from tests.methods.test_registry_wide import build

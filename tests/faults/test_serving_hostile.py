@@ -24,10 +24,10 @@ from starlette.testclient import TestClient
 
 from metafacs.serving.limits import Limits
 from metafacs.serving.service import release_memory
-from tests.faults.strategies import changed_bytes
 from tests.inference import hostile
 from tests.inference.toys import draw, make_video, save_toy, walk
 from tests.serving.rooms import client, listening, png, private_files, private_folders
+from tests.strategies import changed_bytes
 
 API, PAGE = "/api/v1/detect", "/page/detect"
 SHORT, LONG = 40, 1500

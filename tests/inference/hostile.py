@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tests.data.test_video import turn
+from tests.faces.test_video import turn
 from tests.inference.toys import make_video
 
 QUARTER = (0, 1, -1, 0)

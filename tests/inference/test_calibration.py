@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from metafacs.data.faces import Face
+from metafacs.faces import Face
 from metafacs.inference.calibration import FEWEST, REST, by_baseline, by_frame, lowered
 from metafacs.inference.frames import Frame
 from metafacs.inference.rows import empty_row, face_row, logit_column, raw_table, sigmoid

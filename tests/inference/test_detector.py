@@ -14,15 +14,15 @@ import pytest
 import torch
 from PIL import Image
 
-from metafacs.data.datasets.base import DEFAULTS, Listing, SourceCard
-from metafacs.data.faces import Recipe
-from metafacs.data.preparation import prepare
 from metafacs.data.streams import Faces
+from metafacs.datasets.base import DEFAULTS, Listing, SourceCard
+from metafacs.datasets.preparation import prepare
 from metafacs.errors import InputError
-from metafacs.evaluation.predicting import over_faces
+from metafacs.faces import Recipe
 from metafacs.inference import AUDetector, StoppedError
+from metafacs.runs import DETECTOR
 from metafacs.training.checkpoint import load_detector
-from metafacs.training.run import DETECTOR
+from metafacs.training.predicting import over_faces
 from tests.inference import hostile
 from tests.inference.toys import AUS, DotFinder, draw, make_video, save_picture, save_toy, walk
 

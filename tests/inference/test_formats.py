@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from metafacs.data.faces import Face
+from metafacs.faces import Face
 from metafacs.inference.formats import FORMATS, aus_missing, openface, pyfeat
 from metafacs.inference.frames import Frame
 from metafacs.inference.outputs import to_csv, write_tables

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from metafacs.data.pictures import UnreadableError
 from metafacs.errors import InputError
+from metafacs.faces.pictures import UnreadableError
 from metafacs.inference.frames import DAMAGED, ahead, camera_frames, expected_frames, picture_frame, video_frames
 from tests.inference.toys import draw, make_video
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from metafacs.data.faces import to_jpeg
+from metafacs.faces import to_jpeg
 from metafacs.inference import AUDetector
 from metafacs.inference.rows import sigmoid
 from tests.inference.toys import AUS, save_toy

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from metafacs.data.faces import Face, Recipe
-from metafacs.data.faces.finders import Box
+from metafacs.faces import Face, Recipe
+from metafacs.faces.finders import Box
 from metafacs.models.network import build_network
+from metafacs.runs import DETECTOR
 from metafacs.training.checkpoint import DetectorCard, save_detector
-from metafacs.training.run import DETECTOR
 from tests.toy_runs import BACKBONE
 
 AUS = ["AU01", "AU04", "AU12", "AU24"]

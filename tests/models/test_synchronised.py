@@ -7,7 +7,7 @@ import torch
 import torch.autograd.forward_ad as forward_ad
 from torch import Tensor, nn
 
-from metafacs import processes
+from metafacs import distributed
 from metafacs.methods import METHODS
 from metafacs.methods.losses import class_balance
 from metafacs.models.synchronised import synchronise
@@ -24,7 +24,7 @@ class Alone:
             self.sums += 1
             return values
 
-        monkeypatch.setattr(processes, "differentiable_total", total)
+        monkeypatch.setattr(distributed, "differentiable_total", total)
 
 
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-10), (torch.float32, 1e-4)])

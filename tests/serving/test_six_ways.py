@@ -24,12 +24,12 @@ import httpx
 import onnxruntime
 from skimage.data import astronaut
 
-from metafacs.data.faces import align, make_finder, to_jpeg
+from metafacs.faces import align, make_finder, to_jpeg
 from metafacs.inference import AUDetector
 from metafacs.inference.detector import recipe_of
+from metafacs.runs import DETECTOR
 from metafacs.starter import starter_run
 from metafacs.training.checkpoint import load_detector
-from metafacs.training.run import DETECTOR
 from tests.inference.toys import save_picture
 from tests.serving.browsing import open_page
 from tests.serving.rooms import listening

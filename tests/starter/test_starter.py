@@ -11,9 +11,9 @@ from safetensors import safe_open
 from metafacs.errors import InputError
 from metafacs.facs import au_title
 from metafacs.inference import AUDetector
+from metafacs.runs import DETECTOR
 from metafacs.starter import locate, starter_run
 from metafacs.training.checkpoint import load_detector
-from metafacs.training.run import DETECTOR
 
 CARD = "MODEL_CARD.md"
 MOST_MEGABYTES = 6.0

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from metafacs.data.protocols import (
+from metafacs.datasets.protocols import (
     BASE_RATES,
     BP4D_PARTS,
     DISFA_PARTS,

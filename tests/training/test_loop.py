@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from metafacs import processes
+from metafacs import distributed
 from metafacs.errors import InputError
 from metafacs.methods import Method
 from metafacs.models.network import Network
@@ -147,16 +147,16 @@ def test_the_time_waited_for_batches_is_told_without_the_first() -> None:
 def test_processes_draw_different_random_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     alone, first, second = (Counting() for _ in range(3))
     train(alone, range(4), seed=2**32 - 1)
-    monkeypatch.setattr(processes, "rank", lambda: 0)
+    monkeypatch.setattr(distributed, "rank", lambda: 0)
     train(first, range(4), seed=2**32 - 1)
-    monkeypatch.setattr(processes, "rank", lambda: 300)
+    monkeypatch.setattr(distributed, "rank", lambda: 300)
     train(second, range(4), seed=2**32 - 1)
     assert first.random == alone.random and not set(second.random) & set(first.random)
 
 
 def test_what_is_logged_is_the_mean_over_the_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "count", lambda: 2)
-    monkeypatch.setattr(processes, "rank", lambda: 0)
-    monkeypatch.setattr(processes, "total", lambda tensors: [tensor + 4 for tensor in tensors])
+    monkeypatch.setattr(distributed, "count", lambda: 2)
+    monkeypatch.setattr(distributed, "rank", lambda: 0)
+    monkeypatch.setattr(distributed, "total", lambda tensors: [tensor + 4 for tensor in tensors])
     logged = train(Counting(), range(3), every=(3, 3, 3)).logged[3]
     assert logged["loss_primary"] == (2 + 4) / 2

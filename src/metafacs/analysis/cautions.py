@@ -8,7 +8,7 @@ from typing import Any
 from metafacs.analysis.records import read_metrics, read_run_name
 from metafacs.errors import InputError
 from metafacs.evaluation.comparison import AVERAGE, Comparison, method_title
-from metafacs.training.run import CONFIG, ENVIRONMENT, read_config
+from metafacs.runs import CONFIG, ENVIRONMENT, read_config
 
 FEW_SEEDS = 3
 PER_RUN = ("seed", "data.test_fold", "method", "label")

@@ -14,7 +14,7 @@ from metafacs.analysis.weights import active_figure, cause_figure, consistency_f
 from metafacs.errors import InputError
 from metafacs.evaluation.comparison import Comparison, compare, method_title
 from metafacs.evaluation.predictions import PREDICTIONS_FILE
-from metafacs.training.run import METRICS
+from metafacs.runs import METRICS
 
 LEFT_OUT = "left out"
 """How the note on a figure that could not be drawn begins."""

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from metafacs.errors import InputError
 from metafacs.evaluation.predictions import PREDICTIONS_FILE, read_predictions
-from metafacs.training.run import CONFIG, DONE, METRICS, SAMPLE_WEIGHTS, read_config
+from metafacs.runs import CONFIG, DONE, METRICS, SAMPLE_WEIGHTS, read_config
 
 SAMPLE_WEIGHT_COLUMNS = ("stream", "row", "consistency", "cause", "weight", "step")
 

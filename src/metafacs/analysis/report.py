@@ -17,7 +17,7 @@ from metafacs.evaluation.comparison import AVERAGE, Comparison, method_title
 from metafacs.evaluation.costs import costs
 from metafacs.evaluation.predictions import PREDICTIONS_FILE
 from metafacs.evaluation.tables import tables
-from metafacs.training.run import DONE
+from metafacs.runs import DONE
 
 COST_REFERENCE = "mtl"
 

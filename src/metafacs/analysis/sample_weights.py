@@ -14,7 +14,7 @@ from metafacs.data.reader import PreparedDataset
 from metafacs.errors import InputError
 from metafacs.evaluation.predictions import PREDICTIONS_FILE, read_predictions
 from metafacs.facs import ACTION_UNITS, PRESENT_FROM, au_column
-from metafacs.training.run import SAMPLE_WEIGHTS, read_config
+from metafacs.runs import SAMPLE_WEIGHTS, read_config
 
 IMAGE = ["stream", "folder", "row"]
 """What an image is known by: its stream, and its row in the prepared dataset in a folder."""

@@ -6,8 +6,8 @@ from pathlib import Path
 from rich.console import Console
 
 from metafacs.commands.parsing import parse, parser
-from metafacs.commands.progress import progress_bar
-from metafacs.data.audit.files import PAGE_FILE, write_audit
+from metafacs.datasets.audit.files import PAGE_FILE, write_audit
+from metafacs.progress import progress_bar
 
 DESCRIPTION = """Compares a prepared dataset with what is published about it (frames per fold, people, base rates,
 expressions) and looks for what went wrong on the way: missing and unreadable pictures, faces not found, pictures that

@@ -10,19 +10,19 @@ from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import NonNegativeInt
 from rich.console import Console
 
-from metafacs import processes
-from metafacs.commands.grid import SETTINGS, cells, keep_settings, read_list, read_seeds, read_variants
-from metafacs.commands.jobs import Job, run_jobs
-from metafacs.commands.launching import Launch, LocalProcess, RayTasks
+from metafacs import distributed
 from metafacs.commands.parsing import parse, plain
 from metafacs.commands.train import train_parser
-from metafacs.commands.training_data import common_aus, split_primary
 from metafacs.data.prepared import PreparedDataset
 from metafacs.errors import InputError
 from metafacs.evaluation.comparison import compare, method_title
 from metafacs.evaluation.costs import costs
 from metafacs.evaluation.tables import tables, to_csv, to_latex, to_markdown, to_text
+from metafacs.experiments.grid import SETTINGS, cells, keep_settings, read_list, read_seeds, read_variants
+from metafacs.experiments.jobs import Job, run_jobs
+from metafacs.experiments.launching import Launch, LocalProcess, RayTasks
 from metafacs.files import LOCK, lock, naming, refuse_files, write_text
+from metafacs.training.data import common_aus, split_primary
 
 DESCRIPTION = """Trains and scores every method on every fold from every seed, and prints one table: F1 per AU and on
 average, mean and standard deviation, AUC, the all-positive floor, paired differences with 95 % intervals, and what each
@@ -79,7 +79,7 @@ def main(prog: str, arguments: Sequence[str]) -> None:
 def _run(settings: Namespace, jobs: Sequence[Job], out: Path) -> list[str]:
     """Carries out what is not done and writes the table of what is; returns what went wrong."""
     console = Console(stderr=True, soft_wrap=True, highlight=False)
-    at_once = settings.jobs or processes.cores()
+    at_once = settings.jobs or distributed.cores()
     launch: Launch = LocalProcess
     if settings.cluster:
         launch = RayTasks(settings.address, at_once, gpus=float(settings.loop.device == "cuda"))

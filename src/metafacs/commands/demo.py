@@ -5,12 +5,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from metafacs import processes
+from metafacs import distributed
 from metafacs.commands import figures, synth
-from metafacs.commands.jobs import Job, run_jobs
 from metafacs.commands.parsing import parse, parser
 from metafacs.evaluation.comparison import compare
 from metafacs.evaluation.tables import tables, to_csv, to_markdown, to_text
+from metafacs.experiments.jobs import Job, run_jobs
 from metafacs.files import LOCK, lock, write_text
 
 DESCRIPTION = """From nothing to a table: renders a small AU dataset and a small expression dataset, trains STL, MTL and
@@ -56,7 +56,7 @@ def _demonstrate(out: Path, console: Console) -> None:
     data = ["--data.primary", str(out / "data" / "au"), "--data.auxiliary", str(out / "data" / "fe")]
     flags = [text for key, value in SETTINGS.items() for text in (f"--{key}", str(value))]
     jobs = [Job(m.upper(), out / "runs" / m, [*data, "--method", m, *flags], STEPS) for m in METHODS]
-    run_jobs(jobs, processes.cores(), console)
+    run_jobs(jobs, distributed.cores(), console)
     runs = [job.run for job in reversed(jobs)]
     console.rule("3 of 3: table and figures")
     comparison = compare(runs)

@@ -14,8 +14,8 @@ from rich.console import Console
 
 from metafacs.clusters import join_ray
 from metafacs.commands.parsing import parse, parser
-from metafacs.commands.progress import progress_bar
 from metafacs.commands.starter import add_model_flag, announced_starter
+from metafacs.distributed import cores
 from metafacs.errors import InputError
 from metafacs.files import naming, refuse_files, remove_partials
 from metafacs.inference.cluster import Job, Told, spread
@@ -28,8 +28,8 @@ from metafacs.inference.parts import Parts, parts_folder
 from metafacs.inference.sources import CAMERA, Source, expected_total, find_sources, source_frames
 from metafacs.inference.tracking import Tracker
 from metafacs.inference.watching import PART, Part, watch
-from metafacs.processes import cores
-from metafacs.training.run import DETECTOR
+from metafacs.progress import progress_bar
+from metafacs.runs import DETECTOR
 
 DESCRIPTION = """Detects facial Action Units in photographs and videos: finds every face, aligns it as in training, and
 writes a probability and a presence per AU into a table. A frame without a face is a row with success 0. Interrupted

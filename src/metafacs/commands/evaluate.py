@@ -11,18 +11,18 @@ from rich.console import Console
 
 from metafacs import __version__
 from metafacs.commands.parsing import parse, parser
-from metafacs.commands.progress import progress_bar
 from metafacs.data.prepared import PreparedDataset
 from metafacs.data.streams import Faces
 from metafacs.errors import InputError
 from metafacs.evaluation.comparison import compare
-from metafacs.evaluation.cross_dataset import predict_across
-from metafacs.evaluation.predicting import over_faces
 from metafacs.evaluation.predictions import PREDICTIONS_FILE, prediction_rows, write_predictions
 from metafacs.evaluation.tables import tables, to_text
+from metafacs.inference.scoring import predict_across
+from metafacs.progress import progress_bar
+from metafacs.runs import DETECTOR, read_config
 from metafacs.starter import starter_run
 from metafacs.training.checkpoint import DetectorCard, load_detector
-from metafacs.training.run import DETECTOR, read_config
+from metafacs.training.predicting import over_faces
 
 DESCRIPTION = """Scores trained detectors on the fold they never saw. The predictions are made once and written into
 the run folder as predictions.parquet; every later look, comparison and figure reads that file and no model, so the

@@ -19,8 +19,8 @@ from metafacs.export.session import Session
 from metafacs.files import atomic_file
 from metafacs.inference.detector import recipe_of
 from metafacs.inference.outputs import writable_folder
+from metafacs.runs import DETECTOR
 from metafacs.training.checkpoint import DetectorCard, load_detector
-from metafacs.training.run import DETECTOR
 
 DESCRIPTION = """Writes a detector as one ONNX file: aligned faces (uint8) in, probabilities of its AUs out, for any
 number of faces at a time. Resizing, normalisation and sigmoid are inside; AU names, thresholds, the recipe of alignment

@@ -6,9 +6,9 @@ from pathlib import Path
 from rich.console import Console
 
 from metafacs.commands.parsing import parse, parser
-from metafacs.commands.progress import progress_bar
 from metafacs.data.inspection import inspect, montage, render_text
 from metafacs.data.prepared import PreparedDataset
+from metafacs.progress import progress_bar
 
 DESCRIPTION = """Looks at a prepared dataset as a person would before training on it: faces per subject and fold, base
 rate of every AU, expressions and how far annotators agree, and every problem by row (unreadable image, subject in two

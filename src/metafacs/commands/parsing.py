@@ -73,7 +73,7 @@ def parse(made: ArgumentParser, arguments: Sequence[str]) -> Namespace:
 
 def _hint_version(path: Path) -> None:
     """Says that the settings of a run were written by another version, which may have other flags."""
-    from metafacs.training.run import ENVIRONMENT  # not above: it brings torch, and --help is to be quick
+    from metafacs.runs import ENVIRONMENT  # not above: it brings torch, and --help is to be quick
 
     with suppress(OSError, ValueError, AttributeError, RecursionError):
         writer = json.loads((path.parent / ENVIRONMENT).read_text(encoding="utf-8")).get("metafacs")

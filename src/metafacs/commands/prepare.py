@@ -11,14 +11,14 @@ from rich.console import Console
 
 from metafacs.commands.audit import show_audit
 from metafacs.commands.parsing import parse, parser, plain
-from metafacs.commands.progress import progress_bar
-from metafacs.data.datasets import DATASETS, fold_numbering
-from metafacs.data.datasets.base import SourceCard
-from metafacs.data.faces import FINDERS, Recipe, make_finder
-from metafacs.data.faces.recipe import SIMILARITY, WHOLE
-from metafacs.data.preparation import SKIPPED_FILE, Prepared, prepare
+from metafacs.datasets import DATASETS, fold_numbering
+from metafacs.datasets.base import SourceCard
+from metafacs.datasets.preparation import SKIPPED_FILE, Prepared, prepare
 from metafacs.errors import InputError
+from metafacs.faces import FINDERS, Recipe, make_finder
+from metafacs.faces.recipe import SIMILARITY, WHOLE
 from metafacs.files import naming
+from metafacs.progress import progress_bar
 
 DESCRIPTION = """Makes a prepared dataset from a raw release: reads its labels, finds the face in every picture or video
 frame, aligns it by the eyes and writes it with its labels, subject and fold. Rows without a face and pictures that
@@ -157,7 +157,7 @@ def _recipe(settings: dict[str, Any]) -> Recipe:
     name = settings["detector"]
     finder: dict[str, Any] = {"name": name}
     if name in ("dlib5", "dlib68"):
-        from metafacs.data.faces.dlib_finder import CORRECTIONS
+        from metafacs.faces.dlib_finder import CORRECTIONS
 
         finder |= {"width": settings["width"], "upsample": settings["upsample"]}
         finder |= {"threshold": settings["threshold"] or 0.0, "correction": list(CORRECTIONS[int(name[4:])])}

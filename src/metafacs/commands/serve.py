@@ -13,8 +13,8 @@ from metafacs.commands.parsing import parse, parser
 from metafacs.commands.starter import add_model_flag, announced_starter
 from metafacs.errors import InputError
 from metafacs.inference.detector import AUDetector
+from metafacs.runs import DETECTOR
 from metafacs.serving.limits import MEGABYTE, Limits
-from metafacs.training.run import DETECTOR
 
 DESCRIPTION = """Serves a detector: a web page where one drops a photo or a video, and an HTTP API (described at
 /docs). Only this computer can reach it unless --host says otherwise. Uploads are removed as soon as they are answered,

@@ -5,7 +5,7 @@ from pathlib import Path
 from jsonargparse import ArgumentParser
 from rich.console import Console
 
-from metafacs.training.run import DETECTOR
+from metafacs.runs import DETECTOR
 
 
 def add_model_flag(made: ArgumentParser) -> None:

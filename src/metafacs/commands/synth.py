@@ -9,10 +9,10 @@ from jsonargparse import ArgumentParser
 from rich.console import Console
 
 from metafacs.commands.parsing import parse, parser, plain
-from metafacs.commands.progress import progress_bar
 from metafacs.errors import InputError
 from metafacs.facs import au_code, parse_aus
 from metafacs.files import naming
+from metafacs.progress import progress_bar
 
 DESCRIPTION = """Renders faces with known truth from a 3D head model; nothing is downloaded, and interrupted work goes
 on where it stopped. `metafacs synth --preset NAME --out DIR` makes a dataset with the people, AUs, folds and base rates

@@ -16,27 +16,27 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.utils.tensorboard import SummaryWriter
 
-from metafacs import processes
+from metafacs import distributed
 from metafacs.commands.parsing import parse, parser, plain
-from metafacs.commands.progress import progress_bar
-from metafacs.commands.together import check_together
-from metafacs.commands.training_data import TrainingData, open_data
-from metafacs.commands.weight_table import write_sample_weights
 from metafacs.config import TrainConfig
 from metafacs.data.streams import mixed_seed, training_batches
 from metafacs.errors import InputError
 from metafacs.evaluation.metrics import au_scores, average_scores
-from metafacs.evaluation.predicting import over_faces
 from metafacs.files import naming
 from metafacs.methods import METHODS, Method
 from metafacs.models.network import Network, build_network, check_side
 from metafacs.models.synchronised import synchronise
+from metafacs.progress import progress_bar
+from metafacs.runs import DETECTOR, SAMPLE_WEIGHTS, STATE, TENSORBOARD, RunFolder, check_run, peak_memory
 from metafacs.training import loop
 from metafacs.training.card_checks import MOST_SEED, MOST_SIDE, check_card
 from metafacs.training.checkpoint import DetectorCard, load_state, save_detector, save_state
 from metafacs.training.compiling import compiled
+from metafacs.training.data import TrainingData, open_data
 from metafacs.training.nonfinite import Batches, Skipping, Taken, save_batch
-from metafacs.training.run import DETECTOR, SAMPLE_WEIGHTS, STATE, TENSORBOARD, RunFolder, check_run, peak_memory
+from metafacs.training.predicting import over_faces
+from metafacs.training.together import check_together
+from metafacs.training.weight_table import write_sample_weights
 
 DESCRIPTION = """Trains a detector of facial Action Units on a prepared AU dataset, with the help of a prepared
 expression dataset where the method uses one, and writes a run folder: configuration, logs, checkpoints and, for
@@ -91,7 +91,7 @@ def run(settings: Namespace, resume: bool = False) -> Path:
         autocast=accelerator.autocast,
         **options,
     )
-    if processes.count() > 1 and settings.loop.synchronise:
+    if distributed.count() > 1 and settings.loop.synchronise:
         for module in method.modules.values():
             synchronise(module)
     folder = RunFolder(out, config, resume) if accelerator.is_main_process else None
@@ -259,7 +259,7 @@ class _Session:
 
     def _keep_batch(self, taken: Taken) -> str:
         """Saves the batch of a step that went wrong; a sentence that says where."""
-        rank = f"_process{processes.rank()}" if processes.count() > 1 else ""
+        rank = f"_process{distributed.rank()}" if distributed.count() > 1 else ""
         path = self.out / f"nonfinite_step{taken.step + 1}{rank}.safetensors"
         batch = next(iter(self._batches(range(taken.step, taken.step + 1))))
         rows = {name: stream.rows(taken.step) for name, stream in self.streams.items()}

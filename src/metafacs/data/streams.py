@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from metafacs import processes
+from metafacs import distributed
 from metafacs.data.photographic import photograph, random_changes
 from metafacs.data.prepared import PreparedDataset
 from metafacs.data.splits import Rows
@@ -142,7 +142,7 @@ class Stream:
     def rows(self, step: int) -> NDArray[np.int64]:
         """Rows of the dataset that this process shows in a step."""
         positions = self.order(step)
-        return self.faces.rows[positions[processes.share(len(positions))]]
+        return self.faces.rows[positions[distributed.share(len(positions))]]
 
 
 class _Steps(Dataset[Decoded | InputError]):
@@ -163,7 +163,7 @@ class _Steps(Dataset[Decoded | InputError]):
 
     def _of(self, stream: Stream, step: int) -> tuple[Tensor, Tensor]:
         positions = stream.order(step)
-        positions = positions[processes.share(len(positions))]
+        positions = positions[distributed.share(len(positions))]
         images = stream.faces.images(positions)
         if self.pinned and not images.is_cuda:
             images = images.pin_memory()
@@ -259,7 +259,7 @@ def _augmented(
     """This process's part of the images of a step; what happens to them is drawn for the batch of all processes."""
     generator = torch.Generator().manual_seed(mixed_seed(seed, step, crc32(name.encode())))
     count = stream.order.batch
-    share = processes.share(count)
+    share = distributed.share(count)
     cut = crop(images, random_crops(count, stream.faces.size - side, generator).part(share), side)
     return photograph(cut, random_changes(count, side, generator).part(share)) if photographic else cut
 

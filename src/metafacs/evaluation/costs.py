@@ -9,7 +9,7 @@ import pandas as pd
 
 from metafacs.errors import InputError
 from metafacs.evaluation.predictions import PREDICTIONS_FILE, read_predictions
-from metafacs.training.run import DONE, METRICS
+from metafacs.runs import DONE, METRICS
 
 COLUMNS = ("seconds_per_step", "processor_seconds_per_step")
 

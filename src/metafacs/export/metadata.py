@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from metafacs import __version__
-from metafacs.data.faces import Recipe
+from metafacs.faces import Recipe
 from metafacs.facs import ACTION_UNITS, au_code
 from metafacs.training.checkpoint import DetectorCard
 

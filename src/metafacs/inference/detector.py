@@ -15,21 +15,21 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from metafacs.data.cropping import CLOSEST_EYES
-from metafacs.data.faces import Face, Recipe, align, make_finder, to_jpeg
-from metafacs.data.faces.finders import Box
-from metafacs.data.faces.recipe import WHOLE
-from metafacs.data.pictures import MOST_PIXELS
 from metafacs.data.reader import UNREADABLE
 from metafacs.data.transforms import centre_crops, crop
+from metafacs.datasets.cropping import CLOSEST_EYES
 from metafacs.errors import InputError
+from metafacs.faces import Face, Recipe, align, make_finder, to_jpeg
+from metafacs.faces.finders import Box
+from metafacs.faces.pictures import MOST_PIXELS
+from metafacs.faces.recipe import WHOLE
 from metafacs.inference.frames import Frame, ahead, picture_frame, video_frames
 from metafacs.inference.rows import raw_schema, tidy
 from metafacs.inference.tracking import Tracker
 from metafacs.inference.watching import heeding, watch
 from metafacs.models.network import Network
+from metafacs.runs import DETECTOR
 from metafacs.training.checkpoint import DetectorCard, load_detector
-from metafacs.training.run import DETECTOR
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class AUDetector:
     Args:
         network: a trained network, in evaluation mode.
         card: what was saved with it.
-        finder: what finds faces, as `metafacs.data.faces.make_finder` takes it; None: as the training data's crops
+        finder: what finds faces, as `metafacs.faces.make_finder` takes it; None: as the training data's crops
             were made, or dlib's 5-point model where they came with landmarks.
         device: "auto" (the GPU where there is one), "cpu" or "cuda".
         batch: faces that go through the network together.

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from metafacs.data.pictures import MOST_PIXELS, UnreadableError, check_file, read_animation, read_picture
-from metafacs.data.video import cause, decoded, frame_times, import_av, upright
 from metafacs.errors import InputError
+from metafacs.faces.pictures import MOST_PIXELS, UnreadableError, check_file, read_animation, read_picture
+from metafacs.faces.video import cause, decoded, frame_times, import_av, upright
 
 Picture = NDArray[np.uint8]
 T = TypeVar("T")

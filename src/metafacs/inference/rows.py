@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from metafacs.data.faces import Face
+from metafacs.faces import Face
 from metafacs.inference.frames import Frame
 
 NO_FACE = "no face found"

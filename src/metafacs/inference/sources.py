@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from metafacs.data.pictures import UnreadableError, is_animated
 from metafacs.errors import InputError
+from metafacs.faces.pictures import UnreadableError, is_animated
 from metafacs.inference.frames import Frame, ahead, camera_frames, expected_frames, picture_frame, video_frames
 
 logger = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from metafacs.data.faces.finders import Box, Face, Picture, middle, side
+from metafacs.faces.finders import Box, Face, Picture, middle, side
 
 Find = Callable[[Picture, Box | None], list[Face]]
 """All faces of a picture, or those in and around a box."""

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from metafacs.data.faces import Face
-from metafacs.data.faces.finders import Box
+from metafacs.faces import Face
+from metafacs.faces.finders import Box
 from metafacs.inference.frames import Frame
 from metafacs.inference.rows import empty_row, face_row, raw_table
 from metafacs.inference.tracking import Tracker

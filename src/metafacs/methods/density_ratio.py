@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from metafacs import processes
+from metafacs import distributed
 from metafacs.errors import InputError
 from metafacs.methods.base import METHODS, Batch, Method, OptimiserFactory, Stream
 from metafacs.methods.joint import JointForward, StatisticsMode, over_batches
@@ -111,12 +111,12 @@ class DensityRatio(Method):
         self.network.train()
         n = len(batch["primary"])
         feature, losses = self.joint(batch["primary"], batch["auxiliary"])
-        primary, auxiliary = processes.gather(feature[:n].detach()), processes.gather(feature[n:].detach())
+        primary, auxiliary = distributed.gather(feature[:n].detach()), distributed.gather(feature[n:].detach())
         self.classifier.standard.update(torch.cat([primary, auxiliary]))
         ratios = self.ratios(auxiliary)
         right = self._update_classifier(primary, auxiliary)
-        weights = 0.5 * (ratios / ratios.mean())[processes.share(len(ratios))]
-        each = over_batches(torch.cat([weights.new_full((n,), 0.5), weights]), n) / processes.count()
+        weights = 0.5 * (ratios / ratios.mean())[distributed.share(len(ratios))]
+        each = over_batches(torch.cat([weights.new_full((n,), 0.5), weights]), n) / distributed.count()
         self.update_base(weighted_gradient(losses, dict(self.network.named_parameters()), each.to(losses.dtype)))
         return {
             "loss_primary": losses[:n].detach().mean(),

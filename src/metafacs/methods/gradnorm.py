@@ -19,7 +19,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor, nn
 
-from metafacs import processes
+from metafacs import distributed
 from metafacs.errors import InputError
 from metafacs.methods.base import METHODS, OptimiserFactory
 from metafacs.methods.joint import StatisticsMode
@@ -122,4 +122,4 @@ class GradNorm(TaskWeighting):
         for task in torch.eye(TASKS, dtype=losses.dtype, device=losses.device):
             each = over_images(task, primary, len(losses))
             found.append(torch.autograd.grad(losses, self.last_shared, grad_outputs=each, retain_graph=True)[0])
-        return torch.stack([torch.linalg.vector_norm(gradient) for gradient in processes.total(found)])
+        return torch.stack([torch.linalg.vector_norm(gradient) for gradient in distributed.total(found)])

@@ -26,7 +26,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from metafacs import processes
+from metafacs import distributed
 from metafacs.errors import InputError
 from metafacs.methods.base import METHODS, Batch, Method, OptimiserFactory, Stream
 from metafacs.methods.lookahead import LossesAt, Parameters, RandomState, isolated, weighted_gradient
@@ -129,7 +129,7 @@ class L2TWW(Method):
         with self.autocast():
             logits = self.source(auxiliary.images).expression_logits
         losses = expression_losses(logits, auxiliary.labels)
-        weights = torch.full_like(losses, 1 / (len(losses) * processes.count()))
+        weights = torch.full_like(losses, 1 / (len(losses) * distributed.count()))
         parameters = dict(self.source.named_parameters())
         for name, gradient in weighted_gradient(losses, parameters, weights).items():
             parameters[name].grad = gradient
@@ -149,7 +149,7 @@ class L2TWW(Method):
         with torch.no_grad():
             weights = self.meta(source)
         matching = self.beta * matching_losses(source, matched, *weights)
-        each = torch.full_like(losses, 1 / (len(losses) * processes.count()))
+        each = torch.full_like(losses, 1 / (len(losses) * distributed.count()))
         parameters = dict(self.student.named_parameters())
         self.update_base(weighted_gradient(losses + matching, parameters, each), parameters)
         del logits, matched
@@ -158,7 +158,7 @@ class L2TWW(Method):
             "loss_primary": losses.detach().mean(),
             "loss_matching": matching.detach().mean(),
             "meta_loss": outer,
-            "pair_weight_mean": processes.gather(torch.stack(weights[1])).mean(),
+            "pair_weight_mean": distributed.gather(torch.stack(weights[1])).mean(),
         }
 
     @torch.no_grad()
@@ -191,7 +191,7 @@ class L2TWW(Method):
         Both are this process's share of the mean over all processes; every call draws the same random masks.
         """
         passes, random = isolated(self.student), RandomState(primary.images)
-        whole = len(primary) * processes.count()
+        whole = len(primary) * distributed.count()
 
         def outputs_at(parameters: Parameters) -> tuple[Tensor, ...]:
             with random.replayed(), self.autocast():

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from metafacs import processes
+from metafacs import distributed
 from metafacs.methods.tangents import Record, Tangents
 
 Way = Literal["forward", "difference", "second-order"]
@@ -110,7 +110,7 @@ def weighted_gradient(
 ) -> dict[str, Tensor]:
     """sum_i weights_i * grad l_i over the losses of all processes; parameters without influence are left out."""
     found = own_gradient(losses, parameters, weights, retain_graph)
-    return dict(zip(found, processes.total(list(found.values())), strict=True))
+    return dict(zip(found, distributed.total(list(found.values())), strict=True))
 
 
 def own_gradient(
@@ -216,7 +216,7 @@ def _meta_gradient(terms_at: Sequence[LossesAt], at: Parameters, names: Sequence
         gradients = torch.autograd.grad(term, [at[name] for name in names], allow_unused=True)
         add_up(found, {name: g for name, g in zip(names, gradients, strict=True) if g is not None})
         del term, gradients
-    *summed, meta_loss = processes.total([*found.values(), torch.stack(values).sum()])
+    *summed, meta_loss = distributed.total([*found.values(), torch.stack(values).sum()])
     return dict(zip(found, summed, strict=True)), meta_loss
 
 
@@ -265,7 +265,7 @@ def _second_order(
     losses: Tensor, meta_loss_at: LossesAt, parameters: Parameters, u: Tensor, alpha: float
 ) -> WeightGradient:
     """The reference: keep the graph of the gradient and differentiate the meta loss through it (one process)."""
-    if processes.count() > 1:
+    if distributed.count() > 1:
         raise RuntimeError("the second-order reference runs in one process; use way='forward'")
     u = u.detach().requires_grad_()
     values: Sequence[Tensor] = list(parameters.values())

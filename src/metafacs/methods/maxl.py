@@ -28,7 +28,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from metafacs import processes
+from metafacs import distributed
 from metafacs.errors import InputError
 from metafacs.methods.base import METHODS, Batch, Method, OptimiserFactory, Stream
 from metafacs.methods.joint import JointForward, StatisticsMode, over_batches
@@ -108,7 +108,7 @@ def collapse(labels: Tensor, labelled: Tensor) -> Tensor:
         labelled: (N, A), 1 or 0.
     """
     own = labels.sum(0)
-    everywhere, counts = processes.total([own.detach(), labelled.sum(0).to(own.dtype)])
+    everywhere, counts = distributed.total([own.detach(), labelled.sum(0).to(own.dtype)])
     mean = (own + (everywhere - own.detach())) / counts.clamp(min=1)[:, None]
     tiny = torch.finfo(mean.dtype).tiny
     return (mean * mean.clamp(min=tiny).log()).sum() / (counts > 0).sum().clamp(min=1)
@@ -194,7 +194,7 @@ class MAXL(Method):
         entropy = collapse(labels, ~primary.labels.isnan())
         self._update_labels(u, found.gradient, entropy)
         self.update_base(weighted_gradient(losses, parameters, u.detach()), parameters)
-        generated = (losses[n + m :] * u[n + m :]).detach().sum() * processes.count()
+        generated = (losses[n + m :] * u[n + m :]).detach().sum() * distributed.count()
         share = self.generated_weight * (1 - self.auxiliary_weight)
         return {
             "loss_primary": losses[:n].detach().mean(),
@@ -225,7 +225,7 @@ class MAXL(Method):
         terms = self.generated_weight * (1 - a) * labels / n
         if self.joint.au_reduction == "mean":
             terms = terms / (~au_labels.isnan()).sum(1).clamp(min=1)[:, None, None]
-        return torch.cat([tasks, terms.flatten()]) / processes.count()
+        return torch.cat([tasks, terms.flatten()]) / distributed.count()
 
     def replay(self, primary: Batch, auxiliary: Batch) -> LossesAt:
         """All losses of the step to come as a function of the trained parameters, side effects left out."""
@@ -240,7 +240,7 @@ class MAXL(Method):
     def primary_loss_at(self, primary: Batch) -> LossesAt:
         """This process's share of the mean AU loss as a function of the trained parameters."""
         passes, random = isolated(self.network), RandomState(primary.images)
-        whole = len(primary) * processes.count()
+        whole = len(primary) * distributed.count()
 
         def loss_at(parameters: Parameters) -> Tensor:
             with random.replayed(), self.autocast():
@@ -261,7 +261,7 @@ class MAXL(Method):
         slopes = torch.autograd.grad(
             [u, self.entropy_weight * entropy], phi, grad_outputs=[gradient, torch.ones_like(entropy)]
         )
-        for parameter, slope in zip(phi, processes.total(slopes), strict=True):
+        for parameter, slope in zip(phi, distributed.total(slopes), strict=True):
             parameter.grad = slope
         self.optimisers["labels"].step()
         self.optimisers["labels"].zero_grad(set_to_none=True)

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from metafacs import processes
+from metafacs import distributed
 from metafacs.errors import InputError
 from metafacs.methods.base import METHODS, Batch, Method, OptimiserFactory, Stream
 from metafacs.methods.joint import JointForward, StatisticsMode, over_batches
@@ -61,6 +61,6 @@ class MTL(Method):
         n, m = len(primary), len(auxiliary)
         task_weights = losses.new_tensor([1 - self.auxiliary_weight] * n + [self.auxiliary_weight] * m)
         parameters = dict(self.network.named_parameters())
-        weights = over_batches(task_weights, n) / processes.count()
+        weights = over_batches(task_weights, n) / distributed.count()
         self.update_base(weighted_gradient(losses, parameters, weights))
         return {"loss_primary": losses[:n].detach().mean(), "loss_auxiliary": losses[n:].detach().mean()}

@@ -13,7 +13,7 @@ from typing import ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from metafacs import processes
+from metafacs import distributed
 from metafacs.errors import InputError
 from metafacs.methods.base import Batch, Method, OptimiserFactory, Stream
 from metafacs.methods.joint import JointForward, StatisticsMode
@@ -98,7 +98,7 @@ class SampleWeighting(Method):
 
     def meta_losses_at(self, meta: Batch) -> list[LossesAt]:
         """Terms whose sum is the meta loss (`meta_loss_at`), one for each part of the reserved images."""
-        size, whole = self.thrift.meta_part, len(meta) * processes.count()
+        size, whole = self.thrift.meta_part, len(meta) * distributed.count()
         if not size or size >= len(meta):
             return [self.meta_loss_at(meta)]
         return [self._meta_term_at(part, whole) for part in parts(meta, ceil(len(meta) / size))]
@@ -108,7 +108,7 @@ class SampleWeighting(Method):
 
         The network normalises the batch by its own BatchNorm statistics, as in training.
         """
-        term_at = self._meta_term_at(meta, len(meta) * processes.count())
+        term_at = self._meta_term_at(meta, len(meta) * distributed.count())
 
         def meta_loss(parameters: Parameters) -> Tensor:
             with RandomState(meta.images).replayed():

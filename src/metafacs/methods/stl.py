@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from metafacs import processes
+from metafacs import distributed
 from metafacs.methods.base import METHODS, Batch, Method, OptimiserFactory, Stream
 from metafacs.methods.lookahead import weighted_gradient
 from metafacs.methods.losses import AUReduction, au_losses
@@ -48,7 +48,7 @@ class STL(Method):
         primary = batch["primary"]
         with self.autocast():
             losses = au_losses(self.network(primary.images).au_logits, primary.labels, self.au_reduction)
-        weights = losses.new_full(losses.shape, 1 / (len(losses) * processes.count()))
+        weights = losses.new_full(losses.shape, 1 / (len(losses) * distributed.count()))
         parameters = dict(self.network.named_parameters())
         self.update_base(weighted_gradient(losses, parameters, weights))
         return {"loss_primary": losses.detach().mean()}

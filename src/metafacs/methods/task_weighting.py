@@ -12,7 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from metafacs import processes
+from metafacs import distributed
 from metafacs.methods.base import Batch, Method, OptimiserFactory, Stream
 from metafacs.methods.joint import JointForward, StatisticsMode, over_batches
 from metafacs.methods.lookahead import weighted_gradient
@@ -83,7 +83,7 @@ def over_images(weights: Tensor, primary: int, images: int) -> Tensor:
         images: of both streams.
     """
     each = torch.cat([weights[:1].expand(primary), weights[1:].expand(images - primary)])
-    return over_batches(each, primary) / processes.count()
+    return over_batches(each, primary) / distributed.count()
 
 
 def task_means(losses: Tensor, primary: int) -> Tensor:
@@ -94,4 +94,4 @@ def task_means(losses: Tensor, primary: int) -> Tensor:
         primary: B1.
     """
     means = torch.stack([losses[:primary].detach().mean(), losses[primary:].detach().mean()])
-    return processes.total([means])[0] / processes.count()
+    return distributed.total([means])[0] / distributed.count()

@@ -13,7 +13,7 @@ import torch
 from timm.models import group_parameters
 from torch import Tensor, nn
 
-from metafacs import processes
+from metafacs import distributed
 from metafacs.errors import InputError
 from metafacs.methods.base import Batch, Stream
 from metafacs.methods.lookahead import (
@@ -61,10 +61,10 @@ class TrainingPass:
         self._own_primary, self._network, self._way = len(primary), method.network, way
         self._meta_loss_at = method.meta_losses_at(batch["meta"]) if way else []
         feature, self._own_losses = self._run(method, primary, auxiliary)
-        self.primary = len(primary) * processes.count()
+        self.primary = len(primary) * distributed.count()
         self.feature = self._everywhere(feature.detach())
         self.losses = self._everywhere(self._own_losses.detach())
-        self.au_labels, self.expressions = processes.gather(primary.labels), processes.gather(auxiliary.labels)
+        self.au_labels, self.expressions = distributed.gather(primary.labels), distributed.gather(auxiliary.labels)
 
     def _run(self, method: "SampleWeighting", primary: Batch, auxiliary: Batch) -> tuple[Tensor, Tensor]:
         """This process's features and losses."""
@@ -111,12 +111,12 @@ class TrainingPass:
     def _everywhere(self, values: Tensor) -> Tensor:
         """The whole batch's values from this process's."""
         n = self._own_primary
-        return torch.cat([processes.gather(values[:n]), processes.gather(values[n:])])
+        return torch.cat([distributed.gather(values[:n]), distributed.gather(values[n:])])
 
     def _here(self, values: Tensor) -> Tensor:
         """The inverse of `_everywhere`."""
         streams = values.split([self.primary, len(values) - self.primary])
-        return torch.cat([stream[processes.share(len(stream))] for stream in streams])
+        return torch.cat([stream[distributed.share(len(stream))] for stream in streams])
 
 
 class PassInParts(TrainingPass):
@@ -163,7 +163,7 @@ class PassInParts(TrainingPass):
             losses = losses_at({**still, **parameters})
             add_up(sums, own_gradient(losses, parameters, torch.cat(own)))
             del losses  # with its graph, before the next part's
-        return dict(zip(sums, processes.total(list(sums.values())), strict=True))
+        return dict(zip(sums, distributed.total(list(sums.values())), strict=True))
 
     def _joined(self, values: list[Tensor]) -> Tensor:
         """What every part gave for its images, in the order of the whole: AU images first."""

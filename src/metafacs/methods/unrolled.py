@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from metafacs import processes
+from metafacs import distributed
 from metafacs.methods.lookahead import LossesAt, Parameters, differentiable_attention
 
 
@@ -56,7 +56,7 @@ def unrolled_gradient(
             by_theta, by_phi = _pulled_back(loss_at(at[-1]), at[-1], phi, v)
             v = [a - alpha * b for a, b in zip(v, by_theta, strict=True)]
             gradient = [a - alpha * b for a, b in zip(gradient, by_phi, strict=True)]
-    return UnrolledGradient(gradient, processes.total([outer.detach()])[0])
+    return UnrolledGradient(gradient, distributed.total([outer.detach()])[0])
 
 
 def _leaves(parameters: Parameters) -> dict[str, Tensor]:
@@ -66,7 +66,7 @@ def _leaves(parameters: Parameters) -> dict[str, Tensor]:
 def _gradients(loss: Tensor, parameters: Parameters) -> list[Tensor]:
     """The gradient over all processes; zeros where the loss does not depend on a parameter."""
     values = list(parameters.values())
-    return processes.total(torch.autograd.grad(loss, values, allow_unused=True, materialize_grads=True))
+    return distributed.total(torch.autograd.grad(loss, values, allow_unused=True, materialize_grads=True))
 
 
 def _pulled_back(
@@ -78,5 +78,5 @@ def _pulled_back(
     terms = [(s * direction).sum() for s, direction in zip(slopes, v, strict=True) if s is not None]
     along = torch.stack(terms).sum()
     found = torch.autograd.grad(along, [*values, *phi], allow_unused=True, materialize_grads=True)
-    summed = processes.total(found)
+    summed = distributed.total(found)
     return summed[: len(values)], summed[len(values) :]

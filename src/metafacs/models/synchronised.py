@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 
-from metafacs import processes
+from metafacs import distributed
 
 
 def synchronise(module: nn.Module) -> None:
@@ -61,11 +61,11 @@ def _batch_norm(
         return F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
     values = input.to(torch.promote_types(input.dtype, torch.float32))
     axes = [0, *range(2, values.dim())]
-    count = values.numel() // values.shape[1] * processes.count()
+    count = values.numel() // values.shape[1] * distributed.count()
     # Two sums, the second about the mean: the difference of two large moments would lose digits in float32.
-    mean = processes.differentiable_total(values.sum(axes, keepdim=True)) / count
+    mean = distributed.differentiable_total(values.sum(axes, keepdim=True)) / count
     centred = values - mean
-    variance = processes.differentiable_total((centred * centred).sum(axes, keepdim=True)) / count
+    variance = distributed.differentiable_total((centred * centred).sum(axes, keepdim=True)) / count
     _update(running_mean, mean.detach().flatten(), momentum)
     _update(running_var, variance.detach().flatten() * count / max(count - 1, 1), momentum)
     scale = (variance + eps).rsqrt()

@@ -14,9 +14,9 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from metafacs.data.pictures import read_picture
-from metafacs.data.video import read_frames
 from metafacs.errors import InputError
+from metafacs.faces.pictures import read_picture
+from metafacs.faces.video import read_frames
 from metafacs.facs import au_title
 from metafacs.serving.answers import Model
 from metafacs.serving.asking import Asked, asked, table_of

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from metafacs.data.pictures import UnreadableError
 from metafacs.errors import InputError
+from metafacs.faces.pictures import UnreadableError
 from metafacs.inference import AUDetector, StoppedError
 from metafacs.serving.limits import Limits, RefusedError, unreadable
 from metafacs.serving.uploads import VIDEO

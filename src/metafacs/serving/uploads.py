@@ -16,8 +16,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
 from metafacs.data.reader import UNREADABLE
-from metafacs.data.video import import_av
 from metafacs.errors import InputError
+from metafacs.faces.video import import_av
 from metafacs.serving.limits import Limits, RefusedError, too_large, unreadable
 
 PICTURE, VIDEO = "picture", "video"

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from metafacs.errors import InputError
-from metafacs.training.run import DETECTOR
+from metafacs.runs import DETECTOR
 
 
 def starter_run() -> Path:

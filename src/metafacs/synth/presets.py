@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from metafacs.data.protocols import (
+from metafacs.datasets.protocols import (
     BASE_RATES,
     BP4D_PARTS,
     BP4D_TASKS,

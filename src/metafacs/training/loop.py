@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from metafacs import processes
+from metafacs import distributed
 from metafacs.errors import InputError
 from metafacs.methods.base import Batch, Method
 from metafacs.training.checkpoint import all_finite
@@ -85,7 +85,7 @@ def train(
         factor = learning_rate_factor(step, total_steps, schedule, warmup)
         for group, rate in zip(base.param_groups, full_rates, strict=True):
             group["lr"] = rate * factor
-        torch.manual_seed(seed * 1_000_003 + step + processes.rank() * _BETWEEN_RANKS)
+        torch.manual_seed(seed * 1_000_003 + step + distributed.rank() * _BETWEEN_RANKS)
         images = sum(len(data[0]) for data in batch.values())
         return Taken(
             step,
@@ -161,9 +161,9 @@ class _Means:
     def take(self) -> Values:
         """Means over the steps since the last call, and over all processes."""
         own = [value.double() / self._counts[name] for name, value in self._sums.items()]
-        means = dict(zip(self._sums, processes.mean(torch.stack(own)).tolist(), strict=True)) if own else {}
+        means = dict(zip(self._sums, distributed.mean(torch.stack(own)).tolist(), strict=True)) if own else {}
         seconds = max(time.perf_counter() - self._since, 1e-9)
-        means["images_per_second"] = self._images * processes.count() / seconds
+        means["images_per_second"] = self._images * distributed.count() / seconds
         means["wait_share"] = self._waited / seconds
         means["seconds_per_step"] = seconds / max(self._steps, 1)
         means["processor_seconds_per_step"] = (time.process_time() - self._worked_since) / max(self._steps, 1)
@@ -187,7 +187,7 @@ def _check_state(method: Method, recent: Sequence[Taken], logged: bool, hooks: H
         return
     broken = first_broken(recent)
     device = next(method.network.parameters()).device
-    if float(processes.mean(torch.tensor(float(broken is not None), device=device))):
+    if float(distributed.mean(torch.tensor(float(broken is not None), device=device))):
         names = [name for name, value in broken.values.items() if not value.isfinite()] if broken else []
         what = f"{names[0]} is {float(broken.values[names[0]])}" if broken else "a loss of another process is no number"
         raise InputError(_diverged(what, step, hooks.broken(_suspect(recent))))
@@ -197,7 +197,7 @@ def _suspect(recent: Sequence[Taken]) -> Taken:
     """The first step in any process that returned a number that is not finite; else the last."""
     own = first_broken(recent) or recent[-1]
     device = next(iter(own.values.values())).device if own.values else None
-    first = int(processes.gather(torch.tensor([own.step], device=device)).min())
+    first = int(distributed.gather(torch.tensor([own.step], device=device)).min())
     return next(taken for taken in recent if taken.step == first)
 
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from metafacs import __version__, processes
+from metafacs import __version__, distributed
 from metafacs.errors import InputError
 from metafacs.methods.base import Method
 from metafacs.tensorfile import write_tensors
@@ -119,7 +119,7 @@ class Skipping:
         """Whether all is finite in all processes."""
         sound = first_broken(steps) is None and all_finite(self.method.modules)
         device = next(self.method.network.parameters()).device
-        return float(processes.mean(torch.tensor(float(sound), device=device))) == 1.0
+        return float(distributed.mean(torch.tensor(float(sound), device=device))) == 1.0
 
     def _copy(self) -> dict[str, Any]:
         return {

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from metafacs.data.protocols import FER2013_EXPRESSIONS, FERPLUS_USAGES, FERPLUS_VOTES
+from metafacs.datasets.protocols import FER2013_EXPRESSIONS, FERPLUS_USAGES, FERPLUS_VOTES
 from metafacs.facs import EXPRESSIONS
 from metafacs.files import atomic_file, write_text
 from metafacs.synth.fe_dataset import Portrait, portraits

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from metafacs.data.protocols import RAFDB_EXPRESSIONS
+from metafacs.datasets.protocols import RAFDB_EXPRESSIONS
 from metafacs.files import write_text
 from metafacs.synth.fe_dataset import portraits
 from metafacs.synth.parts import Row

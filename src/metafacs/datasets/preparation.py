@@ -1,0 +1,211 @@
+"""From a listing of a raw dataset to a prepared one: find each face, align it, encode it; account for every row."""
+
+import csv
+import functools
+import hashlib
+import io
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from metafacs.data.card import CARD_FILE, PARTS_FOLDER
+from metafacs.data.prepared import DatasetCard, PreparedDataset, PreparedWriter
+from metafacs.datasets.audit.listed import LISTING_FILE, Listed
+from metafacs.datasets.base import Listing, SourceCard
+from metafacs.datasets.cropping import Skipped, crop_rows
+from metafacs.errors import InputError
+from metafacs.faces import Recipe
+from metafacs.files import refuse_files, write_text
+from metafacs.pool import run_parts
+
+PART = 250
+"""Rows of one part, at most: a few seconds of work, which is what a kill can cost."""
+SKIPPED_FILE = "skipped.csv"
+"""Lists every row that was left out, beside the card."""
+AUDIT_FILES = ("audit.txt", "audit.json", "audit.html")
+"""What `metafacs audit` will write beside the card."""
+WAITING = ".skipped"
+"""Folder of what each part left out, until the dataset is finished."""
+PREPARATION = 1
+"""Goes up when the same pictures give other crops, so that parts of two versions are not mixed."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A prepared dataset and what is not in it.
+
+    Attributes:
+        dataset: the dataset.
+        skipped: rows left out, by the reader and by the preparation, in the columns of `skipped.csv`.
+    """
+
+    dataset: PreparedDataset
+    skipped: pd.DataFrame
+
+
+def prepare(
+    listing: Listing,
+    raw: Path,
+    out: Path,
+    *,
+    name: str,
+    source: SourceCard,
+    recipe: Recipe,
+    options: Mapping[str, Any] | None = None,
+    workers: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Prepared:
+    """Prepares a dataset; interrupted work goes on where it stopped, a finished dataset of equal settings is reused.
+
+    The same listing and recipe give the same bytes, whatever the number of processes.
+
+    Args:
+        listing: the rows, as a reader gave them.
+        raw: the folder that their paths start from.
+        out: folder of the dataset to be.
+        name: the dataset's short name.
+        source: what the card says about where the faces come from.
+        recipe: how faces are found and cut out.
+        options: the reader's own options, for the card.
+        workers: processes to use; 0 means all cores.
+        progress: is told how many rows are done, and of how many.
+
+    Raises:
+        InputError: not one face was found, what finds faces is missing, or `out` holds another dataset.
+    """
+    if workers < 0:
+        raise InputError(f"workers is {workers}; give 0 (all cores) or more")
+    card = DatasetCard(name=name, source=source.title, licence=source.licence, aus=listing.aus, crop=recipe.to_card())
+    settings = {"reader": name, "options": dict(options or {}), "listing": digest(listing.rows)}
+    if not (out / PARTS_FOLDER).exists() and not (out / CARD_FILE).exists():
+        refuse_files(out, [SKIPPED_FILE, LISTING_FILE, *AUDIT_FILES], "move that, or name another folder")
+    writer = PreparedWriter(out, card, {**settings, "preparation": PREPARATION})
+    if writer.finished:
+        shutil.rmtree(out / WAITING, ignore_errors=True)  # of a process that was killed when all else was done
+        if not (out / LISTING_FILE).exists():  # prepared before there were audits
+            Listed.of(listing, Path(raw)).write(out)
+        return Prepared(writer.finish(0), read_skipped(out))
+    parts = [Part(number, listing.rows.iloc[rows]) for number, rows in enumerate(cut(listing.rows))]
+    missing = [part for part in parts if not writer.has_part(part.number)]
+    total = len(listing.rows)
+    done = total - sum(len(part.rows) for part in missing)
+    tell = progress or (lambda _done, _total: None)
+    tell(done, total)
+    task = functools.partial(_write_part, writer, Path(raw), recipe)
+    for rows in run_parts(task, missing, workers, ["metafacs.datasets.preparation"], "preparing"):
+        done += rows
+        tell(done, total)
+    return _finish(writer, listing, Path(raw), len(parts))
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Consecutive rows of a listing that one process works on."""
+
+    number: int
+    rows: pd.DataFrame
+
+
+def cut(rows: pd.DataFrame) -> list[slice]:
+    """Cuts a listing into parts of at most `PART` rows: short sequences together, long ones into equal pieces."""
+    if not len(rows):
+        return []
+    keys = (rows["subject"].astype(str) + "\0" + rows["sequence"].astype(str)).to_numpy()
+    starts = [0, *(np.flatnonzero(keys[1:] != keys[:-1]) + 1).tolist()]
+    found: list[slice] = []
+    for start, end in zip(starts, [*starts[1:], len(rows)], strict=True):
+        pieces = -(-(end - start) // PART)
+        bounds = [start + (end - start) * k // pieces for k in range(pieces + 1)]
+        if found and pieces == 1 and end - found[-1].start <= PART:
+            found[-1] = slice(found[-1].start, end)
+        else:
+            found += [slice(one, other) for one, other in pairwise(bounds)]
+    return found
+
+
+def digest(rows: pd.DataFrame) -> str:
+    """SHA-256, hexadecimal, of everything a listing says."""
+    found = hashlib.sha256()
+    for name in rows.columns:
+        found.update(f"\0{name}\0".encode())
+        for value in rows[name].astype(object):
+            found.update(value if isinstance(value, bytes) else _text(value).encode())
+            found.update(b"\0")
+    return found.hexdigest()
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    return "" if value is None or value is pd.NA else str(value)
+
+
+def _write_part(writer: PreparedWriter, raw: Path, recipe: Recipe, part: Part) -> int:
+    """Prepares a part; what it leaves out is written first, so that a part that is there has told everything."""
+    rows, skipped = crop_rows(part.rows, writer.card.aus, raw, recipe)
+    text = json.dumps([asdict(one) for one in skipped])
+    write_text(_waiting(writer.folder, part.number), text)
+    writer.write_part(part.number, rows)
+    return len(part.rows)
+
+
+def _waiting(folder: Path, part: int) -> Path:
+    return folder / WAITING / f"part-{part:06d}.json"
+
+
+def _finish(writer: PreparedWriter, listing: Listing, raw: Path, parts: int) -> Prepared:
+    skipped = [Skipped("listing", skip.where, skip.reason, rows=skip.rows) for skip in listing.skipped]
+    for part in range(parts):
+        skipped += [Skipped(**one) for one in _read_waiting(_waiting(writer.folder, part))]
+    write_text(writer.folder / SKIPPED_FILE, _csv(skipped))
+    counts: Counter[str] = Counter(dict.fromkeys(("listing", "picture", "face"), 0))
+    for one in skipped:
+        counts[one.stage] += one.rows
+    here = [one for one in skipped if one.stage != "listing"]
+    if len(here) >= len(listing.rows):
+        raise InputError(
+            f"not one of {len(listing.rows)} rows gave a face: {_reasons(here)}; "
+            f"{writer.folder / SKIPPED_FILE} lists every row"
+        )
+    Listed.of(listing, raw).write(writer.folder)
+    dataset = writer.finish(parts, {"skipped": dict(counts)})
+    shutil.rmtree(writer.folder / WAITING, ignore_errors=True)
+    return Prepared(dataset, read_skipped(writer.folder))
+
+
+def _read_waiting(path: Path) -> list[dict[str, Any]]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path} cannot be read ({error}); remove {path.parent.parent} and prepare the dataset again"
+        ) from error
+
+
+def _csv(skipped: Sequence[Skipped]) -> str:
+    buffer = io.StringIO()
+    written = csv.DictWriter(buffer, Skipped.__dataclass_fields__, lineterminator="\n")
+    written.writeheader()
+    written.writerows(asdict(one) for one in skipped)
+    return buffer.getvalue()
+
+
+def read_skipped(folder: Path) -> pd.DataFrame:
+    """The rows that are not in a prepared dataset: stage, where, reason, subject, sequence, frame, rows."""
+    path = folder / SKIPPED_FILE
+    if not path.is_file():
+        return pd.DataFrame(columns=list(Skipped.__dataclass_fields__))
+    return pd.read_csv(path, keep_default_na=False, dtype={"subject": str, "sequence": str})
+
+
+def _reasons(skipped: Sequence[Skipped]) -> str:
+    counted = Counter(one.reason for one in skipped)
+    return "; ".join(f"{rows} times {reason}" for reason, rows in counted.most_common(3))

@@ -1,0 +1,33 @@
+"""One run from training to predictions, in a process that ends when the one that started it does.
+
+Started as `python -m metafacs.experiments.cell RUN FLAGS...`, with a pipe as standard input that its
+starter keeps open.
+"""
+
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from metafacs import cli
+from metafacs.runs import DONE
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Trains (or goes on, or finds it done) and predicts the test fold; returns the exit status."""
+    threading.Thread(target=_follow, daemon=True).start()
+    run, flags = Path(arguments[0]), arguments[1:]
+    status = 0 if (run / DONE).exists() else cli.main(["train", *flags, "--out", str(run), "--resume"])
+    return status or cli.main(["evaluate", str(run)])
+
+
+def _follow() -> None:
+    """Waits until the other end of standard input is closed, as it is when its owner is killed."""
+    while os.read(0, 1):  # not by sys.stdin, whose lock would be held when the interpreter ends
+        pass
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,170 @@
+"""Scores a detector on a dataset that it was not trained on."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from metafacs import __version__
+from metafacs.data.prepared import DatasetCard, PreparedDataset
+from metafacs.data.streams import Faces
+from metafacs.errors import InputError
+from metafacs.evaluation.predictions import prediction_rows, write_predictions
+from metafacs.facs import au_title
+from metafacs.runs import CONFIG, DETECTOR, read_config
+from metafacs.training.checkpoint import DetectorCard, load_detector
+from metafacs.training.predicting import Progress, over_faces
+
+logger = logging.getLogger(__name__)
+
+CROSS_FOLD = "cross-dataset"
+"""The fold that the predictions name: all of the other dataset."""
+_COMPARED = ("kind", "template", "margin", "size")
+"""What two crop recipes have to agree in for faces to lie alike."""
+
+
+@dataclass(frozen=True)
+class Crossed:
+    """What was done.
+
+    Attributes:
+        path: the predictions file.
+        notes: what a reader of the scores has to know; one sentence each.
+    """
+
+    path: Path
+    notes: list[str]
+
+
+def predict_across(
+    model: Path,
+    data: Path,
+    out: Path | None = None,
+    *,
+    unseen_only: bool = False,
+    batch: int = 256,
+    progress: Progress | None = None,
+) -> Crossed:
+    """Writes a detector's predictions on a prepared dataset, for the AUs that both have.
+
+    Args:
+        model: run folder, or its `detector.safetensors`.
+        data: folder of the prepared dataset.
+        out: the file to write; `cross_<dataset>.parquet` beside the detector where None.
+        unseen_only: leave rows of people who may have trained out, instead of refusing the dataset.
+        batch: images at a time.
+        progress: is told (done, total).
+
+    Raises:
+        InputError: the detector or the dataset cannot be used, they share no AU, no row is labelled, or people of the
+            dataset may have trained the detector.
+    """
+    file = model / DETECTOR if model.is_dir() else model
+    network, card = load_detector(file)
+    dataset = PreparedDataset.open(data)
+    aus = [au for au in card.aus if au in dataset.aus]
+    if not aus:
+        raise InputError(f"{data} has none of the AUs that {model} detects ({', '.join(card.aus)})")
+    labels = dataset.au_labels(aus)
+    rows = np.flatnonzero(~np.isnan(labels).all(axis=1))
+    if not len(rows):
+        raise InputError(f"{data} has no row with a label of {', '.join(aus)}")
+    rows, notes = _unseen(rows, dataset, card, _auxiliary_name(file.parent), unseen_only)
+    notes += _left_out(card, dataset, aus) + recipe_differences(card.crop, dataset.card.crop)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network = network.to(device).to(memory_format=torch.channels_last)
+    places = [card.aus.index(au) for au in aus]
+    with torch.no_grad():
+        probabilities = over_faces(
+            lambda images: torch.sigmoid(network(images).au_logits[:, places]),
+            Faces(dataset, rows, card.resize),
+            card.side,
+            device,
+            batch,
+            progress,
+        )
+    path = out or file.parent / f"cross_{_file_name(dataset.card.name)}.parquet"
+    table = prediction_rows(dataset.to_pandas().iloc[rows], labels[rows], probabilities, aus)
+    write_predictions(path, table, _info(card, dataset.card, aus, file.parent.name))
+    return Crossed(path, notes)
+
+
+def recipe_differences(trained: Mapping[str, Any], tested: Mapping[str, Any]) -> list[str]:
+    """One sentence for each way in which the faces of a dataset were cut out unlike those that trained a detector.
+
+    Example:
+        >>> recipe_differences({"kind": "similarity", "size": 128}, {"kind": "whole", "size": 128})
+        ["faces were cut out differently: kind is 'whole' here, 'similarity' in training; scores may suffer"]
+    """
+    found = []
+    for name in _COMPARED:
+        one, other = trained.get(name), tested.get(name)
+        default = {"margin": 0.0}.get(name)
+        if (default if one is None else one) != (default if other is None else other):
+            found.append(
+                f"faces were cut out differently: {name} is {other!r} here, {one!r} in training; scores may suffer"
+            )
+    ways = [crop.get("finder", {}).get("name", "known exactly (rendered)") for crop in (trained, tested)]
+    if ways[0] != ways[1]:
+        found.append(f"eyes were found in another way: {ways[1]} here, {ways[0]} in training; crops differ a little")
+    return found
+
+
+def _unseen(
+    rows: NDArray[np.int64], dataset: PreparedDataset, card: DetectorCard, auxiliary: str, unseen_only: bool
+) -> tuple[NDArray[np.int64], list[str]]:
+    """The rows of people who cannot have trained the detector; raises InputError where others are not wanted out."""
+    names, subjects = dataset.column("dataset")[rows], dataset.column("subject")[rows]
+    trained = np.isin(names, [card.dataset]) & ~np.isin(subjects, card.test_subjects)
+    trained |= np.isin(names, [auxiliary]) if auxiliary != card.dataset else False
+    if not trained.any():
+        return rows, []
+    who = sorted(set(subjects[trained].tolist()))
+    told = f"{int(trained.sum())} of {len(rows)} rows are of {len(who)} people who may have trained this detector"
+    if not unseen_only or trained.all():
+        how = "nobody is left" if trained.all() else "leave them out with --unseen_only"
+        raise InputError(f"{told} ({', '.join(map(str, who[:3]))}...): scores on them would mean nothing; {how}")
+    return rows[~trained], [f"{told}: left out"]
+
+
+def _auxiliary_name(run: Path) -> str:
+    """Name of the expression dataset that helped to train, as far as its folder is still there."""
+    if not (run / CONFIG).is_file():
+        return ""
+    folder = (read_config(run).get("data") or {}).get("auxiliary")
+    try:
+        return DatasetCard.read(Path(folder)).name if folder else ""
+    except InputError:
+        logger.warning("%s is gone: whether its people are in this dataset too cannot be checked", folder)
+        return ""
+
+
+def _left_out(card: DetectorCard, dataset: PreparedDataset, aus: Sequence[str]) -> list[str]:
+    missing = [au_title(au) for au in card.aus if au not in aus]
+    return [f"not labelled there, and so not scored: {', '.join(missing)}"] if missing else []
+
+
+def _info(card: DetectorCard, tested: DatasetCard, aus: Sequence[str], run: str) -> dict[str, Any]:
+    thresholds = [card.thresholds[card.aus.index(au)] for au in aus]
+    return {
+        "method": card.method,
+        "label": f"{card.method} (trained on {card.dataset})",
+        "backbone": card.backbone,
+        "dataset": tested.name,
+        "trained_on": card.dataset,
+        "fold": CROSS_FOLD,
+        "seed": card.seed,
+        "threshold": thresholds[0] if len(set(thresholds)) == 1 else thresholds,
+        "aus": list(aus),
+        "run": run or "detector",
+        "tool_version": __version__,
+    }
+
+
+def _file_name(name: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)

@@ -1,0 +1,222 @@
+"""Prepared datasets in, what one training run sees of them out: split, streams, labels."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import torch
+from jsonargparse import Namespace
+from rich.console import Console
+from torch import Tensor
+
+from metafacs import distributed
+from metafacs.data.prepared import PreparedDataset
+from metafacs.data.splits import Split, auxiliary_rows, split_by_fold
+from metafacs.data.streams import Faces, Order, Stream
+from metafacs.errors import InputError
+from metafacs.facs import parse_aus
+from metafacs.methods.losses import class_balance
+from metafacs.progress import Update, progress_bar
+
+Place = Literal["device", "memory", "disk"]
+CPU = torch.device("cpu")
+DEVICE_SHARE = 0.25
+"""Of a GPU's free memory, for decoded images where the user names no number; the rest is the training's."""
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class TrainingData:
+    """Everything a run sees, apart from the test fold, of which it only knows who is in it."""
+
+    primary: PreparedDataset
+    split: Split
+    aus: list[str]
+    expressions: list[str]
+    streams: dict[str, Stream]
+    reserve: Faces
+    reserve_labels: np.ndarray
+    rows: dict[str, tuple[PreparedDataset, Faces]]
+    size: int
+
+    def class_weights(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Weights of present and absent AUs in the reserved set."""
+        present, absent = class_balance(torch.from_numpy(self.reserve_labels))
+        return present.to(device), absent.to(device)
+
+
+def open_data(
+    settings: Namespace, auxiliary: bool, seed: int, console: Console, device: torch.device = CPU
+) -> TrainingData:
+    """Opens, splits and, where they fit into memory, decodes the data of a run.
+
+    Raises:
+        InputError: a dataset that cannot be used for this run.
+    """
+    _check_sizes(settings)
+    primary = PreparedDataset.open(settings.primary)
+    aus = common_aus(primary, settings.aus)
+    labels = primary.au_labels(aus)
+    split = split_primary(primary, labels, settings, settings.test_fold, seed)
+    _warn_of_rare(aus, labels[split.reserve])
+    faces = {"primary": Faces(primary, split.train, settings.resize)}
+    reserve = Faces(primary, split.reserve, settings.resize)
+    targets = {
+        "primary": torch.from_numpy(labels[split.train]),
+        "meta": torch.from_numpy(labels[split.reserve]),
+    }
+    rows = {"primary": (primary, faces["primary"])}
+    expressions = list(primary.card.expressions)
+    if auxiliary:
+        if settings.auxiliary is None:
+            raise InputError("this method learns from an expression dataset too; give one with --data.auxiliary DIR")
+        second = PreparedDataset.open(settings.auxiliary)
+        chosen = _auxiliary_rows(second, primary, split)
+        expressions = list(second.card.expressions)
+        faces["auxiliary"] = Faces(second, chosen, settings.resize)
+        targets["auxiliary"] = torch.from_numpy(second.expression_labels()[chosen])
+        rows["auxiliary"] = (second, faces["auxiliary"])
+    batches = {"primary": settings.batch_primary, "auxiliary": settings.batch_auxiliary, "meta": settings.batch_meta}
+    streams = {
+        name: Stream(pictures, targets[name], Order(len(pictures), batches[name], seed, name))
+        for name, pictures in {**faces, "meta": reserve}.items()
+    }
+    _check_shares(streams)
+    _cache({**faces, "meta": reserve}, settings, device, console)
+    return TrainingData(
+        primary, split, aus, expressions, streams, reserve, labels[split.reserve], rows, settings.resize
+    )
+
+
+def split_primary(primary: PreparedDataset, labels: np.ndarray, settings: Namespace, fold: str, seed: int) -> Split:
+    """The rows of training, reserve and test when `fold` is the test fold.
+
+    Raises:
+        InputError: the dataset has no such fold, or too few people for it.
+    """
+    return split_by_fold(
+        primary.column("fold").tolist(),
+        primary.column("subject").tolist(),
+        ~np.isnan(labels).all(axis=1),
+        fold,
+        settings.reserve_fraction,
+        settings.reserve_minimum,
+        seed,
+        settings.reserve_people,
+    )
+
+
+def _check_sizes(settings: Namespace) -> None:
+    if not 16 <= settings.side <= settings.resize:
+        raise InputError(
+            f"the crop (--data.side {settings.side}) must be at least 16 and at most --data.resize {settings.resize}"
+        )
+    for name in ("batch_primary", "batch_auxiliary", "batch_meta"):
+        size = settings[name]
+        if size < 2 or size % distributed.count():
+            raise InputError(f"--data.{name} is {size}; it must be at least 2 and divisible by the number of processes")
+
+
+def _check_shares(streams: Mapping[str, Stream]) -> None:
+    """A stream with fewer images than its batch gives them all in every step, and those may not divide evenly."""
+    for name, stream in streams.items():
+        size = stream.order.batch
+        if size % distributed.count():
+            whole = size // distributed.count() * distributed.count()
+            raise InputError(
+                f"there are only {size} images for the {name} batch, which {distributed.count()} processes cannot "
+                f"share evenly; give --data.batch_{name} {whole}, or train with fewer processes"
+            )
+
+
+def common_aus(primary: PreparedDataset, wanted: str) -> list[str]:
+    """The AUs to train: those wanted that the dataset has."""
+    if not primary.aus:
+        raise InputError(f"{primary.folder} has no AU columns, so no AU detector can be trained on it")
+    if wanted == "all":
+        return primary.aus
+    asked = parse_aus(wanted)
+    common = [column for column in asked if column in primary.aus]
+    if not common:
+        raise InputError(
+            f"{primary.folder} has none of the AUs asked for ({', '.join(asked)}); it has {', '.join(primary.aus)}"
+        )
+    missing = [column for column in asked if column not in common]
+    if missing:
+        logger.warning("%s has no labels for %s: trained without", primary.folder, ", ".join(missing))
+    return common
+
+
+def _auxiliary_rows(second: PreparedDataset, primary: PreparedDataset, split: Split) -> np.ndarray:
+    def identities(dataset: PreparedDataset) -> list[tuple[str, str]]:
+        return list(zip(dataset.column("dataset").tolist(), dataset.column("subject").tolist(), strict=True))
+
+    test = {identity for identity in identities(primary) if str(identity[1]) in split.test_subjects}
+    expressions = second.column("expression").tolist()
+    return auxiliary_rows(second.column("fold").tolist(), expressions, identities(second), test)
+
+
+def _warn_of_rare(aus: list[str], labels: np.ndarray) -> None:
+    present = np.nansum(labels, axis=0)
+    rare = [au for au, n in zip(aus, present, strict=True) if n == 0]
+    if rare:
+        logger.warning(
+            "no reserved image shows %s: the meta loss cannot balance it; raise --data.reserve_minimum", ", ".join(rare)
+        )
+
+
+def _cache(faces: Mapping[str, Faces], settings: Namespace, device: torch.device, console: Console) -> None:
+    """Decodes what fits into memory, the GPU's first; says what does not."""
+    places = _places(
+        {name: part.bytes_decoded for name, part in faces.items()},
+        _device_bytes(settings.device_cache_gib, device),
+        settings.cache_gib * 2**30 / distributed.on_this_machine(),
+    )
+    kept = {name: faces[name] for name, place in places.items() if place != "disk"}
+    total, before = sum(map(len, kept.values())), 0
+    if kept:
+        with progress_bar("decoding images", console) as (update, _):
+            for name, part in kept.items():
+                where = device if places[name] == "device" else CPU
+                part.decode_all(progress=partial(_shifted, update, before, total), device=where)
+                before += len(part)
+    left = [name for name in faces if name not in kept]
+    if left:
+        gib = sum(part.bytes_decoded for part in faces.values()) * distributed.on_this_machine() / 2**30
+        console.print(
+            f"decoding the {' and '.join(left)} images again in every epoch, by {settings.workers} workers "
+            f"(--data.workers): decoded, all images would take {gib:.1f} GiB (--data.cache_gib {settings.cache_gib:g})"
+        )
+
+
+def _device_bytes(gib: float | None, device: torch.device) -> float:
+    """What decoded images may take on the device, bytes; nothing where that is this machine's memory."""
+    if device.type != "cuda":
+        return 0.0
+    return DEVICE_SHARE * torch.cuda.mem_get_info(device)[0] if gib is None else gib * 2**30
+
+
+def _places(sizes: Mapping[str, int], on_device: float, in_memory: float) -> dict[str, Place]:
+    """Where each stream's decoded images are kept, the smallest first: they are shown the most often.
+
+    Args:
+        sizes: bytes that each stream takes.
+        on_device: bytes for them on the device.
+        in_memory: bytes for them in this machine's memory.
+    """
+    places: dict[str, Place] = {}
+    for name, size in sorted(sizes.items(), key=lambda item: item[1]):
+        if size <= on_device:
+            places[name], on_device = "device", on_device - size
+        elif size <= in_memory:
+            places[name], in_memory = "memory", in_memory - size
+        else:
+            places[name] = "disk"
+    return places
+
+
+def _shifted(update: Update, before: int, total: int, done: int, part: int) -> None:
+    update(before + done, total)

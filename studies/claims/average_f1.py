@@ -1,0 +1,70 @@
+"""Claim 1: average F1, MAL over MTL over STL, at three sizes of AU data.
+
+    python studies/claims/average_f1.py [--small] [--device cuda]
+
+How few AU subjects make expression data worth it? The test folds are the same at all sizes; what changes is how many
+people the rest of the AU data has. Prints and writes `average_f1.csv` (a row per size and method) and
+`average_f1_gains.csv` (each against each, paired by fold and seed).
+"""
+
+from collections.abc import Sequence
+from itertools import zip_longest
+from pathlib import Path
+
+import common
+import numpy as np
+import pandas as pd
+from trends import trends
+
+from metafacs.data.prepared import PreparedDataset
+from metafacs.evaluation.comparison import compare
+from metafacs.experiments.jobs import Job
+
+PAIRS = (("mal", "mtl"), ("mtl", "stl"), ("mal", "stl"))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    methods = ",".join([common.STL, common.MTL, common.MAL, common.MAL_LOSS])
+    made = common.study("average_f1", __doc__ or "", methods, arguments)
+    whole, fe = PreparedDataset.open(common.au_data(made)), common.fe_data(made)
+    made = common.started(made)
+    jobs: dict[int, list[Job]] = {}
+    for size in sizes(made.scale.subjects):
+        for fold in made.folds:
+            part = fewer_people(whole, fold, size)
+            jobs[size] = jobs.get(size, []) + common.grid(made, f"{size}_people_{fold}", part, fe, folds=[fold])
+    common.train(made, [job for own in jobs.values() for job in own])
+    rows, gains = [], []
+    for size, own in jobs.items():
+        runs = [job.run for job in own]
+        rows.append(common.average_rows(compare(runs)).reset_index().assign(people=size))
+        for better, worse in PAIRS:
+            names = compare(runs).methods
+            if {better, worse} <= set(names):
+                entry = common.gain(compare(runs, reference=worse), better)
+                gains.append({"people": size, "gain": f"{better} - {worse}", **entry, "verdict": common.told(entry)})
+    table = pd.concat(rows, ignore_index=True)
+    common.write(made, table[["people", "method", "f1", "f1_sd", "auc", "runs"]])
+    common.write(made, pd.DataFrame(gains), "gains")
+    trends({"": table}, "people", "People with AU labels in training", made.out / made.name / "average_f1")
+
+
+def sizes(subjects: int) -> list[int]:
+    """Numbers of people to train on: an eighth, a third and all of those outside a fold."""
+    most = subjects * 2 // 3
+    return sorted({max(2, most // 8), max(3, most // 3), most})
+
+
+def fewer_people(whole: PreparedDataset, fold: str, people: int) -> Path:
+    """The dataset with all of the test fold, and of the others the first `people`, taken from each in turn."""
+    folds, subjects = whole.column("fold").astype(str), whole.column("subject").astype(str)
+    others = [sorted(set(subjects[folds == name])) for name in sorted(set(folds)) if name != fold]
+    turns = [name for turn in zip_longest(*others) for name in turn if name is not None]
+    rows = np.flatnonzero((folds == fold) | np.isin(subjects, turns[:people]))
+    settings = {"of": whole.card.faces_sha256, "test_fold": fold, "people": people}
+    folder = whole.folder.with_name(f"{whole.folder.name}_{people}_people_{fold}")
+    return common.part_of(whole, rows, folder, settings)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""Scores the starter model: on crops of held-out rendered people, on whole photographs of them, on real photographs."""
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+import faces
+from metafacs.data.prepared import PreparedDataset
+from metafacs.data.streams import Faces
+from metafacs.evaluation.metrics import au_scores
+from metafacs.evaluation.predictions import PREDICTIONS_FILE, read_predictions
+from metafacs.inference.detector import AUDetector
+from metafacs.runs import DETECTOR, read_config
+from metafacs.synth.head import load_head
+from metafacs.synth.photo import take
+from metafacs.training.checkpoint import load_detector
+from metafacs.training.predicting import over_faces
+
+WIDTH, HEIGHT, EYES = 320, 320, 62.0
+"""Of the rendered photographs, pixels."""
+PHOTOGRAPHED = 30
+"""Held-out people who are rendered again in whole photographs."""
+SHIPPED = {
+    "astronaut.png": ("skimage", "data/astronaut.png", "scikit-image's", "a smile with teeth: AU6, AU12, AU25"),
+    "grace_hopper.jpg": (
+        "matplotlib",
+        "mpl-data/sample_data/grace_hopper.jpg",
+        "matplotlib's",
+        "about neutral, perhaps a trace of AU12",
+    ),
+}
+"""Real photographs that come with Python packages: package, path in it, whose it is, what the makers see in it."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What was measured.
+
+    Attributes:
+        crops: `au_scores` of crops of held-out people.
+        people: how many people, `images` how many crops.
+        images: see above.
+        given: `au_scores` of crops of those whose photographs were rendered, aligned by the rendered landmarks.
+        found: `au_scores` of the same faces found by dlib in whole photographs; those not found are left out.
+        photographs: how many photographs were rendered.
+        missed: in how many of them no face was found.
+        half: largest difference of a probability between weights in half and in full precision.
+        shipped: file -> AU -> probability, of the real photographs that are there.
+    """
+
+    crops: pd.DataFrame
+    people: int
+    images: int
+    given: pd.DataFrame
+    found: pd.DataFrame
+    photographs: int
+    missed: int
+    half: float
+    shipped: dict[str, dict[str, float]]
+
+
+def measure(run: Path, package: Path, people: int, seed: int) -> Scores:
+    """Everything the model card reports.
+
+    Args:
+        run: folder of the training run, with its predictions.
+        package: folder of the detector that ships.
+        people: of the dataset.
+        seed: of the dataset.
+    """
+    predictions = read_predictions(run / PREDICTIONS_FILE)
+    detector = AUDetector.from_run(package, device="cpu")
+    labels, photographed, cropped, missed = _photographs(detector, people, seed)
+    seen = ~np.isnan(photographed).any(axis=1)
+    return Scores(
+        crops=au_scores(predictions.labels(), predictions.probabilities(), predictions.aus),
+        people=predictions.table["subject"].nunique(),
+        images=len(predictions.table),
+        given=au_scores(labels[seen], cropped[seen], detector.aus),
+        found=au_scores(labels[seen], photographed[seen], detector.aus),
+        photographs=len(labels),
+        missed=missed,
+        half=_half(run, package),
+        shipped=look(detector),
+    )
+
+
+def look(detector: AUDetector) -> dict[str, dict[str, float]]:
+    """Probabilities of the largest face of each real photograph that is installed."""
+    found = {}
+    for name, (package, inside, *_) in SHIPPED.items():
+        spec = find_spec(package)
+        path = Path((spec.submodule_search_locations or [""])[0]) / inside if spec else Path()
+        if path.is_file():
+            row = detector.detect(path, faces=1).iloc[0]
+            found[name] = {au: float(row[au]) for au in detector.aus}
+    return found
+
+
+def _photographs(
+    detector: AUDetector, people: int, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], int]:
+    """Labels, probabilities of the same faces in whole photographs and in crops, (N, A) each; how many were missed."""
+    held_out = [number for number in range(people) if faces.FOLDS[number % len(faces.FOLDS)] == "test"][:PHOTOGRAPHED]
+    rng = np.random.default_rng([seed, 5])
+    labels, photographed, cropped = [], [], []
+    for number in held_out:
+        taken = faces.pictures(number, seed)
+        whole = [faces.as_photo(one.shot, rng, WIDTH, HEIGHT, EYES) for one in taken]
+        pictures = take(load_head(), whole, (HEIGHT, WIDTH), faces.RAYS)[0]
+        crops = take(load_head(), [one.shot for one in taken], faces.SIZE, faces.RAYS)[0]
+        rows = detector.detect(list(pictures), faces=1)
+        photographed.append(rows[detector.aus].to_numpy(np.float64))
+        cropped.append(1 / (1 + np.exp(-detector.logits([_resized(one, detector.card.resize) for one in crops]))))
+        labels.append(np.array([[one.row[au] for au in detector.aus] for one in taken], np.float64))
+    found = np.concatenate(photographed)
+    return np.concatenate(labels), found, np.concatenate(cropped), int(np.isnan(found).any(axis=1).sum())
+
+
+def _resized(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    return np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.BILINEAR))
+
+
+def _half(run: Path, package: Path) -> float:
+    """Largest difference of a probability that halving the weights makes, on held-out crops."""
+    dataset = PreparedDataset.open(Path(read_config(run)["data"]["primary"]))
+    rows = np.flatnonzero(dataset.column("fold") == "test")[:500]
+    found = []
+    for folder in (run, package):
+        network, about = load_detector(folder / DETECTOR)
+        crops = Faces(dataset, rows, about.resize)
+        with torch.no_grad():
+            found.append(
+                over_faces(lambda x, n=network: torch.sigmoid(n(x).au_logits), crops, about.side, torch.device("cpu"))
+            )
+    return float(np.abs(found[0] - found[1]).max())

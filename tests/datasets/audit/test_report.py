@@ -1,0 +1,177 @@
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from metafacs.datasets.audit import labels, published
+from metafacs.datasets.audit.files import JSON_FILE, PAGE_FILE, TEXT_FILE, write_audit
+from metafacs.datasets.audit.finding import CHECK, DIFFERS
+from metafacs.datasets.audit.report import audit, cell
+from metafacs.facs import EXPRESSIONS
+from tests.builders import make_prepared
+from tests.datasets.audit.small import Row, face_lost, people_of, rows_of, store
+
+ALIKE = dict.fromkeys((1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24), 0.5)
+
+
+@pytest.fixture
+def own_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Published counts that six frames of everybody in BP4D fulfil."""
+    counts: Mapping[str, Mapping[str, int]] = {
+        "First": {"P1": 84, "P2": 84, "P3": 79},
+        "Second": {"P1": 84, "P2": 84, "P3": 78},
+    }
+    monkeypatch.setattr(published, "FRAMES_PER_PART", {"bp4d": counts})
+    monkeypatch.setattr(labels, "BASE_RATES", {"bp4d": ALIKE})
+
+
+@pytest.mark.usefixtures("own_counts")
+def test_what_matches_is_said_to_match(tmp_path: Path) -> None:
+    found, _ = audit(store(tmp_path / "out", rows_of("bp4d", 6)))
+    assert found.matches is True and found.of(DIFFERS) == []
+    assert found.verdict == "matches the published protocol (bp4d as Second counts it)"
+    folds = found.tables["folds"]
+    assert folds.loc["P3"].tolist() == [13, 78, 78, 78, 79] and folds.columns[3] == "Second"
+
+
+@pytest.mark.usefixtures("own_counts")
+def test_a_lost_face_is_part_of_the_verdict(tmp_path: Path) -> None:
+    rows = [row for row in rows_of("bp4d", 6) if row["subject"] != "F007" or row["frame"] != 3]
+    found, _ = audit(store(tmp_path / "out", rows, lost=[face_lost("F007", 3)]))
+    assert found.matches is True
+    assert "as Second counts it); 1 labelled pictures without a usable face are left out" in found.verdict
+
+
+@pytest.mark.usefixtures("own_counts")
+def test_what_differs_is_listed_with_what_to_do(tmp_path: Path) -> None:
+    rows = [row for row in rows_of("bp4d", 6) if row["subject"] != "F007"]
+    rows[7]["image"] = rows[8]["image"]
+    found, _ = audit(store(tmp_path / "out", rows))
+    assert found.matches is False
+    assert found.verdict.startswith("differs from the published protocol (nearest source: Second) in: frames, people;")
+    assert all(one.action for one in found.findings if one.level in (DIFFERS, CHECK))
+    levels = [one.level for one in found.findings]
+    assert levels == sorted(levels, key=["differs", "check", "note"].index)
+    text = found.to_text()
+    assert text.index("VERDICT") < text.index("Differs (") < text.index("To check (") < text.index("Noted (")
+    assert "people: missing: F007" in text and "P1 is called fold3 in ME-GraphAU" in text
+    assert "Faces are personal data" in text and "licence: for research, by signed agreement" in text
+    assert max(map(len, text.splitlines())) <= 118
+
+
+def expression_rows() -> list[Row]:
+    rows = rows_of("bp4d", 2, people_of("bp4d")[:7])
+    kept = [{name: value for name, value in row.items() if not name.startswith("AU")} for row in rows]
+    return [{**row, "expression": EXPRESSIONS[k % 7], "subject": f"face{k}"} for k, row in enumerate(kept)]
+
+
+def test_without_published_counts_there_is_no_such_verdict(tmp_path: Path) -> None:
+    found, _ = audit(store(tmp_path / "out", expression_rows(), protocol=""))
+    assert found.matches is None
+    assert found.verdict == "no published counts to compare frames with; no fault was found"
+    assert set(found.tables) == {"folds", "expressions"} and found.folds_elsewhere == ""
+
+
+def test_a_rendered_dataset_has_no_history(tmp_path: Path) -> None:
+    make_prepared(tmp_path / "out", subjects=6, frames=20)
+    found, _ = audit(tmp_path / "out")
+    assert found.matches is None and any(one.topic == "history" for one in found.findings)
+    assert found.facts["licence"] == "none needed"
+
+
+class Reader(HTMLParser):
+    """Collects what a page refers to, and checks that elements close in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.sources: list[str] = []
+        self.seen: set[str] = set()
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.add(tag)
+        self.sources += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "data", "action")]
+        assert not any(name.startswith("on") for name, _ in attrs)
+        assert tag != "img" or dict(attrs).get("alt")
+        if tag not in ("meta", "img", "br", "link"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
+    rows = rows_of("bp4d", 4)
+    rows[0]["sequence"] = "<script>alert('&')</script>"
+    write_audit(store(tmp_path / "out", rows, lost=[face_lost("F001")], notes=["<b>bold</b> & off by one?"]))
+    page = (tmp_path / "out" / PAGE_FILE).read_text()
+    reader = Reader()
+    reader.feed(page)
+    assert reader.open == [] and not reader.seen & {"script", "link", "iframe", "object"}
+    assert all(source.startswith("data:image/") for source in reader.sources)
+    assert sum(source.startswith("data:image/png") for source in reader.sources) == 3
+    assert sum(source.startswith("data:image/jpeg") for source in reader.sources) == 24
+    assert "@import" not in page and "url(" not in page and "http-equiv" not in page
+    assert 'name="viewport"' in page and "<b>bold</b>" not in page and "&lt;b&gt;bold&lt;/b&gt;" in page
+    for text in ("Verdict:", "Faces are personal data", "citation", "X. Zhang et al.", "licence"):
+        assert text in reader.text
+
+
+def test_the_page_of_expressions(tmp_path: Path) -> None:
+    write_audit(store(tmp_path / "out", expression_rows(), protocol="rafdb", aus=[]))
+    page = (tmp_path / "out" / PAGE_FILE).read_text()
+    Reader().feed(page)
+    assert "Faces per expression" in page and "Base rates" not in page and "RAF-DB" in page
+
+
+def test_json_says_the_same(tmp_path: Path) -> None:
+    found = write_audit(store(tmp_path / "out", rows_of("bp4d", 2), lost=[face_lost("F001")]))
+    read = json.loads((tmp_path / "out" / JSON_FILE).read_text())
+    assert read["verdict"] == found.verdict and read["matches"] is False
+    assert len(read["findings"]) == len(found.findings)
+    assert read["tables"]["subjects"][0] == {
+        **{"subject": "F001", "fold": "P1", "faces": 2, "unreadable": 0, "no_face": 1},
+        "no_face_percent": pytest.approx(100 / 3),
+    }
+    assert (tmp_path / "out" / TEXT_FILE).read_text() == found.to_text()
+
+
+def test_equal_bytes_every_time(tmp_path: Path) -> None:
+    folder = store(tmp_path / "out", rows_of("bp4d", 9), lost=[face_lost("F001")])
+    write_audit(folder)
+    names = (TEXT_FILE, JSON_FILE, PAGE_FILE)
+    before = [(folder / name).read_bytes() for name in names]
+    code = (
+        "from metafacs.datasets.audit.files import write_audit; "
+        f"write_audit(__import__('pathlib').Path({str(folder)!r}))"
+    )
+    source = str(Path(__file__).parents[3] / "src")
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": source})
+    assert [(folder / name).read_bytes() for name in names] == before
+    assert not list(folder.glob(".*partial*"))
+
+
+def test_an_unreadable_picture_does_not_stop_it(tmp_path: Path) -> None:
+    rows = rows_of("bp4d", 12)
+    for row in rows[:100]:
+        row["image"] = b"no picture" + os.urandom(8)
+    found, _ = audit(store(tmp_path / "out", rows))
+    assert found.of(DIFFERS)
+
+
+@pytest.mark.parametrize(
+    "value, text",
+    [(1234, "1,234"), (np.int64(1234), "1,234"), (1.234, "1.23"), (50631.0, "50,631"), (float("nan"), ""), (None, "")],
+)
+def test_cells(value: object, text: str) -> None:
+    assert cell(value) == text

@@ -1,0 +1,164 @@
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from metafacs.datasets.table import Table
+from metafacs.errors import InputError
+from tests.datasets.trees import picture, table, text
+
+HEADER = ["image_path", "subject", "frame", "fold", "au1", "AU02", "AU 12", "expression"]
+ROWS = [
+    ["a/1.jpg", "eve", 1, "train", 0, 1, "", "Happy"],
+    ["a/2.jpg", "eve", 2, "train", 1, 9, -1, "sadness"],
+    ["b/1.jpg", "bob", 1, "test", "nan", 999, "1.0", ""],
+]
+
+
+def pictures(raw: Path, names: list[str]) -> None:
+    for name in names:
+        picture(raw / name)
+
+
+def write(raw: Path, kind: str) -> None:
+    pictures(raw, [str(row[0]) for row in ROWS])
+    if kind == "parquet":
+        frame = pd.DataFrame(ROWS, columns=HEADER).replace({"": None, "nan": None})
+        frame[["au1", "AU02", "AU 12"]] = frame[["au1", "AU02", "AU 12"]].astype(float)
+        frame.to_parquet(raw / "labels.parquet")
+        return
+    mark = {"csv": ",", "tsv": "\t", "semicolon": ";"}[kind]
+    lines = [f" {mark} ".join(map(str, row)) for row in (HEADER, *ROWS)]
+    text(raw / f"labels.{'tsv' if kind == 'tsv' else 'csv'}", ["\ufeff" + lines[0], *lines[1:], ""], "\r\n")
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "semicolon", "parquet"])
+def test_columns_are_known_by_their_names(kind: str, tmp_path: Path) -> None:
+    write(tmp_path, kind)
+    listing = Table().read(tmp_path)
+    rows = listing.rows
+    assert listing.aus == ["AU01", "AU02", "AU12"]
+    assert rows["image"].tolist() == ["a/1.jpg", "a/2.jpg", "b/1.jpg"]
+    assert rows["subject"].tolist() == ["eve", "eve", "bob"] and rows["fold"].tolist() == ["train", "train", "test"]
+    assert rows["expression"].tolist() == ["happiness", "sadness", None]
+    assert rows["AU01"].tolist() == [0, 1, pd.NA]
+    assert rows["AU02"].tolist() == [1, pd.NA, pd.NA]
+    assert rows["AU12"].tolist() == [pd.NA, pd.NA, 1]
+    assert not listing.skipped
+
+
+def test_other_names_are_declared(tmp_path: Path) -> None:
+    pictures(tmp_path, ["pics/x.jpg"])
+    table(tmp_path / "t.csv", [["photo", "who", "smile", "mood", "id"], ["x.jpg", "eve", 1, 4, 7]])
+    columns = {"image": "photo", "subject": "who", "AU12": "Smile", "expression": "mood"}
+    rows = Table(columns=columns, images="pics", expressions={"4": "joy"}).read(tmp_path).rows
+    row = rows.to_dict("records")[0]
+    assert (row["image"], row["subject"], row["AU12"], row["expression"]) == ("pics/x.jpg", "eve", 1, "happiness")
+
+
+def test_the_form_of_fg_net(tmp_path: Path) -> None:
+    aus = [1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24]
+    names = ["aligned_images/F001/T1/02440.jpg", "aligned_images/M011/T2/00095.jpg"]
+    table(
+        tmp_path / "labels/0/test.csv",
+        [["image_path", *(f"au{au}" for au in aus)], *([name, *[1, 0] * 6] for name in names)],
+    )
+    pictures(tmp_path, names)
+    listing = Table(file="labels/0/test.csv", protocol="bp4d").read(tmp_path)
+    assert listing.rows["subject"].tolist() == ["F001", "M011"]
+    assert listing.rows["frame"].tolist() == [2440, 95]
+    assert listing.rows["fold"].tolist() == ["P1", "P2"]
+    assert listing.rows[listing.aus].to_numpy().tolist() == [[1, 0] * 6] * 2
+    assert listing.protocol == "bp4d"
+
+
+def test_intensities_need_a_threshold(tmp_path: Path) -> None:
+    pictures(tmp_path, ["1.jpg", "2.jpg"])
+    table(tmp_path / "t.csv", [["image", "AU01"], ["1.jpg", 1], ["2.jpg", 3]])
+    with pytest.raises(
+        InputError, match=r"t\.csv, line 3: AU1 is 3; labels are 0 and 1 \(for intensities give present_from"
+    ):
+        Table().read(tmp_path)
+    rows = Table(present_from=2).read(tmp_path).rows
+    assert rows["AU01"].tolist() == [0, 1] and rows["AU01_intensity"].tolist() == [1, 3]
+
+
+def test_intensity_columns_stand_beside(tmp_path: Path) -> None:
+    pictures(tmp_path, ["1.jpg"])
+    table(tmp_path / "t.csv", [["image", "AU01", "AU01_intensity", "AU02_r"], ["1.jpg", 1, 4, 0.4]])
+    row = Table().read(tmp_path).rows.to_dict("records")[0]
+    assert (row["AU01"], row["AU01_intensity"], row["AU02"], row["AU02_intensity"]) == (1, 4, 0, 0)
+
+
+def test_votes(tmp_path: Path) -> None:
+    names = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear")
+    pictures(tmp_path, ["1.jpg"])
+    table(
+        tmp_path / "t.csv",
+        [["image", "expression", *(f"votes_{name}" for name in names)], ["1.jpg", "fear", *range(7)]],
+    )
+    assert Table().read(tmp_path).rows["votes"].tolist() == [list(range(7))]
+
+
+def test_left_out_rows_are_counted(tmp_path: Path) -> None:
+    pictures(tmp_path, ["1.jpg", "2.jpg"])
+    rows = [["1.jpg", "fear"], ["1.jpg", "fear"], ["9.jpg", "fear"], ["", "fear"], ["2.jpg", "contempt"]]
+    table(tmp_path / "sub/t.csv", [["image", "expression"], *rows])
+    listing = Table().read(tmp_path)
+    assert [(skip.where, skip.reason) for skip in listing.skipped] == [
+        ("t.csv, line 3", "repeats line 2"),
+        ("t.csv, line 4", "no picture sub/9.jpg or 9.jpg"),
+        ("t.csv, line 5", "the row names no image"),
+        ("t.csv, line 6", "expression contempt is none of the seven"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "message"),
+    [
+        ([["image", "age"], ["1.jpg", 3]], {}, r"line 1: neither AU columns .* nor a column expression"),
+        ([["photo", "au1"], ["1.jpg", 1]], {}, r"line 1: no column of image paths"),
+        ([["image", "au1"], ["1.jpg", 1]], {"aus": "1,2"}, r"line 1: no column for AU2; AUs found: AU1"),
+        ([["image", "au1"], ["1.jpg", 1]], {"columns": {"AU02": "x"}}, r"line 1: no column 'x'"),
+        ([["image", "au1"], ["1.jpg", 1]], {"columns": {"age": "au1"}}, "'age' is nothing a column can be declared as"),
+        ([["image", "au1", "AU01"], ["1.jpg", 1, 0]], {}, "columns 'au1' and 'AU01' are both AU1"),
+        ([["image", "au1"], ["1.jpg", "yes"]], {}, r"line 2: AU1 is 'yes', no number"),
+        ([["image", "au1"], ["1.jpg", 1], ["1.jpg", 0]], {}, r"lines 2 and 3 give 1\.jpg different labels"),
+        (
+            [["image", "expression"], ["1.jpg", 3]],
+            {},
+            r"line 2: expression '3' is none of neutral, .* say what it means",
+        ),
+        ([["image", "au1", "frame"], ["1.jpg", 1, "x"]], {}, r"line 2: 'x' where the frame should be"),
+        ([["image", "au1"], ["1.jpg"]], {}, r"line 2: 1 of 2 columns; the last line"),
+    ],
+)
+def test_faults_name_file_and_line(rows: list[list[object]], options: dict, message: str, tmp_path: Path) -> None:
+    pictures(tmp_path, ["1.jpg"])
+    table(tmp_path / "t.csv", rows)
+    with pytest.raises(InputError, match=message):
+        Table(**options).read(tmp_path)
+
+
+def test_a_declared_column_is_not_taken_for_another(tmp_path: Path) -> None:
+    pictures(tmp_path, ["1.jpg"])
+    table(tmp_path / "t.csv", [["image", "au1", "au1_c"], ["1.jpg", 0, 1]])
+    assert Table(columns={"AU01": "au1_c"}, aus="1").read(tmp_path).rows["AU01"].tolist() == [1]
+
+
+def test_which_table_must_be_clear(tmp_path: Path) -> None:
+    for name in ("a.csv", "b.csv"):
+        table(tmp_path / name, [["image", "au1"]])
+    with pytest.raises(InputError, match=r"2 tables \(a\.csv, b\.csv\); say which with file"):
+        Table().read(tmp_path)
+    with pytest.raises(InputError, match=r"there is no file .*c\.csv"):
+        Table(file="c.csv").read(tmp_path)
+    with pytest.raises(InputError, match=r"tables end in \.csv"):
+        Table(file="c.xlsx").read(tmp_path)
+    (tmp_path / "c.parquet").write_text("no parquet")
+    with pytest.raises(InputError, match=r"c\.parquet cannot be read as Parquet"):
+        Table(file="c.parquet").read(tmp_path)
+    with pytest.raises(InputError, match="is no regular expression"):
+        Table(subjects="(")
+    with pytest.raises(InputError, match="has no group"):
+        Table(subjects="S[0-9]+")

@@ -1,0 +1,158 @@
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from metafacs.errors import InputError
+from metafacs.faces.pictures import UnreadableError
+from metafacs.faces.video import count_frames, frame_times, read_frames
+
+av: Any = pytest.importorskip("av")
+FRAMES, BITS, WIDTH, HEIGHT = 60, 8, 160, 96
+
+
+def numbered(number: int) -> np.ndarray:
+    """A frame that shows its number as black and white bars, and is brighter at the top."""
+    image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    for bit in range(BITS):
+        image[:, bit * 20 : (bit + 1) * 20] = 180 * (number >> bit & 1)
+    image[: HEIGHT // 4] += 60
+    return image
+
+
+def shown(image: np.ndarray) -> int:
+    middle = image[image.shape[0] // 2]
+    return sum(1 << bit for bit in range(BITS) if middle[bit * 20 + 10].mean() > 100)
+
+
+def make_video(path: Path, codec: str, options: dict[str, str] | None = None, frames: int = FRAMES) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.options = options or {}
+        stream.codec_context.gop_size = 12
+        for number in range(frames):
+            frame = av.VideoFrame.from_ndarray(numbered(number), format="rgb24")
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+CASES = [
+    ("a.mp4", "libx264", {"bf": "3"}),
+    ("b.avi", "mpeg4", {}),
+    ("c.avi", "libx264", {"bf": "2"}),  # AVI has no times of showing: frames must be counted
+    ("d.mkv", "libx264", {"bf": "2"}),
+    ("e.mov", "mpeg4", {"bf": "2"}),
+]
+
+
+@pytest.mark.parametrize("name, codec, options", CASES)
+def test_frames_come_by_number(name: str, codec: str, options: dict[str, str], tmp_path: Path) -> None:
+    if codec not in av.codecs_available:
+        pytest.skip(f"no encoder {codec}")
+    path = make_video(tmp_path / name, codec, options)
+    assert count_frames(path) == FRAMES
+    for wanted in (range(FRAMES), [0], [FRAMES - 1], [25, 26, 51], [3, 40]):
+        assert [(number, shown(image)) for number, image in read_frames(path, list(wanted))] == [(k, k) for k in wanted]
+
+
+def test_frames_that_a_video_does_not_have_are_left_out(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "a.mp4", "mpeg4", frames=10)
+    assert [number for number, _ in read_frames(path, [8, 9, 10, 500])] == [8, 9]
+    assert list(read_frames(path, [77])) == [] and list(read_frames(path, [])) == []
+
+
+def turn(path: Path, matrix: tuple[int, int, int, int]) -> None:
+    """Writes a display matrix into the track header of an MP4 file."""
+    content = bytearray(path.read_bytes())
+    start = content.index(b"tkhd") + 4 + 40  # after version, flags, times, layer, volume
+    a, b, c, d = (value << 16 for value in matrix)
+    for k, value in enumerate((a, b, 0, c, d, 0, 0, 0, 1 << 30)):
+        content[start + 4 * k : start + 4 * k + 4] = value.to_bytes(4, "big", signed=True)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "matrix, top",
+    [((1, 0, 0, 1), "top"), ((0, 1, -1, 0), "right"), ((-1, 0, 0, -1), "bottom"), ((0, -1, 1, 0), "left")],
+)
+def test_rotation_is_undone(matrix: tuple[int, int, int, int], top: str, tmp_path: Path) -> None:
+    """The bright band, at the top of what is stored, goes where the matrix (x' = ax + cy, y' = bx + dy) takes it."""
+    path = make_video(tmp_path / "turned.mp4", "mpeg4", frames=2)
+    turn(path, matrix)
+    ((_, image),) = read_frames(path, [0])
+    assert image.shape[:2] == ((HEIGHT, WIDTH) if top in ("top", "bottom") else (WIDTH, HEIGHT))
+    edges = {"top": image[:8], "bottom": image[-8:], "left": image[:, :8], "right": image[:, -8:]}
+    assert max(edges, key=lambda edge: edges[edge].mean()) == top
+
+
+def test_a_damaged_frame_does_not_shift_the_others(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "a.mkv", "mpeg4", {"bf": "0"})
+    with av.open(str(path)) as container:
+        packets = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
+    content = bytearray(path.read_bytes())
+    at, size = packets[5]
+    content[at + 8 : at + size] = bytes(size - 8)
+    path.write_bytes(content)
+    found = {number: shown(image) for number, image in read_frames(path, list(range(FRAMES)))}
+    assert all(found[k] == k for k in range(12, FRAMES))
+
+
+def test_a_video_that_is_cut_off_gives_what_it_has(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "a.avi", "mpeg4")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    found = [(number, shown(image)) for number, image in read_frames(path, list(range(FRAMES)))]
+    assert 20 < len(found) < FRAMES and all(one == other for one, other in found)
+
+
+def test_what_is_no_video(tmp_path: Path) -> None:
+    (tmp_path / "text.avi").write_text("not a video " * 100)
+    (tmp_path / "empty.mp4").write_text("")
+    for path, text in (
+        (tmp_path / "none.avi", "missing file"),
+        (tmp_path, "a folder"),
+        (tmp_path / "text.avi", "damaged or no video"),
+        (tmp_path / "empty.mp4", "empty file"),
+    ):
+        with pytest.raises(UnreadableError, match=text):
+            list(read_frames(path, [0]))
+
+
+def test_shared_times_are_not_believed(tmp_path: Path) -> None:
+    class Packet:
+        size, is_discard = 1, False
+
+        def __init__(self, pts: int | None) -> None:
+            self.pts = pts
+
+    class Container:
+        def __init__(self, *times: int | None) -> None:
+            context = type("Context", (), {"has_b_frames": 0})()
+            stream = type("Stream", (), {"codec_context": context})()
+            self.streams = type("Streams", (), {"video": [stream]})()
+            self.times = times
+
+        def demux(self, stream: object) -> list[Packet]:
+            return [Packet(time) for time in self.times]
+
+    assert frame_times(Container(0, 20, 10), av) == [0, 10, 20]
+    assert frame_times(Container(0, 10, 10), av) is None
+    assert frame_times(Container(0, None, 10), av) is None
+
+
+def test_pyav_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(InputError, match="install the faces extra"):
+        list(read_frames(tmp_path / "a.avi", [0]))
+
+
+def test_a_video_of_no_known_kind(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "v.mov", "libx264", frames=5)
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"zzzz"))
+    for read in (lambda: count_frames(path), lambda: list(read_frames(path, [0]))):
+        with pytest.raises(UnreadableError, match="no decoder here knows"):
+            read()
