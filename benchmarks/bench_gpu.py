@@ -24,8 +24,8 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 ROWS, EPOCHS, PAPER_HOURS = 147_000, 30, 54
 VARIANTS = (
-    *("mtl", "mal-forward", "mal-difference", "mal-second-order"),
-    *("mal-checkpointing-meta", "mal-checkpointing-all", "mal-last-stage", "mal-every-4"),
+    *("mtl", "mal-forward", "mal-difference"),
+    *("mal-checkpointing-meta", "mal-checkpointing-all"),
     *("brute-force", "brute-force-phi", "higher", "higher-phi", "torchopt", "torchopt-phi"),
     *("mixed-mode", "mixed-mode-phi"),
 )

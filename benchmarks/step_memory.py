@@ -1,7 +1,7 @@
 """Peak memory of one training step at any size, counted without computing it.
 
     python benchmarks/step_memory.py                       # ResNet-34, 224 px, 64 + 64 + 256 images
-    python benchmarks/step_memory.py --backbone resnet50_gn --variants mal mal-parts-16
+    python benchmarks/step_memory.py --backbone resnet18 --variants mtl mal
 
 The step runs on tensors that have a shape and no values (`FakeTensorMode`); every storage that is made is counted from
 its birth to its death. Counted are parameters, gradients, optimiser state, images, what autograd keeps and what is on
@@ -101,12 +101,8 @@ VARIANTS: dict[str, Callable[[Workload], Trainee]] = {
     "mal": mal(),
     "mal-checkpointing-meta": mal(checkpointing="meta"),
     "mal-checkpointing-all": mal(checkpointing="all"),
-    "mal-last-stage": mal(lookahead="last-stage"),
-    "mal-parts-64": mal(meta_part=64),
-    "mal-parts-16": mal(meta_part=16, training_part=16),
     "brute-force-phi": usual(WithAdamW, backward=False),
 }
-PLAIN = ("mtl", "mal", "mal-checkpointing-meta", "mal-checkpointing-all", "mal-last-stage", "brute-force-phi")
 
 
 def peak(build: Callable[[Workload], Trainee], work: Workload) -> int:
@@ -125,7 +121,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backbone", default="resnet34")
     parser.add_argument("--size", default="224:64", metavar="SIDE:B", help="B AU + B expression + 4 B reserved images")
-    parser.add_argument("--variants", nargs="+", default=list(PLAIN), choices=list(VARIANTS))
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
     parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16"], choices=["fp32", "bf16"])
     parser.add_argument("--out", type=Path, help="CSV file to add rows to")
     given = parser.parse_args()

@@ -9,14 +9,15 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 
-from metafacs.methods import Setup, lookahead
-from metafacs.methods.losses import class_balance
+from metafacs.methods import Setup
+from metafacs.methods.lookahead import LookAhead, weighted_gradient
+from metafacs.methods.losses import class_balance, over_batches
 from metafacs.methods.mal import MAL, MALOptions
-from metafacs.methods.tangents import Record
 from step_variants import ALPHA, Workload, randomise, sgd
 
 ARITHMETIC = {"forward": 1, "backward, virtual step": 2, "reserved images": 6, "forward mode": 2, "backward, base": 2}
@@ -33,18 +34,14 @@ def parts(method: MAL, batches: Any) -> dict[str, float]:
         return result
 
     primary, auxiliary = batches["primary"], batches["auxiliary"]
-    parameters, record = dict(method.network.named_parameters()), Record()
-    losses_at, meta_loss_at = method.joint.replay(primary, auxiliary), method.meta_loss_at(batches["meta"])
-    with record:
-        feature, losses = timed("forward", lambda: method.joint(primary, auxiliary))
-    u = method.weigh(feature.detach(), len(primary))[1].detach()
-    step = timed("backward, virtual step", lambda: lookahead.weighted_gradient(losses, parameters, u, True))
-    virtual = lookahead._moved(parameters, step, ALPHA)
-    at = {**parameters, **virtual}
-    v, _ = timed("reserved images", lambda: lookahead._meta_gradient([meta_loss_at], at, list(virtual)))
-    timed("forward mode", lambda: lookahead._jvp(losses_at, parameters, v, record))
-    timed("forward mode, nothing kept", lambda: lookahead._jvp(losses_at, parameters, v))
-    gradient = timed("backward, base", lambda: lookahead.weighted_gradient(losses, parameters, u))
+    forward, n = partial(method.joint.through, primary, auxiliary), len(primary)
+    images = timed("forward", lambda: LookAhead(method.network, forward, "forward"))
+    u = over_batches(method.weigh(method.known(images, primary, auxiliary), n)[1], n).detach()
+    virtual = timed("backward, virtual step", lambda: images.virtual_step(u, ALPHA))
+    v, _ = timed("reserved images", lambda: images.gradient_at(virtual, partial(method.meta_loss, batches["meta"])))
+    timed("forward mode", lambda: images.alignment(v))
+    timed("forward mode, nothing kept", lambda: images.alignment(v))  # the record is used up
+    gradient = timed("backward, base", lambda: weighted_gradient(images.losses, images.theta, u))
     timed("update", lambda: method.update_base(gradient))
     return seconds
 

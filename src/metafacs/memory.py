@@ -6,8 +6,7 @@ import re
 _TRAINING = (
     "smaller batches (--data.batch_primary, --data.batch_auxiliary, --data.batch_meta), smaller images (--data.side, "
     "--data.resize), --data.device_cache_gib 0 (keeps no images on the GPU), --data.cache_gib 0 (nor in memory), "
-    "--loop.precision bf16; MAL also --mal.checkpointing all, and without BatchNorm --mal.meta_part 32 and "
-    "--mal.training_part 32"
+    "--loop.precision bf16; MAL also --mal.checkpointing all"
 )
 _ADVICE = {
     "train": f"{_TRAINING}. What was saved is untouched: --resume goes on from it with the same settings, other "

@@ -16,6 +16,7 @@ writes, and the test fold has no part in it:
 
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from metafacs.data.streams import Faces, training_batches
 from metafacs.data.transforms import centre_crops, crop
 from metafacs.methods import METHODS
 from metafacs.methods.base import Batch, Method, Setup
+from metafacs.methods.lookahead import LookAhead, isolated
 from metafacs.methods.mal import MAL, MALOptions
 from metafacs.models.network import Network
 from metafacs.training import loop
@@ -136,14 +138,13 @@ def alignments(network: Network, data: TrainingData, side: int, device: torch.de
     rows = {name: _known(*data.rows[name]) for name in streams}
     tables = []
     for step, batch in zip(steps, training_batches(streams, steps, side, 3, device), strict=True):
-        streams_of = {"primary": Batch(*batch["primary"]), "auxiliary": Batch(*batch["auxiliary"]), "meta": reserve}
-        images = method.forward_pass(streams_of)  # type: ignore[arg-type]
-        still = images.losses.new_zeros(len(images.losses))  # the virtual step goes nowhere: alignment at theta
-        aligned = -images.look_ahead(still, method.alpha).gradient
+        forward = partial(method.joint.through, Batch(*batch["primary"]), Batch(*batch["auxiliary"]))
+        images = LookAhead(method.network.train(), forward)
+        aligned = images.alignment(images.gradient_at(images.theta, partial(method.meta_loss, reserve))[0])
         places = {name: stream.order(step) for name, stream in streams.items()}
         known = pd.concat([rows[name].iloc[places[name]].assign(stream=name) for name in streams], ignore_index=True)
         known["alignment"], known["loss"] = _plain(aligned), _plain(images.losses)
-        known["feature"] = list(images.feature.cpu().numpy())
+        known["feature"] = list(torch.cat([out.feature for out in images.output]).detach().cpu().numpy())
         tables.append(known)
     return pd.concat(tables, ignore_index=True)
 
@@ -245,7 +246,7 @@ def _meta_gradient(method: MAL, batch: Batch) -> Tensor:
     method.network.train()
     parameters = {n: p for n, p in method.network.named_parameters() if not n.startswith("expression_head")}
     every = dict(method.network.named_parameters())
-    loss = method.meta_loss_at(batch)(every)
+    loss = method.meta_loss(batch, partial(isolated(method.network), every))
     return torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(parameters.values()))])
 
 

@@ -61,7 +61,7 @@ def test_hours_and_shares_follow_from_the_seconds():
 @pytest.mark.slow
 def test_the_gpu_table_can_be_tried_without_a_gpu(tmp_path):
     command = [sys.executable, str(FOLDER / "bench_gpu.py"), "--device", "cpu", "--small", "--precisions", "fp32"]
-    variants = ["mal-forward", "mal-last-stage"]
+    variants = ["mal-forward", "mal-checkpointing-all"]
     out = tmp_path / "table.csv"
     done = subprocess.run(
         [*command, "--variants", *variants, "--out", str(out)], capture_output=True, text=True, check=False
@@ -71,4 +71,4 @@ def test_the_gpu_table_can_be_tried_without_a_gpu(tmp_path):
         rows = list(csv.DictReader(file))
     assert [r["variant"] for r in rows] == ["mtl", *variants]
     assert all(not r["failed"] and float(r["seconds"]) > 0 and float(r["hours"]) > 0 for r in rows)
-    assert "| `mal-last-stage` | fp32 |" in done.stdout
+    assert "| `mal-checkpointing-all` | fp32 |" in done.stdout

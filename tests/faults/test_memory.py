@@ -81,7 +81,7 @@ def test_a_training_step(
     monkeypatch.setattr(MAL, "training_step", fails(make))
     printed = refused(capfd, *flags(tmp_path / "run", *toy))
     assert expected in printed
-    for flag in ("--mal.checkpointing", "--mal.meta_part", "--mal.training_part", "--data.batch_primary"):
+    for flag in ("--mal.checkpointing", "--data.batch_primary"):
         assert flag in printed
     for flag in ("--data.side", "--data.device_cache_gib 0"):
         assert flag in printed
