@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     every = ",".join(f"{name}_{k}={trial}" for name, trials in TRIALS.items() for k, trial in enumerate(trials))
     study = common.read_study("search", __doc__ or "", every, arguments, folds="P1", seeds="0")
     whole, fe, others = PreparedDataset.open(study.au_data()), study.fe_data(), unseen_people(study)
-    _, few, most = sizes(study.scale.subjects)
+    *_, few, most = sizes(study.scale.subjects)
     people = few if few >= LEAST else most
     options = dict(text.split("=", 1) for text in study.methods.split(","))
     rows = []

@@ -57,8 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     device = torch.device(settings.loop.device)
     data = open_data(settings.data, True, settings.seed, Console(stderr=True, quiet=True))
     torch.manual_seed(settings.seed)
-    own = settings.network
-    network = build_network(own.backbone, len(data.aus), len(data.expressions), own.weights, plain(own.options))
+    start = settings.network
+    network = build_network(start.backbone, len(data.aus), len(data.expressions), start.weights, plain(start.options))
     network = network.to(device).to(memory_format=torch.channels_last)
     unseen = _whole(others, data.aus, settings.data.resize, settings.data.side, device)
     tables: dict[str, list[pd.DataFrame]] = {"": [], "told": [], "reserve": []}
@@ -82,10 +82,11 @@ def _settings(study: common.Study) -> Namespace:
 
 def _stops(settings: Namespace, network: Network, data: TrainingData, device: torch.device) -> Iterator[int]:
     """Trains MTL; gives the number of steps taken at each of `PLACES`."""
-    own, steps = settings.optimiser, settings.loop.steps
+    optimiser, steps = settings.optimiser, settings.loop.steps
+    rate, decay = optimiser.learning_rate, optimiser.weight_decay
     method = METHODS["mtl"](
         network,
-        lambda parameters: torch.optim.AdamW(parameters, lr=own.learning_rate, weight_decay=own.weight_decay),
+        lambda parameters: torch.optim.AdamW(parameters, lr=rate, weight_decay=decay),
         class_weights=data.class_weights(device),
     )
     streams = {str(name): data.streams[name] for name in method.streams}
@@ -94,7 +95,7 @@ def _stops(settings: Namespace, network: Network, data: TrainingData, device: to
     for place in PLACES:
         part = range(begin, max(begin + 1, round(place * steps)))
         batches = training_batches(streams, part, settings.data.side, 1, device)
-        loop.train(method, batches, part, steps, own.schedule, own.warmup, 2, silent, 10**9, 10**9, 10**9)
+        loop.train(method, batches, part, steps, optimiser.schedule, optimiser.warmup, 2, silent, 10**9, 10**9, 10**9)
         begin = part.stop
         common.console.print(f"{begin} of {steps} steps; measuring")
         yield begin
