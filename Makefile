@@ -23,7 +23,7 @@ test-all: install  ## the slow tests too, and those that need Ray
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[cluster]"
 	$(BIN)/python -m pytest
 
-test-faults: install  ## kills, full disks, damaged and hostile files, fuzzed readers, a soak of the server: the long forms
+test-faults: install  ## kills, full disks, damaged and hostile files, fuzzed readers: the long forms
 	$(BIN)/python -m pytest tests/faults --durations 20
 
 format: install
