@@ -1,7 +1,6 @@
 """Everything that `detect` was made to bear, sent to the server and its page: an answer or a reason each time, the
-server lives on, nothing stays on disk, and the memory comes back."""
+server lives on, and nothing stays on disk."""
 
-import gc
 import json
 import random
 import re
@@ -23,17 +22,14 @@ import httpx
 from starlette.testclient import TestClient
 
 from metafacs.serving.limits import Limits
-from metafacs.serving.service import release_memory
+from tests.damage import damaged
 from tests.inference import hostile
 from tests.inference.toys import draw, make_video, save_toy, walk
 from tests.serving.rooms import client, listening, png, private_files, private_folders
-from tests.strategies import changed_bytes
 
 API, PAGE = "/api/v1/detect", "/page/detect"
-SHORT, LONG = 40, 1500
+SHORT, LONG = 40, 400
 """Damaged files sent to each of the two."""
-ROUNDS, KEPT_MB = 12, 60
-"""So often everything is sent, and so much more memory than after the first rounds may be in use at the end."""
 FACE = draw([(50, 40)])
 CODES = {"unreadable", "too_many_pixels", "too_long", "too_large"}
 LIMITS = Limits(most_bytes=3_000_000, most_seconds=20.0)
@@ -106,7 +102,7 @@ def test_damaged_files_get_an_answer_or_a_reason(
     for number in range(count):
         rng = random.Random(f"{where} {number}")
         name = rng.choice(sorted(small))
-        told, content = changed_bytes(small[name], rng)
+        told, content = damaged(small[name], rng)
         try:
             found.add(ask(asking, where, name, content))
         except Exception as error:
@@ -206,22 +202,3 @@ def until(condition: Callable[[], bool], seconds: float = 20) -> None:
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.05)
-
-
-@pytest.mark.slow
-def test_the_memory_comes_back(asking: TestClient, offered: dict[str, bytes]) -> None:
-    """What every round leaves would add up; what is left once (buffers, caches) does not."""
-    used = []
-    for _ in range(ROUNDS):
-        for where in (API, PAGE):
-            for name, content in offered.items():
-                ask(asking, where, name, content)
-        gc.collect()
-        release_memory()
-        used.append(megabytes())
-    assert used[-1] - min(used[2:4]) < KEPT_MB, used
-
-
-def megabytes() -> float:
-    found = re.search(r"VmRSS:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    return int(found[1]) / 1000 if found else float("nan")
