@@ -123,5 +123,5 @@ def read_yaml(path: Path) -> Any:
     """
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, ValueError, OSError) as error:  # ValueError: no UTF-8, or a date that does not exist
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: no UTF-8, or a date that does not exist
         raise InputError(f"{path} is not valid YAML: {error}") from error
