@@ -17,16 +17,16 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from facsynth.activity import draw_course, draw_temper, sides, strength
+from facsynth.head import load_head
+from facsynth.identity import draw_person
+from facsynth.photo import Shot, take
+from facsynth.scene import Framing, draw_habits, draw_scene
 from metafacs.datasets.base import DEFAULTS, Listing, SourceCard
 from metafacs.datasets.preparation import prepare
 from metafacs.faces import Recipe, align, to_jpeg
 from metafacs.faces.dlib_finder import DlibFinder
 from metafacs.faces.pictures import read_picture
-from metafacs.synth.activity import draw_course, draw_temper, sides, strength
-from metafacs.synth.head import load_head
-from metafacs.synth.identity import draw_person
-from metafacs.synth.photo import Shot, take
-from metafacs.synth.scene import Framing, draw_habits, draw_scene
 
 SIZES = (60, 80, 100, 140, 200)
 """Sides of the faces, as dlib's box measures them, in pixels of the frame."""

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from facsynth.activity import calibrate, draw_latent, draw_temper, intensities
+from facsynth.annotators import draw_labelled, draw_panel
+from facsynth.coders import code
+from facsynth.plans import FePlan
+from facsynth.portraits import assign, meant_shares
+from facsynth.rig import RIG_AUS
 from metafacs.facs import AU_SETS, PRESENT_FROM
 from metafacs.files import write_text
-from metafacs.synth.activity import calibrate, draw_latent, draw_temper, intensities
-from metafacs.synth.annotators import draw_labelled, draw_panel
-from metafacs.synth.coders import code
-from metafacs.synth.fe_dataset import assign, meant_shares
-from metafacs.synth.plans import FePlan
-from metafacs.synth.rendering import preset_plans
-from metafacs.synth.rig import RIG_AUS
+from metafacs.synth.presets import preset_plans
 
 IMAGES, PEOPLE, FRAMES, STEP = 3000, 20, 900, 0.04
 PERCENTILES = (5, 10, 25, 50, 75, 90)

@@ -9,11 +9,11 @@ import tempfile
 import time
 from pathlib import Path
 
+from facsynth.head import load_head
 from metafacs import distributed
 from metafacs.data.prepared import PreparedDataset
 from metafacs.files import write_text
-from metafacs.synth.head import load_head
-from metafacs.synth.rendering import render_preset
+from metafacs.synth.presets import render_preset
 
 SIZES = (128, 256)
 

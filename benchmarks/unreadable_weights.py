@@ -18,6 +18,7 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
+from facsynth.emotion import DEFAULT_CAUSES
 from metafacs import distributed
 from metafacs.analysis.figures import draw_all
 from metafacs.commands import synth
@@ -25,7 +26,6 @@ from metafacs.commands.demo import SETTINGS
 from metafacs.experiments.jobs import Job, run_jobs
 from metafacs.files import write_text
 from metafacs.runs import DETECTOR, SAMPLE_WEIGHTS
-from metafacs.synth.emotion import DEFAULT_CAUSES
 
 RESULTS = Path(__file__).parent / "results"
 SEEDS = range(5)

@@ -17,6 +17,7 @@ import pandas as pd
 import yaml
 from rich.console import Console
 
+from facsynth.emotion import DEFAULT_CAUSES
 from metafacs import distributed
 from metafacs.analysis.records import find_runs
 from metafacs.commands import synth
@@ -30,7 +31,6 @@ from metafacs.experiments.grid import cells, keep_settings, read_list, read_seed
 from metafacs.experiments.jobs import Job, run_jobs
 from metafacs.files import write_text
 from metafacs.runs import DETECTOR, environment
-from metafacs.synth.emotion import DEFAULT_CAUSES
 
 RESULTS = Path(__file__).parent / "results"
 OTHERS = 977

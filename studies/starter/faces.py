@@ -12,16 +12,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from facsynth import LICENCE, RENDERING
+from facsynth.activity import draw_course, draw_temper, settle, sides, strength, with_resting
+from facsynth.emotion import prototype
+from facsynth.head import load_head
+from facsynth.identity import draw_person, spread_demographics
+from facsynth.photo import Shot, photograph
+from facsynth.rig import RIG_AUS
+from facsynth.scene import CROP, Framing, Scene, draw_framing, draw_habits, draw_scene
 from metafacs.data.prepared import DatasetCard, PreparedDataset, PreparedWriter
 from metafacs.facs import EXPRESSIONS, PRESENT_FROM, au_column
-from metafacs.synth.activity import draw_course, draw_temper, settle, sides, strength, with_resting
-from metafacs.synth.emotion import prototype
-from metafacs.synth.head import load_head
-from metafacs.synth.identity import draw_person, spread_demographics
-from metafacs.synth.parts import LICENCE, RENDERING, Progress, Row, write_dataset
-from metafacs.synth.photo import Shot, encode, take
-from metafacs.synth.rig import RIG_AUS
-from metafacs.synth.scene import CROP, Framing, Scene, crop_recipe, draw_framing, draw_habits, draw_scene
+from metafacs.synth.rendering import Progress, Row, crop_recipe, with_picture, write_dataset
 
 AUS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 24, 25, 26)
 """What the starter model detects: the AUs of BP4D, DISFA and GFT, all of which are rendered, and 7, 20, 23, 24."""
@@ -84,11 +85,8 @@ def rows(part: int, *, people: int, seed: int) -> list[Row]:
     """The rows of one part: all pictures of `PEOPLE_A_PART` people."""
     numbers = range(part * PEOPLE_A_PART, min((part + 1) * PEOPLE_A_PART, people))
     made = [one for number in numbers for one in pictures(number, seed)]
-    images, points = take(load_head(), [one.shot for one in made], SIZE, RAYS)
-    return [
-        {**one.row, "image": encode(image, one.shot.scene.habits.sensor), "landmarks": marks}
-        for one, image, marks in zip(made, images, points, strict=True)
-    ]
+    photos = photograph((one.shot for one in made), SIZE, RAYS)
+    return [with_picture(one.row, photo) for one, photo in zip(made, photos, strict=True)]
 
 
 def pictures(number: int, seed: int) -> list[Taken]:

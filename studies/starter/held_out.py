@@ -14,13 +14,12 @@ from pathlib import Path
 from rich.console import Console
 
 import faces
+from facsynth import LICENCE, RENDERING
+from facsynth.photo import photograph
 from metafacs.data.prepared import DatasetCard, PreparedDataset, PreparedWriter
 from metafacs.facs import au_column
 from metafacs.progress import progress_bar
-from metafacs.synth.head import load_head
-from metafacs.synth.parts import LICENCE, RENDERING, Progress, Row, write_dataset
-from metafacs.synth.photo import encode, take
-from metafacs.synth.scene import crop_recipe
+from metafacs.synth.rendering import Progress, Row, crop_recipe, with_picture, write_dataset
 
 PEOPLE = 2000
 """Of the training data, held-out ones among them."""
@@ -49,11 +48,8 @@ def render(out: Path, people: list[int], seed: int, workers: int, progress: Prog
 def rows(part: int, *, people: list[int], seed: int) -> list[Row]:
     """The rows of `PART` people."""
     made = [one for number in people[part * PART : (part + 1) * PART] for one in faces.pictures(number, seed)]
-    images, points = take(load_head(), [one.shot for one in made], faces.SIZE, faces.RAYS)
-    return [
-        {**one.row, "image": encode(image, one.shot.scene.habits.sensor), "landmarks": marks}
-        for one, image, marks in zip(made, images, points, strict=True)
-    ]
+    photos = photograph((one.shot for one in made), faces.SIZE, faces.RAYS)
+    return [with_picture(one.row, photo) for one, photo in zip(made, photos, strict=True)]
 
 
 def main() -> None:

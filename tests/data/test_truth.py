@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from metafacs.synth.raw.layouts import write_raw
 from PIL import Image
 
+from facsynth.plans import AuPlan
 from metafacs import cli
 from metafacs.data.prepared import PreparedDataset
 from metafacs.datasets import cropping
@@ -18,8 +20,6 @@ from metafacs.datasets.bp4d import BP4D
 from metafacs.datasets.preparation import read_skipped
 from metafacs.faces import Recipe, move
 from metafacs.facs import AU_SETS, EXPRESSIONS, au_column
-from metafacs.synth.plans import AuPlan
-from metafacs.synth.raw.layouts import write_raw
 from metafacs.synth.rendering import preset_plans
 
 pytest.importorskip("dlib")

@@ -5,7 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from metafacs.synth.fe_dataset import assign
 
+from facsynth.activity import calibrate, intensities
+from facsynth.emotion import CAUSES, DEFAULT_CAUSES
+from facsynth.plans import AuPlan
+from facsynth.recording import draw_latents
+from facsynth.rig import RIG_AUS
 from metafacs.datasets.protocols import (
     BASE_RATES,
     BP4D_PARTS,
@@ -17,10 +23,6 @@ from metafacs.datasets.protocols import (
 )
 from metafacs.errors import InputError
 from metafacs.facs import AU_SETS, EXPRESSIONS, PRESENT_FROM
-from metafacs.synth.activity import calibrate, intensities
-from metafacs.synth.emotion import CAUSES, DEFAULT_CAUSES
-from metafacs.synth.fe_dataset import assign
-from metafacs.synth.plans import AuPlan
 from metafacs.synth.presets import (
     DISFA_RATES,
     GFT_RATES,
@@ -32,9 +34,7 @@ from metafacs.synth.presets import (
     own_fe_plan,
     rafdb_plan,
 )
-from metafacs.synth.recording import draw_latents
 from metafacs.synth.rendering import preset_plans
-from metafacs.synth.rig import RIG_AUS
 
 
 def frames_per_fold(plan: AuPlan) -> dict[str, int]:

@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
-
-from metafacs.data.card import DatasetCard
-from metafacs.errors import InputError
 from metafacs.synth.au_dataset import render_au_dataset
 from metafacs.synth.fe_dataset import render_fe_dataset
-from metafacs.synth.plans import AuPlan, FePlan
-from metafacs.synth.raw import disfa
 from metafacs.synth.raw.layouts import LAYOUTS, write_raw
 from metafacs.synth.raw.tree import RawTree
+from PIL import Image
+
+from facsynth.plans import AuPlan, FePlan
+from metafacs.data.card import DatasetCard
+from metafacs.errors import InputError
+from metafacs.synth.raw import disfa
 from metafacs.synth.rendering import preset_plans, render_preset
 
 WIDTH = 96

@@ -51,8 +51,8 @@ def main(prog: str, arguments: Sequence[str]) -> None:
 
 
 def render_preset(out: str | Path, preset: str, **settings: Any) -> list[Path]:
-    """Renders a preset with progress bars; `settings` are those of `synth.rendering.render_preset`."""
-    from metafacs.synth.rendering import render_preset as render
+    """Renders a preset with progress bars; `settings` are those of `synth.presets.render_preset`."""
+    from metafacs.synth.presets import render_preset as render
 
     with _bars() as (bar, announce):
         return render(Path(out), preset, progress=bar, announce=announce, **settings)
@@ -69,21 +69,18 @@ def render_own(kind: str | None, out: str | Path, **settings: Any) -> list[Path]
     Raises:
         InputError: there is no such kind, or a setting is impossible.
     """
-    from metafacs.synth.au_dataset import render_au_dataset
-    from metafacs.synth.fe_dataset import render_fe_dataset
-    from metafacs.synth.presets import own_au_plan, own_fe_plan
+    from facsynth.plans import own_au_plan, own_fe_plan
+    from metafacs.synth.rendering import Drawing, render_dataset
 
     names = ("size", "rays", "seed", "workers")
-    drawing = {name: settings.pop(name) for name in names if name in settings}
+    drawing = Drawing(**{name: settings.pop(name) for name in names if name in settings})
     if kind not in KINDS:
         raise InputError(f"unknown kind '{kind}'; known: {', '.join(KINDS)}")
+    if kind == "au":
+        settings.pop("causes", None)
+    plan = own_au_plan(**settings) if kind == "au" else own_fe_plan(**settings)
     with _bars() as (bar, announce):
-        if kind == "au":
-            settings.pop("causes", None)
-            au = own_au_plan(**settings)
-            return [render_au_dataset(Path(out), au, progress=bar(au.name), announce=announce, **drawing).folder]
-        fe = own_fe_plan(**settings)
-        return [render_fe_dataset(Path(out), fe, progress=bar(fe.name), announce=announce, **drawing).folder]
+        return [render_dataset(Path(out), plan, drawing, bar(plan.name), announce).folder]
 
 
 @contextmanager
@@ -119,9 +116,7 @@ def _said(folder: Path) -> str:
 
 
 def _preset_parser(prog: str) -> ArgumentParser:
-    from metafacs.synth.presets import FRAMES, IMAGES, PRESETS
-    from metafacs.synth.raw.layouts import WIDTH
-    from metafacs.synth.rendering import SIZE
+    from metafacs.synth.presets import FRAMES, IMAGES, PRESETS, SIZE, WIDTH
 
     made = parser(prog, DESCRIPTION, config_file=True)
     made.add_argument("--preset", choices=PRESETS, required=True, help="what to render.")
@@ -147,7 +142,7 @@ def _preset_parser(prog: str) -> ArgumentParser:
 
 
 def _own_parser(prog: str, kind: str) -> ArgumentParser:
-    from metafacs.synth.presets import own_au_plan, own_fe_plan
+    from facsynth.plans import own_au_plan, own_fe_plan
 
     made = parser(f"{prog} {kind}", DESCRIPTION, config_file=True)
     made.add_argument("--out", type=Path, required=True, help="folder of the dataset.")
@@ -166,7 +161,7 @@ def _own_parser(prog: str, kind: str) -> ArgumentParser:
 
 
 def _add_causes(made: ArgumentParser) -> None:
-    from metafacs.synth.emotion import DEFAULT_CAUSES
+    from facsynth.emotion import DEFAULT_CAUSES
 
     meanings = {
         "weak": "show a weak expression",

@@ -102,7 +102,8 @@ def test_rendered_recordings(by: int, tmp_path_factory: pytest.TempPathFactory) 
     from dataclasses import replace
 
     from metafacs.synth.au_dataset import render_au_dataset
-    from metafacs.synth.plans import Clip, Subject
+
+    from facsynth.plans import Clip, Subject
     from metafacs.synth.presets import bp4d_plan
 
     plan = bp4d_plan(8, 0.5)
