@@ -196,15 +196,15 @@ def _draw_voted(
             if majority == label:
                 return emotion, votes
     raise InputError(
-        f"of {DRAWS} faces of the cause '{cause}' most annotators called none {label}; give {label}, or what it is "
-        "mistaken for, a larger share"
+        f"of {DRAWS} faces of the cause '{cause}' most annotators never called one {label}; give {label}, or "
+        "what it is mistaken for, a larger share"
     )
 
 
 def _weights(label: str, shares: Sequence[float]) -> Vector:
     weights = np.asarray(shares, np.float64)
     if label not in EXPRESSIONS:
-        raise InputError(f"'{label}' is no expression; there are {', '.join(EXPRESSIONS)}")
+        raise InputError(f"'{label}' is not an expression; there are {', '.join(EXPRESSIONS)}")
     if weights.shape != (len(EXPRESSIONS),) or not (weights >= 0).all() or not np.isfinite(weights).all():
         raise InputError(f"shares of expressions are {list(shares)}; give {len(EXPRESSIONS)} numbers of 0 or more")
     return weights

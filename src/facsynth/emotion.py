@@ -21,7 +21,7 @@ DEFAULT_CAUSES: Mapping[str, float] = MappingProxyType(
 """Share of the images with each hazard; the rest is clear."""
 
 EMOTIONAL = frozenset({"weak", "blend", "gaze", "head pose"})
-"""Causes that need an emotion: there is no weak neutral face, and none that only the gaze makes neutral."""
+"""Causes that need an emotion: a neutral face cannot be weak, nor can the gaze alone make one neutral."""
 
 WEAK = 0.42
 """Below this strength (0-1) an emotion is called weak."""
@@ -152,9 +152,9 @@ _CUE_SIZES = np.where(_CUE_PLACES[..., 1] < 100, np.linalg.norm(_CUE_PLACES, axi
 
 def _check(cause: str, expression: str) -> None:
     if cause not in CAUSES:
-        raise InputError(f"'{cause}' is no cause; there are {', '.join(CAUSES)}")
+        raise InputError(f"'{cause}' is not a cause; there are {', '.join(CAUSES)}")
     if expression not in EXPRESSIONS:
-        raise InputError(f"'{expression}' is no expression; there are {', '.join(EXPRESSIONS)}")
+        raise InputError(f"'{expression}' is not an expression; there are {', '.join(EXPRESSIONS)}")
     if expression == "neutral" and cause in EMOTIONAL:
         raise InputError(f"a neutral face cannot be of the cause '{cause}'; give an emotion, or the cause 'clear'")
 

@@ -1,7 +1,10 @@
 """Uncropped camera frames and photographs of the people whom recordings and portraits show as aligned crops."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +14,7 @@ from facsynth.portraits import Portrait
 from facsynth.recording import Recording
 from facsynth.scene import CROP, Framing, Habits, draw_framing
 from facsynth.solids import draw_shoulders
+from metafacs.errors import InputError
 
 SHAPES = ((4, 3), (3, 4), (1, 1), (2, 3))
 """Width to height of photographs."""
@@ -90,3 +94,43 @@ def snapshot(portrait: Portrait, width: int) -> tuple[Shot, tuple[int, int]]:
     framing = draw_framing(rng, width, height, float(rng.uniform(*EYES)) * min(width, height))
     habits = uncropped(portrait.shot.person, portrait.shot.scene.habits, framing, rng)
     return reframe(portrait.shot, framing, habits), (height, width)
+
+
+def require_av() -> Any:
+    """PyAV, which writes videos.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        import av
+    except ImportError as error:
+        raise InputError("videos need PyAV; install it with `pip install 'metafacs[faces]'`") from error
+    return av
+
+
+def write_video(path: Path, pictures: Iterable[bytes], size: tuple[int, int], rate: float) -> None:
+    """Writes a motion-JPEG video in constant memory.
+
+    Args:
+        path: of the AVI file.
+        pictures: one JPEG file a frame.
+        size: (height, width) in pixels.
+        rate: frames a second.
+
+    Raises:
+        InputError: PyAV is not installed.
+    """
+    av = require_av()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    exact = Fraction(rate).limit_denominator(1000)
+    with av.open(str(path), "w", format="avi", options={"fflags": "+bitexact"}) as container:
+        stream = container.add_stream("mjpeg", rate=exact)
+        stream.height, stream.width = size
+        stream.pix_fmt = "yuvj420p"
+        for number, picture in enumerate(pictures):
+            packet = av.Packet(picture)  # the pictures are frames already: nothing is encoded again
+            packet.stream, packet.time_base = stream, 1 / exact
+            packet.pts = packet.dts = number
+            packet.is_keyframe = True
+            container.mux(packet)

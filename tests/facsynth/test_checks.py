@@ -15,7 +15,7 @@ from facsynth.scene import CROP, Framing, Scene, draw_habits
 
 FRAME = Framing((0.5, 0.42), 0.2, 0.0)
 """A face as a camera sees it, with room around it."""
-PEOPLE = 8
+PEOPLE = 4
 
 # Parts of an aligned frontal crop, in shares of its side: left, upper, right, lower edge.
 REGIONS = {
@@ -105,6 +105,7 @@ dlib_needed = pytest.mark.skipif(find_spec("dlib") is None, reason="the extra `f
 
 
 @dlib_needed
+@pytest.mark.slow
 def test_a_classical_detector_finds_nearly_every_face(head: Head) -> None:
     import dlib
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from facsynth.emotion import CAUSES, DEFAULT_CAUSES, EMOTIONAL, IDLE, WEAK, cues, draw_emotion, prototype
+from facsynth.emotion import CAUSES, DEFAULT_CAUSES, EMOTIONAL, IDLE, WEAK, cues, draw_emotion
 from facsynth.rig import RIG_AUS
 from metafacs.errors import InputError
 from metafacs.facs import EXPRESSIONS
@@ -15,7 +15,7 @@ def at(strengths: np.ndarray, au: int) -> float:
 
 @pytest.mark.parametrize(("cause", "expression"), PAIRS)
 def test_emotions_are_what_their_cause_says(cause: str, expression: str) -> None:
-    for number in range(60):
+    for number in range(20):
         emotion = draw_emotion(np.random.default_rng([1, number]), cause, expression)
         assert (emotion.cause, emotion.expression) == (cause, expression)
         assert emotion.strengths.shape == emotion.asymmetry.shape == (len(RIG_AUS),)
@@ -41,35 +41,10 @@ def test_eyes_and_head_alone_tell_the_emotion(cause: str, expression: str) -> No
     assert cues((0.0, 0.0), (0.0, 0.0, 0.0)).max() < 0.05
 
 
-def test_cues_do_not_depend_on_the_side() -> None:
-    assert np.allclose(cues((0.3, -0.1), (0.2, 0.1, 0.05)), cues((-0.3, -0.1), (-0.2, 0.1, -0.05)))
-
-
-def test_faces_differ_as_in_the_wild() -> None:
-    smiles = [draw_emotion(np.random.default_rng([3, number]), "clear", "happiness") for number in range(400)]
-    felt = np.mean([at(smile.strengths, 6) > IDLE for smile in smiles])
-    assert 0.55 < felt < 0.8  # the others are posed
-    assert all(at(smile.strengths, 12) > 0.3 for smile in smiles)
-    assert 0.3 < np.mean([at(smile.strengths, 25) > 0.1 for smile in smiles]) < 0.8
-    lean = {True: [], False: []}
-    for smile in smiles:
-        lean[at(smile.strengths, 6) > IDLE].append(at(smile.asymmetry, 12))
-    assert np.std(lean[False]) > 1.3 * np.std(lean[True])
-    calm = [draw_emotion(np.random.default_rng([4, number]), "clear", "neutral").strengths for number in range(400)]
-    assert 0.1 < np.mean([at(face, 25) > 0.15 for face in calm]) < 0.35  # they talk
-    assert 0.02 < np.mean([min(at(face, 1), at(face, 2)) > 0.2 for face in calm]) < 0.12  # brows flash
-
-
 def test_pressed_lips_do_not_part() -> None:
-    for number in range(300):
+    for number in range(100):
         face = draw_emotion(np.random.default_rng([5, number]), "blend", "anger").strengths
         assert min(at(face, 24), max(at(face, 25), at(face, 26), at(face, 27))) <= IDLE
-
-
-def test_prototypes_never_drop_out_entirely() -> None:
-    for number in range(200):
-        assert prototype("happiness", 0.8, np.random.default_rng(number)).max() > 0.5
-    assert not prototype("neutral", 1.0, np.random.default_rng(0)).any()
 
 
 def test_shares_of_the_causes_leave_most_faces_clear() -> None:
@@ -79,9 +54,9 @@ def test_shares_of_the_causes_leave_most_faces_clear() -> None:
 
 def test_impossible_emotions_are_refused() -> None:
     rng = np.random.default_rng(0)
-    with pytest.raises(InputError, match="'boredom' is no expression"):
+    with pytest.raises(InputError, match="'boredom' is not an expression"):
         draw_emotion(rng, "clear", "boredom")
-    with pytest.raises(InputError, match="'sun' is no cause"):
+    with pytest.raises(InputError, match="'sun' is not a cause"):
         draw_emotion(rng, "sun", "fear")
     with pytest.raises(InputError, match="neutral face cannot be of the cause 'gaze'"):
         draw_emotion(rng, "gaze", "neutral")

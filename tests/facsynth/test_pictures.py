@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facsynth.pictures import _name, au_sheet, faces_picture
+from facsynth.pictures import au_sheet, faces_picture
 from metafacs.errors import InputError
 
 
@@ -17,20 +17,6 @@ def test_the_au_sheet_has_a_row_for_each_au_with_all_intensities(tmp_path: Path)
     assert (np.diff(change, axis=1) > 0).all()  # the stronger, the farther from rest
     first, second, third = faces[:, :, 0]
     assert np.abs(first - third).max() == 0 < np.abs(first - second).max()  # two people take turns
-
-
-def test_the_blocks_of_the_au_sheet_stand_side_by_side(tmp_path: Path) -> None:
-    au_sheet(tmp_path / "aus.png", (4, 12, 26), people=1, blocks=2, size=50, rays=1)
-    with Image.open(tmp_path / "aus.png") as picture:
-        assert picture.size == (2 * 7 * 50, 9 + 2 * 50)
-        assert np.asarray(picture)[-50:, -350:].min() == 255  # no fourth AU
-
-
-def test_an_au_is_named_in_full() -> None:
-    card = _name(12, 160)
-    assert card.shape == (160, 160, 3)
-    assert (card.min(axis=(0, 2)) < 128).any()
-    assert card[:, -8:].min() == 255  # nothing runs over the edge
 
 
 def test_the_sample_has_two_rows_of_frames_and_two_of_expressions(tmp_path: Path) -> None:

@@ -25,18 +25,6 @@ def test_blur_spreads_a_point_by_its_deviation_and_keeps_its_light() -> None:
         assert deviation == pytest.approx(2.0, rel=0.03)
 
 
-def test_blur_leaves_an_even_picture_alone() -> None:
-    assert blur(grey(0.3), 1.7) == pytest.approx(0.3, abs=1e-6)
-
-
-def test_blur_is_a_share_of_the_width() -> None:
-    edge = np.zeros((8, 100, 3), np.float32)
-    edge[:, 50:] = 1
-    sharp, soft = (record(edge, Sensor(blur=share), 0)[4, :, 0] for share in (0.0, 0.03))
-    assert ((sharp > 0) & (sharp < 255)).sum() == 0
-    assert 8 < ((soft > 10) & (soft < 245)).sum() < 14
-
-
 def test_noise_is_as_strong_as_it_says_and_weaker_in_the_dark() -> None:
     spread = [float(noise(grey(value), 0.05, np.random.default_rng(1)).std()) for value in (0.5, 0.1)]
     assert spread[0] == pytest.approx(0.05, rel=0.03)

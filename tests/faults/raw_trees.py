@@ -61,7 +61,7 @@ def _disfa(file: str, lines: Sequence[str]) -> list[str]:
 
 
 def _gft(file: str, lines: Sequence[str]) -> list[str]:
-    if not file.startswith("labels/"):
+    if not file.startswith("annotations/"):
         return [ALL for _ in lines]
     return [ALL] + [f"{_stem(file)}#{_number(_first(line))}" for line in lines[1:]]
 

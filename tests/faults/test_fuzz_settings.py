@@ -24,8 +24,8 @@ SHORT, LONG = 60, 2000
 """Damaged files of each kind."""
 COUNTS = [SHORT, pytest.param(LONG, marks=pytest.mark.slow)]
 MAPPING = {
-    "files": "labels/*.csv",
-    "columns": {"frame": "Frame", "AU12": "AU12"},
+    "files": "annotations/*.csv",
+    "columns": {"frame": "frame", "AU12": "AU12"},
     "subjects": r"([^/]+)\.[^.]+$",
     "image": "frames/{subject}/{frame}.jpg",
     "first_frame": 1,

@@ -1,38 +1,36 @@
+"""Rendered datasets hold what was planned and what was rendered, and do not depend on how they came about."""
+
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from metafacs.synth.au_dataset import render_au_dataset
-from metafacs.synth.fe_dataset import render_fe_dataset
 
-from facsynth.activity import calibrate
 from facsynth.annotators import ANNOTATORS
-from facsynth.plans import AuPlan, FePlan
-from facsynth.recording import draw_latents
+from facsynth.plans import AuPlan, Clip, FePlan, Subject, own_au_plan, own_fe_plan
 from facsynth.rig import RIG_AUS
 from facsynth.scene import EYES
 from metafacs.data.prepared import PreparedDataset, validate
 from metafacs.errors import InputError
 from metafacs.facs import EXPRESSIONS, PRESENT_FROM
-from metafacs.synth import au_dataset, fe_dataset
-from metafacs.synth.presets import own_au_plan, own_fe_plan
+from metafacs.synth import rendering
+from metafacs.synth.rendering import Drawing, render_dataset
 
-DRAWING = {"size": 48, "rays": 1, "workers": 1}
+DRAWING = Drawing(size=48, rays=1, workers=1)
 AU = own_au_plan(3, 4, (12, 4, 26), coder_noise=1.0)
+TWO_CLIPS = replace(AU, subjects=(Subject("S1", "P1", (Clip("T1", 3), Clip("T2", 3))),))
 FE = own_fe_plan(14, {"unreadable": 0.4, "wrong label": 0.15})
 
 
 @pytest.fixture(scope="module")
 def au(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
-    return render_au_dataset(tmp_path_factory.mktemp("synth") / "au", AU, **DRAWING)  # type: ignore[arg-type]
+    return render_dataset(tmp_path_factory.mktemp("synth") / "au", AU, DRAWING)
 
 
 @pytest.fixture(scope="module")
 def fe(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
-    return render_fe_dataset(tmp_path_factory.mktemp("synth") / "fe", FE, **DRAWING)  # type: ignore[arg-type]
+    return render_dataset(tmp_path_factory.mktemp("synth") / "fe", FE, DRAWING)
 
 
 def test_au_rows_are_what_the_card_says(au: PreparedDataset) -> None:
@@ -62,7 +60,7 @@ def test_au_rows_hold_the_truth_of_every_au_and_side(au: PreparedDataset) -> Non
 
 def test_a_coder_who_never_errs_writes_down_the_truth(tmp_path: Path) -> None:
     plan = replace(AU, coder_noise=0.0)
-    table = render_au_dataset(tmp_path / "au", plan, **DRAWING).to_pandas()  # type: ignore[arg-type]
+    table = render_dataset(tmp_path / "au", plan, DRAWING).to_pandas()
     for column in ("AU12", "AU04", "AU26"):
         assert (table[f"{column}_intensity"] == table[f"true_{column}"]).all()
 
@@ -93,97 +91,70 @@ def test_fe_rows_hold_votes_truth_and_cause(fe: PreparedDataset) -> None:
     assert table["true_AU12"].between(0, 5).all() and table["true_age"].nunique() == 14
 
 
-@pytest.mark.parametrize(("render", "plan"), [(render_au_dataset, AU), (render_fe_dataset, FE)])
-def test_files_do_not_depend_on_being_interrupted(
-    render: Any, plan: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("plan", [TWO_CLIPS, FE])
+def test_files_depend_neither_on_parts_nor_on_interruptions(
+    plan: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fe_dataset, "PART", 5)
-    monkeypatch.setattr(au_dataset, "PART", 2)
-    whole = render(tmp_path / "whole", plan, **DRAWING)
+    whole = render_dataset(tmp_path / "whole", plan, DRAWING)
+    monkeypatch.setattr(rendering, "IMAGES_PER_PART", 5)
+    monkeypatch.setattr(rendering, "FRAMES_PER_PART", 2)
 
     def stop(done: int, total: int) -> None:
         if done:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        render(tmp_path / "resumed", plan, **DRAWING, progress=stop)
+        render_dataset(tmp_path / "resumed", plan, DRAWING, stop)
     with pytest.raises(InputError, match="half-written"):
         PreparedDataset.open(tmp_path / "resumed")
     told: list[tuple[int, int]] = []
-    resumed = render(tmp_path / "resumed", plan, **DRAWING, progress=lambda *at: told.append(at))
+    resumed = render_dataset(tmp_path / "resumed", plan, DRAWING, lambda *at: told.append(at))
     assert told[0][0] > 0 and told[-1] == (len(whole), len(whole))
     assert resumed.card.faces_sha256 == whole.card.faces_sha256
 
 
 def test_au_files_do_not_depend_on_the_number_of_processes(au: PreparedDataset, tmp_path: Path) -> None:
-    drawing: Any = {**DRAWING, "workers": 2}
-    assert render_au_dataset(tmp_path / "au", AU, **drawing).card == au.card
+    assert render_dataset(tmp_path / "au", AU, replace(DRAWING, workers=2)).card == au.card
 
 
 @pytest.mark.slow
-def test_fe_files_do_not_depend_on_the_number_of_processes(
-    tmp_path: Path,
-) -> None:
+def test_fe_files_do_not_depend_on_the_number_of_processes(tmp_path: Path) -> None:
     plan = own_fe_plan(100)  # three parts
-    made = [
-        render_fe_dataset(tmp_path / f"{workers}", plan, size=32, rays=1, workers=workers).card.faces_sha256
-        for workers in (1, 2)
-    ]
-    assert made[0] == made[1]
+    one, two = (render_dataset(tmp_path / f"{n}", plan, Drawing(size=32, rays=1, workers=n)) for n in (1, 2))
+    assert one.card.faces_sha256 == two.card.faces_sha256
 
 
 def test_a_finished_dataset_is_reused_and_another_refused(au: PreparedDataset) -> None:
     before = (au.folder / "faces.arrow").stat().st_mtime_ns
-    drawing: Any = DRAWING
-    assert len(render_au_dataset(au.folder, AU, **drawing)) == 12
+    assert len(render_dataset(au.folder, AU, DRAWING)) == 12
     assert (au.folder / "faces.arrow").stat().st_mtime_ns == before
     with pytest.raises(InputError, match="seed is 0, asked for 1"):
-        render_au_dataset(au.folder, AU, **drawing, seed=1)
+        render_dataset(au.folder, AU, replace(DRAWING, seed=1))
     with pytest.raises(InputError, match="frames is 4, asked for 5"):
-        render_au_dataset(au.folder, own_au_plan(3, 5, AU.aus, 1.0), **drawing)
-
-
-def test_parts_do_not_change_what_is_in_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sequences are cut anywhere."""
-    plan = own_au_plan(3, 30, (12,))
-    scale = calibrate(draw_latents(plan, 0), plan.rates)
-    make = partial(au_dataset.au_rows, plan=plan, scale=scale, size=32, rays=1, seed=0)
-    whole = make(1)
-    assert [(row["sequence"], row["frame"]) for row in whole][24:26] == [("T1", 24), ("T2", 0)]
-    monkeypatch.setattr(au_dataset, "PART", 11)
-    pieces = [row for part in (3, 4, 5) for row in make(part)]
-    assert [row["image"] for row in pieces] == [row["image"] for row in whole]
-    assert {row["subject"] for row in pieces} == {"S002"}
+        render_dataset(au.folder, own_au_plan(3, 5, AU.aus, 1.0), DRAWING)
 
 
 def test_other_seeds_and_names_give_other_faces(au: PreparedDataset, tmp_path: Path) -> None:
-    drawing: Any = DRAWING
-    other = render_au_dataset(tmp_path / "au", AU, **drawing, seed=1)
-    renamed = render_au_dataset(tmp_path / "renamed", replace(AU, name="another"), **drawing)
+    other = render_dataset(tmp_path / "au", AU, replace(DRAWING, seed=1))
+    renamed = render_dataset(tmp_path / "renamed", replace(AU, name="another"), DRAWING)
     ages = [set(dataset.column("true_age")) for dataset in (au, other, renamed)]
     assert not ages[0] & ages[1] and not ages[0] & ages[2]
 
 
 @pytest.mark.parametrize(
-    ("render", "plan", "settings", "message"),
+    ("plan", "settings", "message"),
     [
-        (render_au_dataset, replace(AU, aus=(1, 99)), {}, "cannot render AU 99"),
-        (render_au_dataset, AU, {"size": 31}, "31 pixels"),
-        (render_fe_dataset, replace(FE, causes={"weak": 1.5}), {}, "is 1.5"),
-        (render_fe_dataset, FE, {"rays": 0}, "rays is 0"),
-        (render_fe_dataset, FE, {"seed": -1}, "seed is -1"),
-        (render_fe_dataset, FE, {"workers": -1}, "workers is -1"),
+        (replace(AU, aus=(1, 99)), {}, "cannot render AU 99"),
+        (AU, {"size": 31}, "31 pixels"),
+        (replace(FE, causes={"weak": 1.5}), {}, "is 1.5"),
+        (FE, {"rays": 0}, "rays is 0"),
+        (FE, {"seed": -1}, "seed is -1"),
+        (FE, {"workers": -1}, "workers is -1"),
     ],
 )
 def test_impossible_settings_are_refused_before_anything_is_written(
-    render: Any, plan: AuPlan | FePlan, settings: dict[str, Any], message: str, tmp_path: Path
+    plan: AuPlan | FePlan, settings: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match=message):
-        render(tmp_path / "out", plan, **settings)
+        render_dataset(tmp_path / "out", plan, Drawing(**settings))
     assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize(("subjects", "frames", "message"), [(2, 4, "cannot fill 3 folds"), (3, 0, "0 frames")])
-def test_impossible_mixes_are_refused(subjects: int, frames: int, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        own_au_plan(subjects, frames)

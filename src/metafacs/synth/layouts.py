@@ -60,7 +60,7 @@ def disfa_video(camera: str, subject: str) -> str:
     return f"Videos_{camera}Camera/{camera}Video{subject}_comp.avi"
 
 
-def gft_labels(raw: Path, subject: str, columns: Sequence[str], rows: Iterable[Sequence[int]]) -> None:
+def gft_labels(raw: Path, subject: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """GFT, in a layout of our own, because that of the release is not published: `annotations/001A.csv`.
 
     Args:

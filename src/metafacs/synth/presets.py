@@ -102,12 +102,7 @@ def _bp4d_clips(name: str, lengths: list[int]) -> tuple[Clip, ...]:
 def disfa_plan(frames: int | All = FRAMES, coder_noise: float = 0.0) -> AuPlan:
     """DISFA's 27 people in the three parts in use, one recording each of about four minutes, frames counted from 1.
 
-    Args:
-        frames: of each person; "all" is 4,845 (of one person 4,844, so that the parts have as many as published).
-        coder_noise: as in `AuPlan`.
-
-    Raises:
-        InputError: no frame.
+    "all" frames are 4,845 (of one person 4,844, so that the parts have as many as published); else as `bp4d_plan`.
     """
     subjects = []
     for part, names in DISFA_PARTS.items():
@@ -122,13 +117,7 @@ def gft_plan(frames: int | All = FRAMES, coder_noise: float = 0.0) -> AuPlan:
     """GFT's 96 people in 32 groups of three, one minute each, whole groups in the train or the test part.
 
     The names (001A, 001B, 001C, 002A...) and which groups test are ours: neither is published outside the release.
-
-    Args:
-        frames: of each person; "all" is 1,800.
-        coder_noise: as in `AuPlan`.
-
-    Raises:
-        InputError: no frame.
+    "all" frames are 1,800; else as `bp4d_plan`.
     """
     length = GFT_SECONDS * GFT_RATE if frames == "all" else frame_count(frames)
     subjects = [

@@ -1,9 +1,8 @@
 """Rendered faces as the raw releases of datasets come: camera frames, label files, and the truth about every image."""
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pyarrow as pa
 from PIL import Image
 
 from facsynth.activity import Scale, calibrate
-from facsynth.footage import Footage, film, snapshot
+from facsynth.footage import Footage, film, require_av, snapshot, write_video
 from facsynth.model import Announce
 from facsynth.photo import Photo, photograph
 from facsynth.plans import AuPlan, FePlan
@@ -90,7 +89,7 @@ def write_raw(
         )
     plan.check()
     if preset == "disfa":
-        _require_av()
+        require_av()
     release = RELEASES[preset]
     settings = settings_of(plan, layout=preset, width=drawing.size, rays=drawing.rays, seed=drawing.seed)
     tree = RawTree(out, release.name, card_of(plan, 0), settings)
@@ -182,33 +181,8 @@ def _disfa(tree: RawTree, part: int, footage: Footage, plan: AuPlan, drawing: Dr
 
     for camera, turn in TURNS.items():
         path = layouts.disfa_video(camera, subject)
-        _write_video(tree.root / path, pictures(path, turn), _frame(drawing), 1 / recording.step)
+        write_video(tree.root / path, pictures(path, turn), _frame(drawing), 1 / recording.step)
     return rows
-
-
-def _require_av() -> Any:
-    try:
-        import av
-    except ImportError as error:
-        raise InputError("videos need PyAV; install it with `pip install 'metafacs[faces]'`") from error
-    return av
-
-
-def _write_video(path: Path, pictures: Iterable[bytes], size: tuple[int, int], rate: float) -> None:
-    """Writes JPEG files, one a frame, as a motion-JPEG AVI file of (height, width) and so many frames a second."""
-    av = _require_av()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    exact = Fraction(rate).limit_denominator(1000)
-    with av.open(str(path), "w", format="avi", options={"fflags": "+bitexact"}) as container:
-        stream = container.add_stream("mjpeg", rate=exact)
-        stream.height, stream.width = size
-        stream.pix_fmt = "yuvj420p"
-        for number, picture in enumerate(pictures):
-            packet = av.Packet(picture)  # the pictures are frames already: nothing is encoded again
-            packet.stream, packet.time_base = stream, 1 / exact
-            packet.pts = packet.dts = number
-            packet.is_keyframe = True
-            container.mux(packet)
 
 
 def _rafdb(tree: RawTree, part: int, people: list[Portrait], plan: FePlan, drawing: Drawing) -> list[Row]:

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -193,9 +193,9 @@ def frame_row(recording: Recording, frame: int, shot: Shot, aus: Iterable[int]) 
 
 def portrait_row(portrait: Portrait) -> Row:
     """The columns of one portrait but for the picture."""
-    given = asdict(portrait.assignment)
-    row = {"subject": given["name"], "sequence": "1", "frame": 0, "fold": given["fold"], CAUSE: given["cause"]}
-    row |= {"expression": given["expression"], "votes": portrait.votes, "true_expression": portrait.meant}
+    image = portrait.assignment
+    row = {"subject": image.name, "sequence": "1", "frame": 0, "fold": image.fold, CAUSE: image.cause}
+    row |= {"expression": image.expression, "votes": portrait.votes, "true_expression": portrait.meant}
     return row | _truth(portrait.levels, portrait.side_levels, portrait.shot)
 
 
