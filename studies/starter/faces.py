@@ -22,7 +22,7 @@ from facsynth.rig import RIG_AUS
 from facsynth.scene import CROP, Framing, Scene, draw_framing, draw_habits, draw_scene
 from metafacs.data.prepared import DatasetCard, PreparedDataset, PreparedWriter
 from metafacs.facs import EXPRESSIONS, PRESENT_FROM, au_column
-from metafacs.synth.rendering import Progress, Row, crop_recipe, with_picture, write_dataset
+from metafacs.synth.rendering import Progress, Row, crop_recipe, with_picture, write_parts
 
 AUS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 24, 25, 26)
 """What the starter model detects: the AUs of BP4D, DISFA and GFT, all of which are rendered, and 7, 20, 23, 24."""
@@ -78,7 +78,9 @@ def render(out: Path, people: int, seed: int, workers: int, progress: Progress |
     firsts = range(0, people, PEOPLE_A_PART)
     sizes = [FRAMES * min(PEOPLE_A_PART, people - first) for first in firsts]
     make = functools.partial(rows, people=people, seed=seed)
-    return write_dataset(PreparedWriter(out, card, settings), make, sizes, workers, progress)
+    writer = PreparedWriter(out, card, settings)
+    write_parts(writer, make, sizes, workers, progress)
+    return writer.finish(len(sizes))
 
 
 def rows(part: int, *, people: int, seed: int) -> list[Row]:

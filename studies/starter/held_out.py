@@ -19,7 +19,7 @@ from facsynth.photo import photograph
 from metafacs.data.prepared import DatasetCard, PreparedDataset, PreparedWriter
 from metafacs.facs import au_column
 from metafacs.progress import progress_bar
-from metafacs.synth.rendering import Progress, Row, crop_recipe, with_picture, write_dataset
+from metafacs.synth.rendering import Progress, Row, crop_recipe, with_picture, write_parts
 
 PEOPLE = 2000
 """Of the training data, held-out ones among them."""
@@ -42,7 +42,9 @@ def render(out: Path, people: list[int], seed: int, workers: int, progress: Prog
     settings = {"people": people, "size": faces.SIZE, "rays": faces.RAYS, "seed": seed, "rendering": RENDERING}
     sizes = [faces.FRAMES * len(people[k : k + PART]) for k in range(0, len(people), PART)]
     make = functools.partial(rows, people=people, seed=seed)
-    return write_dataset(PreparedWriter(out, card, settings), make, sizes, workers, progress)
+    writer = PreparedWriter(out, card, settings)
+    write_parts(writer, make, sizes, workers, progress)
+    return writer.finish(len(sizes))
 
 
 def rows(part: int, *, people: list[int], seed: int) -> list[Row]:

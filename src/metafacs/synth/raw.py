@@ -33,7 +33,7 @@ from metafacs.synth.rendering import (
     portrait_row,
     portraits_of,
     settings_of,
-    work,
+    write_parts,
 )
 from metafacs.synth.tree import RawTree
 
@@ -99,8 +99,8 @@ def write_raw(
         counts = [plan.subjects[number].clips[clip].frames for number, clip in _recordings(plan)]
         scale = calibrate(draw_latents(plan, drawing.seed), plan.rates)
     sizes = [release.images * count for count in counts]
-    task = functools.partial(_write_part, tree=tree, release=release, plan=plan, scale=scale, drawing=drawing)
-    work(task, tree.has_part, sizes, drawing.workers, progress, announce)
+    make = functools.partial(_rows, tree=tree, release=release, plan=plan, scale=scale, drawing=drawing)
+    write_parts(tree, make, sizes, drawing.workers, progress, announce)
     return tree.finish(len(sizes), release.join)
 
 
@@ -109,18 +109,15 @@ def _recordings(plan: AuPlan) -> list[tuple[int, int]]:
     return [(number, clip) for number, subject in enumerate(plan.subjects) for clip in range(len(subject.clips))]
 
 
-def _write_part(
+def _rows(
     part: int, *, tree: RawTree, release: "Release", plan: AuPlan | FePlan, scale: Scale | None, drawing: Drawing
-) -> int:
-    shown: Any
+) -> list[Row]:
+    """Writes the files of one part and returns what is true of each image."""
     if isinstance(plan, FePlan):
-        shown = portraits_of(part, plan, drawing.seed)
-    else:
-        assert scale
-        recording = record(plan, scale, drawing.seed, *_recordings(plan)[part])
-        shown = film(recording, _frame(drawing), release.eyes)
-    tree.write_part(part, release.write(tree, part, shown, plan, drawing))
-    return part
+        return release.write(tree, part, portraits_of(part, plan, drawing.seed), plan, drawing)
+    assert scale
+    recording = record(plan, scale, drawing.seed, *_recordings(plan)[part])
+    return release.write(tree, part, film(recording, _frame(drawing), release.eyes), plan, drawing)
 
 
 def _frame(drawing: Drawing) -> tuple[int, int]:

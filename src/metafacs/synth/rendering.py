@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,16 +102,16 @@ def render_dataset(
     plan.check()
     settings = settings_of(plan, size=drawing.size, rays=drawing.rays, seed=drawing.seed)
     writer = PreparedWriter(out, card_of(plan, drawing.size), settings)
+    make: Callable[[int], list[Row]]
     if isinstance(plan, FePlan):
         sizes = portrait_parts(plan)
-        make: Callable[[int], list[Row]] = functools.partial(_portrait_rows, plan=plan, drawing=drawing)
-        return write_dataset(writer, make, sizes, drawing.workers, progress, announce)
-    sizes = [end - begin for _, begin, end in au_chunks(plan, FRAMES_PER_PART)]
-    if all(map(writer.has_part, range(len(sizes)))):
-        return writer.finish(len(sizes))
-    scale = calibrate(draw_latents(plan, drawing.seed), plan.rates)
-    make = functools.partial(_recording_rows, plan=plan, scale=scale, drawing=drawing)
-    return write_dataset(writer, make, sizes, drawing.workers, progress, announce)
+        make = functools.partial(_portrait_rows, plan=plan, drawing=drawing)
+    else:
+        sizes = [end - begin for _, begin, end in au_chunks(plan, FRAMES_PER_PART)]
+        scale = calibrate(draw_latents(plan, drawing.seed), plan.rates)
+        make = functools.partial(_recording_rows, plan=plan, scale=scale, drawing=drawing)
+    write_parts(writer, make, sizes, drawing.workers, progress, announce)
+    return writer.finish(len(sizes))
 
 
 def card_of(plan: AuPlan | FePlan, size: int) -> DatasetCard:
@@ -210,48 +210,44 @@ def _truth(levels: NDArray[np.int64], side_levels: NDArray[np.int64], shot: Shot
     return row | {f"true_{name}": float(value) for name, value in facts.items()}
 
 
-def write_dataset(
-    writer: PreparedWriter,
+class Writer(Protocol):
+    """Writes something in parts: a `PreparedWriter`, or a `RawTree`."""
+
+    def has_part(self, part: int, /) -> bool: ...  # noqa: D102
+
+    def write_part(self, part: int, rows: Sequence[Row], /) -> None: ...  # noqa: D102
+
+
+def write_parts(
+    writer: Writer,
     make: Callable[[int], list[Row]],
     sizes: Sequence[int],
     workers: int = 0,
     progress: Progress | None = None,
     announce: Announce | None = None,
-) -> PreparedDataset:
-    """Writes the missing parts of a prepared dataset in several processes and joins them.
+) -> None:
+    """Writes the missing parts of a dataset or a raw tree in several processes.
 
     Args:
-        writer: of the dataset.
+        writer: of the dataset or the tree.
         make: part -> its rows; must not depend on anything but the part.
         sizes: how many rows each part has.
         workers: processes to use; 0 means all cores.
         progress: is told how many rows are done, and of how many.
         announce: is told when something takes long once (building the head model).
     """
-    work(functools.partial(_write_part, writer, make), writer.has_part, sizes, workers, progress, announce)
-    return writer.finish(len(sizes))
-
-
-def _write_part(writer: PreparedWriter, make: Callable[[int], list[Row]], part: int) -> int:
-    writer.write_part(part, make(part))
-    return part
-
-
-def work(
-    task: Callable[[int], int],
-    has_part: Callable[[int], bool],
-    sizes: Sequence[int],
-    workers: int,
-    progress: Progress | None,
-    announce: Announce | None,
-) -> None:
-    """Does the missing parts of a piece of work; `task` takes and returns a part's number, the rest is as above."""
-    missing = [part for part in range(len(sizes)) if not has_part(part)]
+    missing = [part for part in range(len(sizes)) if not writer.has_part(part)]
     done = sum(sizes) - sum(sizes[part] for part in missing)
     tell = progress or (lambda _done, _total: None)
     tell(done, sum(sizes))
     if missing:
         load_head(announce)
+    task = functools.partial(_write_part, writer, make)
     for part in run_parts(task, missing, workers, ["metafacs.synth.raw", "facsynth.preload"], "rendering"):
         done += sizes[part]
         tell(done, sum(sizes))
+
+
+def _write_part(writer: Writer, make: Callable[[int], list[Row]], part: int) -> int:
+    writer.write_part(part, make(part))
+    return part
