@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from metafacs.analysis.records import read_metrics, read_run_name
-from metafacs.analysis.style import COLUMN, LINE_STYLES, STREAM_COLOURS, STREAM_TITLES, save, style
+from metafacs.analysis.style import COLUMN, LINE_STYLES, STREAM_COLOURS, STREAM_TITLES, Words, save, style
 from metafacs.errors import InputError
 from metafacs.evaluation.comparison import method_title
 
@@ -18,6 +18,13 @@ MOST = 3
 """Methods in one panel; more cannot be told apart."""
 _FIRST = ("mal", "mtl", "stl")
 """The methods that the paper's figures are about, when not all can be shown."""
+
+CURVES = Words(
+    "Losses and weights over training",
+    "The paper's Fig. 3 and 4: losses of the AU and the FE task, and the average weight of the images of each for "
+    f"methods that learn weights; of more than {MOST} methods MAL, MTL and STL first. Bold: moving average, over "
+    "several runs their mean; faint: single values, or the moving averages of single runs.",
+)
 
 Records = Mapping[str, list[pd.DataFrame]]
 
