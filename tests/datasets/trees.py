@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from metafacs.datasets.ckplus import DEFAULT_AUS
-from metafacs.datasets.protocols import FERPLUS_VOTES
+from metafacs.datasets.ferplus import VOTES
 from metafacs.facs import AU_SETS
 
 BP4D_HEADER = [1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 22, 23, 24, 27, 28]
@@ -92,7 +92,7 @@ def disfa(
 def ferplus(raw: Path, votes: Sequence[Sequence[int]], usages: Sequence[str], nameless: Sequence[int] = ()) -> None:
     """Writes fer2013.csv and fer2013new.csv; image k is grey with value k."""
     pixels = [["emotion", "pixels", "Usage"]]
-    labels = [["Usage", "Image name", *FERPLUS_VOTES]]
+    labels = [["Usage", "Image name", *VOTES]]
     for index, (own, usage) in enumerate(zip(votes, usages, strict=True)):
         pixels.append(["0", " ".join([str(index % 256)] * 2304), usage])
         labels.append([usage, "" if index in nameless else f"fer{index:07d}.png", *map(str, own)])

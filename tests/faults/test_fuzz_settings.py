@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from metafacs.analysis.records import read_metrics
-from metafacs.datasets.folds import folds_from_lists
 from metafacs.datasets.gft import GFT, folds_from_table, read_mapping
+from metafacs.datasets.protocols import folds_from_lists
 from metafacs.errors import InputError
 from metafacs.evaluation.costs import costs
 from metafacs.runs import DONE, METRICS

@@ -69,7 +69,7 @@ def find_columns(names: Sequence[str], declared: Mapping[str, str], path: Path) 
         taken.add(at)
         au = au_name(what)
         if au is None and what not in GUESSES:
-            raise InputError(f"'{what}' is nothing a column can be declared as; known: {', '.join(GUESSES)}, AU01, ...")
+            raise InputError(f"--columns.{what}: a column can be {', '.join(GUESSES)}, AU01, AU01_intensity, ...")
         if au is None:
             found.places[what] = at
         else:
@@ -156,7 +156,7 @@ class Labels:
         """Occurrence (0, 1, None) and intensity (0-5, None) of one cell of an AU column.
 
         Raises:
-            InputError: it is no label.
+            InputError: it is not a label.
         """
         value = self._number(cell, path, line, column)
         if value is None:
@@ -165,7 +165,7 @@ class Labels:
             return int(value >= self.present_from), int(value)
         if not self.present_from and value in (0, 1):
             return int(value), None
-        usual = f"0 to {INTENSITY_MAX}" if self.present_from else "0 and 1 (for intensities give present_from)"
+        usual = f"0 to {INTENSITY_MAX}" if self.present_from else "0 and 1 (for intensities give --present_from)"
         raise InputError(
             f"{path}, line {line:,}: {au_title(column)} is {cell}; labels are {usual}, unknown ones "
             f"{', '.join(f'{code:g}' for code in sorted(self.unknown))} or empty"
@@ -175,7 +175,7 @@ class Labels:
         """Intensity (0-5, rounded, None) of one cell of an intensity column.
 
         Raises:
-            InputError: it is no intensity.
+            InputError: it is not an intensity.
         """
         value = self._number(cell, path, line, column)
         if value is None or 0 <= value <= INTENSITY_MAX:
@@ -189,7 +189,7 @@ class Labels:
         try:
             value = words[cell.lower()] if cell.lower() in words else float(cell)
         except ValueError as error:
-            raise InputError(f"{path}, line {line:,}: {au_title(column)} is '{cell}', no number") from error
+            raise InputError(f"{path}, line {line:,}: {au_title(column)} is '{cell}', not a number") from error
         return None if value in self.unknown else value
 
 
@@ -199,7 +199,7 @@ def au_labels(
     """The AU columns of one row, and their intensities where there are any.
 
     Raises:
-        InputError: a cell is no label.
+        InputError: a cell is not a label.
     """
     values: dict[str, int | None] = {}
     for column in aus:
@@ -225,7 +225,10 @@ def chosen_aus(columns: Columns, wanted: Sequence[str], path: Path) -> list[str]
     lacking = [au_title(column) for column in wanted if column not in known]
     if lacking:
         have = ", ".join(au_title(column) for column in sorted(known)) or "none"
-        raise InputError(f"{path}, line 1: no column for {', '.join(lacking)}; AUs found: {have}; declare the others")
+        raise InputError(
+            f"{path}, line 1: no column for {', '.join(lacking)}; AUs found: {have}; name the others, as in "
+            "--columns.AU12 smile"
+        )
     return list(wanted) or sorted(known, key=au_code)
 
 
@@ -249,8 +252,8 @@ def expression_of(word: str, names: Mapping[str, str], path: Path, line: int) ->
     if name is not None or meant.lower() in OTHER_EXPRESSIONS:
         return name, "" if name else f"expression {meant} is none of the seven"
     raise InputError(
-        f"{path}, line {line:,}: expression '{word}' is none of {', '.join(EXPRESSIONS)}; say what it means with "
-        f"expressions, as in {{'{word}': 'happiness'}}"
+        f"{path}, line {line:,}: expression '{word}' is none of {', '.join(EXPRESSIONS)}; say what it means, as in "
+        f"--expressions.{word} happiness"
     )
 
 
@@ -258,12 +261,12 @@ def subject_pattern(pattern: str) -> re.Pattern[str]:
     """The regular expression whose first group finds the subject in a path.
 
     Raises:
-        InputError: it is none, or has no group.
+        InputError: it is not one, or has no group.
     """
     try:
         compiled = re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:
-        raise InputError(f"subjects '{pattern}' is no regular expression: {error}") from error
+        raise InputError(f"--subjects '{pattern}' is not a regular expression: {error}") from error
     if compiled.groups < 1:
-        raise InputError(f"subjects '{pattern}' has no group; put the subject into parentheses")
+        raise InputError(f"--subjects '{pattern}' has no group; put the subject into parentheses")
     return compiled

@@ -28,7 +28,7 @@ def find_folder(raw: Path, names: Sequence[str]) -> Path | None:
     """The folder with one of `names` (any case; `raw` itself counts), at most `DEPTH` deep; None if there is none.
 
     Raises:
-        InputError: `raw` is no folder, or there are several on one level.
+        InputError: `raw` is not a folder, or there are several on one level.
     """
     check_raw(raw)
     wanted = {name.lower() for name in names}
@@ -59,7 +59,7 @@ def find_file(raw: Path, names: Sequence[str]) -> Path | None:
     """The file with one of `names` (any case), at most `DEPTH` deep; None if there is none.
 
     Raises:
-        InputError: `raw` is no folder, there are several on one level, or a folder has that name.
+        InputError: `raw` is not a folder, there are several on one level, or a folder has that name.
     """
     check_raw(raw)
     wanted = {name.lower() for name in names}
@@ -160,7 +160,7 @@ def _numbered(stem: str) -> str:
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """A link that leads to itself is none."""
+    """A link that leads to itself is not one."""
     try:
         return entry.is_dir()
     except OSError:

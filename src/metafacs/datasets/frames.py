@@ -35,7 +35,7 @@ class FrameFiles:
         kind = self.kinds.get(recording) or next(iter(self.kinds.values()), "")
         return "", f"no picture {kind}, whatever the zero padding"
 
-    def told(self) -> str:
+    def described(self) -> str:
         """The kinds of paths, for a note."""
         return "pictures: " + ", ".join(sorted(set(self.kinds.values())))
 
@@ -97,7 +97,7 @@ def find_clips(
         recording = tuple(canonical(text) for text in match.groups())
         if recording in clips:
             raise InputError(
-                f"two videos of {'/'.join(recording)} in {raw}: {clips[recording]} and {path}; say with `images` how "
+                f"two videos of {'/'.join(recording)} in {raw}: {clips[recording]} and {path}; say with --images how "
                 "the paths of those to use begin"
             )
         clips[recording] = path
@@ -135,8 +135,8 @@ def ranges(numbers: Iterable[int], most: int = 6) -> str:
             runs[-1][1] = number
         else:
             runs.append([number, number])
-    told = [str(first) if first == last else f"{first}-{last}" for first, last in runs[:most]]
-    return ", ".join(told) + (f" and {len(runs) - most} more stretches" if len(runs) > most else "")
+    shown = [str(first) if first == last else f"{first}-{last}" for first, last in runs[:most]]
+    return ", ".join(shown) + (f" and {len(runs) - most} more stretches" if len(runs) > most else "")
 
 
 def _meant(path: str, wanted: str, avoid: str) -> bool:
@@ -152,6 +152,6 @@ def _check_one_kind(raw: Path, kinds: dict[str, dict[Recording, dict[int, list[s
             if other != kind:
                 sizes = ", ".join(f"{name} ({sum(map(len, found.values())):,})" for name, found in kinds.items())
                 raise InputError(
-                    f"{raw} has pictures of {'/'.join(recording)} of several kinds: {sizes}; say with `images` how "
+                    f"{raw} has pictures of {'/'.join(recording)} of several kinds: {sizes}; say with --images how "
                     "the paths of those to use begin"
                 )

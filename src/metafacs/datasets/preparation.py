@@ -18,9 +18,9 @@ import pandas as pd
 
 from metafacs.data.card import CARD_FILE, PARTS_FOLDER
 from metafacs.data.prepared import DatasetCard, PreparedDataset, PreparedWriter
-from metafacs.datasets.audit.listed import LISTING_FILE, Listed
 from metafacs.datasets.base import Listing, SourceCard
 from metafacs.datasets.cropping import Skipped, crop_rows
+from metafacs.datasets.listed import LISTING_FILE, Listed
 from metafacs.errors import InputError
 from metafacs.faces import Recipe
 from metafacs.files import refuse_files, write_text

@@ -35,7 +35,7 @@ def read_lines(path: Path, what: str) -> list[tuple[int, str]]:
     """The lines of a text file that hold something, with their numbers from 1, without spaces around.
 
     Raises:
-        InputError: missing, a folder, empty, or no text.
+        InputError: missing, a folder, empty, or not text.
     """
     check_file(path, what)
     text = _decoded(path, what)
@@ -52,7 +52,7 @@ def read_csv(path: Path, what: str, delimiter: str = ",") -> Iterator[tuple[int,
     Every row must have as many cells as the first: a file cut off in the middle of a line is never read silently.
 
     Raises:
-        InputError: missing, a folder, empty, no text, or a row of another length.
+        InputError: missing, a folder, empty, not text, or a row of another length.
     """
     check_file(path, what)
     width, number = 0, 0
@@ -72,7 +72,7 @@ def read_csv(path: Path, what: str, delimiter: str = ",") -> Iterator[tuple[int,
                     raise InputError(_wrong_width(path, number, len(row), width, last))
                 yield number, row
     except UnicodeError as error:
-        raise InputError(_no_text(path, what, error)) from error
+        raise InputError(_not_text(path, what, error)) from error
     except csv.Error as error:
         raise InputError(f"{path} after line {number:,}: {error}; the file is cut off or damaged, {AGAIN}") from error
     if not width:
@@ -118,18 +118,18 @@ def _decoded(path: Path, what: str) -> str:
     try:
         text = path.read_text(encoding=_encoding(path))
     except UnicodeError as error:
-        raise InputError(_no_text(path, what, error)) from error
+        raise InputError(_not_text(path, what, error)) from error
     if "\0" in text:
         raise InputError(_zero_bytes(path, what))
     return text
 
 
-def _no_text(path: Path, what: str, error: UnicodeError) -> str:
-    return f"{path} ({what}) is no text in UTF-8 ({error}); {AGAIN}, or save it as UTF-8"
+def _not_text(path: Path, what: str, error: UnicodeError) -> str:
+    return f"{path} ({what}) is not text in UTF-8 ({error}); {AGAIN}, or save it as UTF-8"
 
 
 def _zero_bytes(path: Path, what: str) -> str:
-    return f"{path} ({what}) holds zero bytes: it is damaged or no text file; {AGAIN}"
+    return f"{path} ({what}) holds zero bytes: it is damaged or not a text file; {AGAIN}"
 
 
 def _wrong_width(path: Path, number: int, found: int, width: int, last: bool) -> str:

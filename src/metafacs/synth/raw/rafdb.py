@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from metafacs.datasets.protocols import RAFDB_EXPRESSIONS
+from metafacs.datasets.rafdb import CODES
 from metafacs.files import write_text
 from metafacs.synth.fe_dataset import portraits
 from metafacs.synth.parts import Row
@@ -52,7 +52,7 @@ def write_images(root: Path, part: int, plan: FePlan, seed: int, width: int, ray
 
 def join(root: Path, parts: Iterator[pa.Table]) -> None:
     """Writes the list of labels."""
-    codes = {name: code for code, name in RAFDB_EXPRESSIONS.items()}
+    codes = {name: code for code, name in CODES.items()}
     lines = []
     for part in parts:
         names = dict(zip(part["subject"].to_pylist(), part["expression"].to_pylist(), strict=True))
