@@ -131,9 +131,9 @@ def moving_average(values: pd.Series, smoothing: float) -> pd.Series:
     """The two-sided exponential moving average of values in order, at each of them."""
     forward = values.ewm(alpha=1 - smoothing).mean()
     backward = values[::-1].ewm(alpha=1 - smoothing).mean()[::-1]
-    # Each side counts by how many values it has seen, or the last, noisy value alone would be half of the end point.
-    seen = 1 - smoothing ** np.arange(1, len(values) + 1)
-    return (seen * forward + seen[::-1] * backward) / (seen + seen[::-1])
+    # Each side counts by how many values it reaches, or the last, noisy value alone would be half of the end point.
+    reach = 1 - smoothing ** np.arange(1, len(values) + 1)
+    return (reach * forward + reach[::-1] * backward) / (reach + reach[::-1])
 
 
 def _thousands(value: float, _: object = None) -> str:

@@ -46,11 +46,11 @@ def ranked_faces(weights: MethodWeights, out: Path, columns: int = 6) -> list[Pa
     faces, dataset = _faces(weights)
     digits, rows = _digits(faces), {}
     for name in dataset.card.expressions:
-        own = faces[faces["expression"] == name].sort_values("weight", ascending=False, kind="stable")
-        if len(own):
-            ranks = np.unique(np.linspace(0, len(own) - 1, columns).round().astype(int))
-            rows[f"{name} ({len(own):,})"] = own.iloc[ranks]
-    captions = {name: [_short(weight, digits) for weight in own["weight"]] for name, own in rows.items()}
+        ranked = faces[faces["expression"] == name].sort_values("weight", ascending=False, kind="stable")
+        if len(ranked):
+            ranks = np.unique(np.linspace(0, len(ranked) - 1, columns).round().astype(int))
+            rows[f"{name} ({len(ranked):,})"] = ranked.iloc[ranks]
+    captions = {name: [_short(weight, digits) for weight in ranked["weight"]] for name, ranked in rows.items()}
     return _grid(dataset, rows, captions, columns, out, header="highest weight  →  equally spaced ranks  →  lowest")
 
 
@@ -136,10 +136,10 @@ def _grid(
         figure = Figure(figsize=(COLUMN, total))
         figure.text(0.5, 1 - LINE * 0.2 / total, header, va="top", ha="center", color="#6E6E6E")
         top = total - LINE * 1.5
-        for (name, own), height in zip(rows.items(), heights, strict=True):
+        for (name, faces), height in zip(rows.items(), heights, strict=True):
             if name.strip():
                 figure.text(GAP / COLUMN, (top - GAP) / total, name, va="top", fontweight="bold")
-            _row(figure, dataset, own["row"].tolist(), captions[name], side, top - height + below, total)
+            _row(figure, dataset, faces["row"].tolist(), captions[name], side, top - height + below, total)
             top -= height
         return save(figure, out)
 

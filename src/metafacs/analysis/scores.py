@@ -46,8 +46,8 @@ def average_figure(comparison: Comparison, out: Path) -> list[Path]:
         axis = figure.subplots()
         axis.axvline(floor, color=GREY, linewidth=1, linestyle=(0, (3, 2)), label="all present (floor)")
         for place, name in enumerate(order):
-            own = cells.loc[[name]].to_numpy()
-            axis.plot(own, np.full(len(own), place), "o", color=METHOD_COLOURS[5], markersize=3, alpha=0.6, mew=0)
+            values = cells.loc[[name]].to_numpy()
+            axis.plot(values, np.full(len(values), place), "o", color=METHOD_COLOURS[5], markersize=3, alpha=0.6, mew=0)
             axis.errorbar(means[name], place, xerr=spreads[name], fmt="D", color="black", markersize=3.5, linewidth=1)
             axis.annotate(f"{means[name]:.1f}", (1.01, place), xycoords=("axes fraction", "data"), va="center")
         axis.set_yticks(range(len(order)), [method_title(name) for name in order])

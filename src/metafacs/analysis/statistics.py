@@ -71,9 +71,9 @@ def spearman_interval(
     if people < 3 or np.isnan(value):
         return Estimate(value, float("nan"), float("nan"), n)
     rng = np.random.default_rng([seed, people])
-    found = []
+    correlations = []
     for times in rng.multinomial(people, np.full(people, 1 / people), size=replicates):
         images = np.repeat(np.arange(n), times[codes])
-        found.append(np.mean([spearman(x[images], row[images]) for row in rows]))
-    low, high = np.nanpercentile(found, (2.5, 97.5))
+        correlations.append(np.mean([spearman(x[images], row[images]) for row in rows]))
+    low, high = np.nanpercentile(correlations, (2.5, 97.5))
     return Estimate(value, float(low), float(high), n)

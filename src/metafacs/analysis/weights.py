@@ -162,10 +162,10 @@ def cause_figure(weights: MethodWeights, out: Path) -> list[Path]:
 
 def _known(weights: MethodWeights, column: str) -> pd.DataFrame:
     faces = weights.stream("auxiliary")
-    found = faces[faces[column].notna()] if column in faces else faces.iloc[:0]
-    if found.empty:
+    known = faces[faces[column].notna()] if column in faces else faces.iloc[:0]
+    if known.empty:
         raise InputError(f"no FE image of {weights.method} has both a weight and a known {column}: nothing to draw")
-    return found
+    return known
 
 
 def _means(groups: np.ndarray, x: np.ndarray, y: np.ndarray) -> pd.DataFrame:

@@ -34,14 +34,14 @@ class Pictures:
     first_frame: int
 
     @classmethod
-    def find(cls, raw: Path, wanted: str, first_frame: int) -> "Pictures":
+    def find(cls, raw: Path, beginning: str, first_frame: int) -> "Pictures":
         """Pictures below `raw`, or clips where there are no pictures."""
-        files = find_frames(raw, _FRAME, wanted, canonical)
-        clips = {} if files.paths else find_clips(raw, _CLIP, wanted, canonical)
+        files = find_frames(raw, _FRAME, beginning, canonical)
+        clips = {} if files.paths else find_clips(raw, _CLIP, beginning, canonical)
         if not files.paths and not clips:
-            begin = f" whose path begins with '{wanted}' (--images)" if wanted else ""
+            whose = f" whose path begins with '{beginning}' (--images)" if beginning else ""
             raise InputError(
-                f"{raw} has neither pictures (as img/F001/T1/2440.jpg) nor clips (as F001_T1.avi){begin}; give the "
+                f"{raw} has neither pictures (as img/F001/T1/2440.jpg) nor clips (as F001_T1.avi){whose}; give the "
                 "folder that holds both them and AUCoding"
             )
         return cls(files, clips, first_frame)

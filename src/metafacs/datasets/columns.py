@@ -62,7 +62,7 @@ def find_columns(names: Sequence[str], declared: Mapping[str, str], path: Path) 
         InputError: a declared column is not there, something is declared that does not exist, or two columns are the
             same AU.
     """
-    found = Columns()
+    columns = Columns()
     taken = set()
     for what, name in declared.items():
         at = position(names, name, path)
@@ -71,30 +71,30 @@ def find_columns(names: Sequence[str], declared: Mapping[str, str], path: Path) 
         if au is None and what not in GUESSES:
             raise InputError(f"--columns.{what}: a column can be {', '.join(GUESSES)}, AU01, AU01_intensity, ...")
         if au is None:
-            found.places[what] = at
+            columns.places[what] = at
         else:
-            (found.levels if au[1] else found.aus)[au_column(au[0])] = at
+            (columns.levels if au[1] else columns.aus)[au_column(au[0])] = at
     for at, name in enumerate(names):
         au = au_name(name)
         if au is None or at in taken:
             continue
-        column, kind = au_column(au[0]), found.levels if au[1] else found.aus
+        column, kind = au_column(au[0]), columns.levels if au[1] else columns.aus
         if column in kind and kind[column] not in taken:
             raise InputError(
                 f"{path}, line 1: columns '{names[kind[column]]}' and '{name}' are both {au_title(column)}"
             )
         kind.setdefault(column, at)
-    _guess_places(found, [name.lower() for name in names], taken)
+    _guess_places(columns, [name.lower() for name in names], taken)
     voted = {choice: names.index(f"votes_{choice}") for choice in EXPRESSIONS if f"votes_{choice}" in names}
-    found.votes = voted if len(voted) == len(EXPRESSIONS) else {}
-    return found
+    columns.votes = voted if len(voted) == len(EXPRESSIONS) else {}
+    return columns
 
 
-def _guess_places(found: Columns, names: list[str], taken: Collection[int]) -> None:
+def _guess_places(columns: Columns, names: list[str], taken: Collection[int]) -> None:
     for what, guesses in GUESSES.items():
-        if what not in found.places:
+        if what not in columns.places:
             places = [names.index(guess) for guess in guesses if guess in names and names.index(guess) not in taken]
-            found.places.update({what: places[0]} if places else {})
+            columns.places.update({what: places[0]} if places else {})
 
 
 def table_rows(path: Path) -> Iterator[Row]:
@@ -115,12 +115,12 @@ def table_rows(path: Path) -> Iterator[Row]:
 def _parquet_rows(path: Path) -> Iterator[Row]:
     check_file(path, "the table")
     try:
-        found = pq.read_table(path)
-        nested = [field.name for field in found.schema if pa.types.is_nested(field.type)]
+        content = pq.read_table(path)
+        nested = [field.name for field in content.schema if pa.types.is_nested(field.type)]
         if nested:
             raise InputError(f"{path}: the cells of column '{nested[0]}' are lists; a table has one value in each cell")
         # Without what pandas noted in the file of itself: that is a stranger's word, and may be damaged.
-        table = found.replace_schema_metadata(None).to_pandas()
+        table = content.replace_schema_metadata(None).to_pandas()
     except InputError:
         raise
     except (pa.ArrowException, ValueError, OSError) as error:

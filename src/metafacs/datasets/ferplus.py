@@ -171,10 +171,10 @@ def _usage(text: str, path: Path, line: int) -> str:
 
 
 def _need(raw: Path, name: str, what: str) -> Path:
-    found = find_file(raw, [name])
-    if found is None:
+    path = find_file(raw, [name])
+    if path is None:
         raise InputError(f"{raw} has no {name} ({what}); put fer2013.csv and fer2013new.csv into one folder")
-    return found
+    return path
 
 
 def _unpaired(pixels: Path, votes: Path, rows: int, no_pixels: bool) -> str:

@@ -123,11 +123,11 @@ def find_pairs(raw: Path) -> list[tuple[Path, Path]]:
     pairs = []
     for path in names:
         folder, _, name = path.rpartition("/")
-        wanted = [_PATHS.sub(end, name) for end in ("_label", "_AUoccur")]
+        partners = [_PATHS.sub(end, name) for end in ("_label", "_AUoccur")]
         entries = {entry.name.lower(): entry for entry in (raw / folder).iterdir()}
-        partner = next((entries[each.lower()] for each in wanted if each.lower() in entries), None)
+        partner = next((entries[each.lower()] for each in partners if each.lower() in entries), None)
         if partner is None:
-            raise InputError(f"{raw / path} has no list of labels beside it; expected {' or '.join(wanted)}")
+            raise InputError(f"{raw / path} has no list of labels beside it; expected {' or '.join(partners)}")
         pairs.append((raw / path, partner))
     if not pairs:
         raise InputError(

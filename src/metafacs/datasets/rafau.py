@@ -63,17 +63,17 @@ class RAFAU(RawDataset):
         place = "" if folder == raw else f"{folder.relative_to(raw).as_posix()}/"
         tests = {_stem(name) for name in folds_from_lists({"test": Path(self.test)})} if self.test else set()
         pictures, rows, skipped, empty = PictureFolders(raw), RowTable(self.au_columns), [], 0
-        seen: dict[str, tuple[set[int], int]] = {}
+        known: dict[str, tuple[set[int], int]] = {}
         for number, line in read_lines(labels, "the list of AUs"):
             where = f"{labels.name}, line {number}"
             stem, codes, reason = _entry(line, labels, number)
-            if stem in seen and seen[stem][0] != codes:
-                raise InputError(f"{labels}: lines {seen[stem][1]} and {number} give {stem} different AUs; correct it")
+            if stem in known and known[stem][0] != codes:
+                raise InputError(f"{labels}: lines {known[stem][1]} and {number} give {stem} different AUs; correct it")
             image = self._picture(pictures, place, stem)
-            reason = reason or ("repeats an image" if stem in seen else "")
+            reason = reason or ("repeats an image" if stem in known else "")
             reason = reason or ("" if image else f"no picture {place}{stem}.jpg or {stem}_aligned.jpg")
             reason = reason or ("no AU (null)" if not codes and self.unlabelled == "skip" else "")
-            seen[stem] = codes, number
+            known[stem] = codes, number
             if reason:
                 skipped.append(Skip(where, reason))
                 continue
@@ -89,8 +89,8 @@ class RAFAU(RawDataset):
     def _picture(self, pictures: PictureFolders, place: str, stem: str) -> str | None:
         padded = stem.zfill(4)
         tried = [f"{place}{name}{end}" for name in (stem, padded) for end in ("_aligned", "")]
-        found = (pictures.find(path) for path in (tried if self.images == "aligned" else tried[::-1]))
-        return next((path for path in found if path), None)
+        images = (pictures.find(path) for path in (tried if self.images == "aligned" else tried[::-1]))
+        return next((path for path in images if path), None)
 
 
 def _stem(name: str) -> str:

@@ -82,7 +82,7 @@ class RAFDB(RawDataset):
         return rows.listing(raw, skipped, [f"pictures: {place}", UNKNOWN_PEOPLE], "rafdb")
 
     def _from_folders(self, raw: Path) -> Listing:
-        found: dict[str, tuple[str, int, list[str]]] = {}
+        listed: dict[str, tuple[str, int, list[str]]] = {}
         for path in files_below(raw, IMAGES):
             parts = path.split("/")
             if len(parts) < 3 or parts[-3].lower() not in ("train", "test") or not parts[-2].isdecimal():
@@ -91,14 +91,14 @@ class RAFDB(RawDataset):
                 raise InputError(f"{raw / path}: folder {parts[-2]} is not a code of RAF-DB; they are {_CODES}")
             name = parts[-1].rpartition(".")[0].removesuffix("_aligned")
             key = name if name.lower().startswith(("train_", "test_")) else f"{parts[-3].lower()}_{name}"
-            found.setdefault(key, (parts[-3].lower(), int(parts[-2]), []))[2].append(path)
-        if not found:
+            listed.setdefault(key, (parts[-3].lower(), int(parts[-2]), []))[2].append(path)
+        if not listed:
             raise InputError(
                 f"{raw} has neither EmoLabel/{LIST} nor folders train/1 to test/7; give the folder of RAF-DB's basic "
                 "set"
             )
         rows, skipped = RowTable([]), []
-        for name, (fold, code, paths) in found.items():
+        for name, (fold, code, paths) in listed.items():
             if len(paths) > 1:
                 skipped.append(Skip(name, f"lies in several folders: {', '.join(paths[:3])}", len(paths)))
                 continue

@@ -100,13 +100,13 @@ class Table(RawDataset):
         self._check(columns, aus, path)
         graded = aus if self.labels.present_from else [column for column in aus if column in columns.levels]
         rows, skipped, pictures = RowTable(aus, graded), [], PictureFolders(raw)
-        seen: dict[tuple[str, str], int] = {}
+        first_lines: dict[tuple[str, str], int] = {}
         for line, row in source:
             where, named = f"{path.name}, line {line}", columns.text(row, "image").replace("\\", "/")
             image, tried = self._image(pictures, named, path.parent, raw)
             expression, reason = expression_of(columns.text(row, "expression"), self.names, path, line)
             values = au_labels(row, line, path, columns, aus, self.labels)
-            first = seen.setdefault((image, str(values) + str(expression)), line)
+            first = first_lines.setdefault((image, str(values) + str(expression)), line)
             if not image or reason or first != line:
                 skipped.append(Skip(where, tried or reason or f"repeats line {first}"))
                 continue
@@ -114,7 +114,7 @@ class Table(RawDataset):
             votes = [_votes(row[at], path, line) for at in columns.votes.values()] or None
             shown = {"image": image, "expression": expression, "votes": votes}
             rows.add({**shown, **self._person(columns, row, line, path), **known})
-        _check_conflicts(seen, path)
+        _check_conflicts(first_lines, path)
         listing = rows.listing(raw, skipped, [f"table {path.name}; AUs: {', '.join(aus) or 'none'}"], self.protocol)
         return self._with_folds(listing, "fold" in columns.places)
 
@@ -137,8 +137,8 @@ class Table(RawDataset):
         beside = around.relative_to(raw).as_posix() if around.is_relative_to(raw) else "."
         bases = [self.images.strip("/")] if self.images else list(dict.fromkeys([beside, "."]))
         tried = [named if base in (".", "") else f"{base}/{named}" for base in bases]
-        found = next((image for path in tried if (image := pictures.find(path))), None)
-        return (found, "") if found else ("", f"no picture {' or '.join(tried)}")
+        path = next((image for path in tried if (image := pictures.find(path))), None)
+        return (path, "") if path else ("", f"no picture {' or '.join(tried)}")
 
     def _person(self, columns: Columns, row: Sequence[str], line: int, path: Path) -> dict[str, object]:
         image = columns.text(row, "image").replace("\\", "/")
@@ -182,9 +182,9 @@ def _votes(cell: str, path: Path, line: int) -> int:
     return votes
 
 
-def _check_conflicts(seen: Mapping[tuple[str, str], int], path: Path) -> None:
+def _check_conflicts(first_lines: Mapping[tuple[str, str], int], path: Path) -> None:
     first: dict[str, int] = {}
-    for (image, _), line in seen.items():
+    for (image, _), line in first_lines.items():
         if image and first.setdefault(image, line) != line:
             raise InputError(
                 f"{path}: lines {first[image]} and {line} give {image} different labels; correct the table"

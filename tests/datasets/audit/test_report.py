@@ -10,9 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from metafacs.datasets.audit.material import CHECK, DIFFERS
+from metafacs.datasets import DATASETS
+from metafacs.datasets.audit.material import CHECK, DIFFERS, NOTE
 from metafacs.datasets.audit.report import JSON_FILE, PAGE_FILE, TEXT_FILE, audit, cell, write_audit
+from metafacs.datasets.base import with_folds
 from metafacs.datasets.bp4d import BP4D
+from metafacs.datasets.protocols import Protocol, Rule
+from metafacs.datasets.table import Table
 from metafacs.facs import EXPRESSIONS
 from tests.builders import make_prepared
 from tests.datasets.audit.small import Row, face_lost, people_of, rows_of, store
@@ -173,3 +177,27 @@ def test_an_unreadable_picture_does_not_stop_it(tmp_path: Path) -> None:
 )
 def test_cells(value: object, text: str) -> None:
     assert cell(value) == text
+
+
+def test_a_dataset_of_ones_own_is_compared_with_its_own_protocol(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Mine(BP4D):
+        published = Protocol(
+            aus=(1, 2),
+            folds={"A": ("ann", "bob"), "B": ("cid",)},
+            frames={"My paper": {"A": 4, "B": 2}},
+            base_rates={1: 0.5, 2: 0.2},
+            rules=(Rule("speed", 25, "{value} frames a second", "prepare with --speed 25"),),
+        )
+
+    monkeypatch.setitem(DATASETS._entries, "mine", Mine)
+    rows = rows_of("mine", 2)
+    assert [row["fold"] for row in rows] == ["A", "A", "A", "A", "B", "B"]
+    found, _ = audit(store(tmp_path / "out", rows, protocol="mine", options={"speed": 30}))
+    assert {(one.topic, one.level) for one in found.findings if one.level != NOTE} == {
+        ("base rates", DIFFERS),
+        ("speed", DIFFERS),
+    }
+    assert any("exactly those of My paper: A 4, B 2" in one.text for one in found.findings)
+    assert "mine" in with_folds() and Table(protocol="mine").protocol == "mine"

@@ -65,9 +65,9 @@ def matches(material: Material) -> list[SourceMatch]:
     listed = {fold: count for fold, count in material.listed.folds.items() if fold}
     prepared = {fold: count for fold, count in material.folds.items() if fold != NO_FOLD}
     sources = material.protocol.frames.items()
-    found = [SourceMatch(source, dict(counts), listed, prepared) for source, counts in sources]
+    nearest = [SourceMatch(source, dict(counts), listed, prepared) for source, counts in sources]
     # Of a handful of frames all are far away: then the first, which drops none, says most.
-    return sorted(found, key=lambda match: match.distance if match.near else math.inf)
+    return sorted(nearest, key=lambda match: match.distance if match.near else math.inf)
 
 
 def check_frames(material: Material) -> list[Finding]:

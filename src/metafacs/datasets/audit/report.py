@@ -146,11 +146,11 @@ def write_audit(folder: Path, progress: Progress | None = None) -> Audit:
     Raises:
         InputError: there is no prepared dataset, or its files are damaged.
     """
-    found, material = audit(folder, progress)
-    write_text(folder / JSON_FILE, found.to_json())
-    write_text(folder / PAGE_FILE, found.to_page(material))
-    write_text(folder / TEXT_FILE, found.to_text())
-    return found
+    result, material = audit(folder, progress)
+    write_text(folder / JSON_FILE, result.to_json())
+    write_text(folder / PAGE_FILE, result.to_page(material))
+    write_text(folder / TEXT_FILE, result.to_text())
+    return result
 
 
 def audit(folder: Path, progress: Progress | None = None) -> tuple[Audit, Material]:
