@@ -117,14 +117,13 @@ def _note(answer: httpx.Response, counts: Counter[str]) -> float | None:
 
 
 def start(
-    run: Path, queue: int, page: bool, log: Path, more: Sequence[str] = (), temporary: Path | None = None
+    run: Path, queue: int, log: Path, more: Sequence[str] = (), temporary: Path | None = None
 ) -> tuple[subprocess.Popen[bytes], str]:
     """A server, and its address.
 
     Args:
         run: the detector.
         queue: requests under way.
-        page: also the web page.
         log: where its messages go.
         more: flags.
         temporary: where it keeps its temporary files; the system's place if None.
@@ -132,8 +131,7 @@ def start(
     command = [sys.executable, "-m", "metafacs.cli", "serve", "--model", str(run), "--port", "0", "--queue", str(queue)]
     with log.open("wb") as file:
         own = {} if temporary is None else {"TMPDIR": str(temporary)}
-        whole = [*command, *([] if page else ["--api_only"]), *more]
-        process = subprocess.Popen(whole, stderr=file, env={**os.environ, **own})
+        process = subprocess.Popen([*command, *more], stderr=file, env={**os.environ, **own})
     for _ in range(1200):
         found = re.search(r"http://[\d.]+:\d+", log.read_text())
         if found:
@@ -145,7 +143,7 @@ def start(
 
 
 def measure(run: Path, settings: argparse.Namespace, log: Path) -> dict[str, object]:
-    process, address = start(run, settings.queue, settings.page, log)
+    process, address = start(run, settings.queue, log)
     try:
         photo = photo_bytes(settings.photo)
         crowd(settings.clients, WARM_UP, address, photo, process.pid)
@@ -186,7 +184,6 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--queue", type=int, default=32)
-    parser.add_argument("--page", action="store_true", help="serve the web page too (needs gradio)")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/serve_load.csv"))
     settings = parser.parse_args()
     with tempfile.TemporaryDirectory() as text:

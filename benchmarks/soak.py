@@ -80,7 +80,7 @@ def soak(run: Path, minutes: float, warm_up: float, folder: Path) -> tuple[dict[
     secret, temporary = folder / "password", folder / "temporary"
     secret.write_text(PASSWORD)
     temporary.mkdir()
-    process, address = start(run, 32, True, folder / "log", ["--password_file", str(secret)], temporary)
+    process, address = start(run, 32, folder / "log", ["--password_file", str(secret)], temporary)
     server, good = Server(address, process.pid, temporary), contents()
     try:
         load(server, warm_up, good)
@@ -92,8 +92,7 @@ def soak(run: Path, minutes: float, warm_up: float, folder: Path) -> tuple[dict[
         _write(folder / "looks.csv", [dict(zip(LOOK, look, strict=True)) for look in looks])
         time.sleep(SETTLE_SECONDS)
         after, left = server.look(), server.left_over()
-        headers = {"authorization": f"Bearer {PASSWORD}"}
-        health = httpx.get(f"{address}/health", headers=headers, trust_env=False).json()
+        health = httpx.get(f"{address}/health", auth=("", PASSWORD), trust_env=False).json()
     finally:
         process.terminate()
         status = process.wait(120)

@@ -26,7 +26,8 @@ from metafacs.evaluation.predictions import prediction_rows, read_predictions, w
 from metafacs.faces.pictures import UnreadableError, read_picture
 from metafacs.faces.video import count_frames, read_frames
 from metafacs.inference.sources import expected_total, find_sources, source_frames
-from metafacs.serving.limits import Limits, RefusedError
+from metafacs.serving.limits import Limits
+from metafacs.serving.refusals import RefusedError
 from metafacs.serving.uploads import look_at
 from tests.evaluation.runs import AUS, ids, info
 from tests.inference.toys import draw, make_video, walk
@@ -106,7 +107,7 @@ def look_more(path: Path) -> str:
     try:
         look_at(path, Limits())
     except RefusedError as error:
-        assert error.status in (413, 422), error.status
+        assert error.status_code in (413, 422), error.status_code
     return found
 
 

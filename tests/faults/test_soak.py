@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("gradio")
+pytest.importorskip("fastapi")
 pytest.importorskip("dlib")
 pytest.importorskip("av")
 
