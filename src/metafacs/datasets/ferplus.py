@@ -25,7 +25,7 @@ FOLDS = dict(zip(USAGES, ("train", "validation", "test"), strict=True))
 VOTES = (*EXPRESSIONS, "contempt", "unknown", "NF")
 """The vote columns of `fer2013new.csv`; NF: not a face."""
 
-Rule = Literal["majority", "most"]
+WinnerRule = Literal["majority", "most"]
 
 
 @DATASETS.register("ferplus")
@@ -33,7 +33,7 @@ Rule = Literal["majority", "most"]
 class FERPlus(RawDataset):
     """Reads fer2013.csv (pixels) with fer2013new.csv (votes of ten people), paired by row."""
 
-    rule: Rule = "majority"
+    rule: WinnerRule = "majority"
     """which expression an image gets. "majority", as FERPlus's authors: votes of a single person are dropped, then more
     than half of the rest must agree; "most": the class with the most votes, ties left out. Either way images whose
     winner is unknown, NF (no face) or contempt are left out and counted."""
@@ -88,7 +88,7 @@ class FERPlus(RawDataset):
         return rows.listing(raw, skipped, notes, "ferplus")
 
 
-def winner(counts: list[int], rule: Rule) -> tuple[str | None, str]:
+def winner(counts: list[int], rule: WinnerRule) -> tuple[str | None, str]:
     """The expression that the votes give an image, and why there is none.
 
     Args:

@@ -137,8 +137,8 @@ class Table(RawDataset):
         beside = around.relative_to(raw).as_posix() if around.is_relative_to(raw) else "."
         bases = [self.images.strip("/")] if self.images else list(dict.fromkeys([beside, "."]))
         tried = [named if base in (".", "") else f"{base}/{named}" for base in bases]
-        path = next((image for path in tried if (image := pictures.find(path))), None)
-        return (path, "") if path else ("", f"no picture {' or '.join(tried)}")
+        image = next((image for path in tried if (image := pictures.find(path))), None)
+        return (image, "") if image else ("", f"no picture {' or '.join(tried)}")
 
     def _person(self, columns: Columns, row: Sequence[str], line: int, path: Path) -> dict[str, object]:
         image = columns.text(row, "image").replace("\\", "/")
