@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 
 
 class Document(HTMLParser):
-    """Keeps links, pictures, tags and texts; elements close in order, pictures have a text, nothing runs or is fetched."""
+    """Keeps links, pictures, tags and texts; elements close in order, pictures have a text, nothing is fetched."""
 
     def __init__(self, text: str) -> None:
         super().__init__()

@@ -24,7 +24,7 @@ from metafacs.datasets.words import UNKNOWN_WORDS
 from metafacs.facs import AU_SETS, EXPRESSIONS, au_column, intensity_column
 from tests.datasets import trees
 from tests.datasets.test_datasets import check
-from tests.faults.examples import run
+from tests.strategies import run
 
 COUNTS = [8, pytest.param(200, marks=pytest.mark.slow)]
 bp4d_people = BP4D.published.everybody

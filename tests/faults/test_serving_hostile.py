@@ -21,13 +21,13 @@ import httpx
 from starlette.testclient import TestClient
 
 from metafacs.serving.limits import Limits
+from tests.damage import damaged
 from tests.inference import hostile
 from tests.inference.toys import draw, make_video, save_toy, walk
 from tests.serving.rooms import basic, client, listening, png, private_files, private_folders
-from tests.strategies import changed_bytes
 
 API, PAGE = "/api/v1/detect", "/page/detect"
-SHORT, LONG = 40, 1500
+SHORT, LONG = 40, 400
 """Damaged files sent to each of the two."""
 FACE = draw([(50, 40)])
 CODES = {"unreadable", "too_many_pixels", "too_long", "too_large"}
@@ -97,7 +97,7 @@ def test_damaged_files_get_an_answer_or_a_reason(
     for number in range(count):
         rng = random.Random(f"{where} {number}")
         name = rng.choice(sorted(small))
-        told, content = changed_bytes(small[name], rng)
+        told, content = damaged(small[name], rng)
         try:
             found.add(ask(asking, where, name, content))
         except Exception as error:

@@ -15,14 +15,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from metafacs.data.card import DatasetCard
 from metafacs.errors import InputError
 from metafacs.synth.au_dataset import render_au_dataset
 from metafacs.synth.fe_dataset import render_fe_dataset
 from metafacs.synth.plans import AuPlan, FePlan
 from metafacs.synth.raw import disfa
 from metafacs.synth.raw.layouts import LAYOUTS, write_raw
-from metafacs.synth.raw.tree import RawTree
 from metafacs.synth.rendering import preset_plans, render_preset
 
 WIDTH = 96
@@ -283,14 +281,3 @@ def test_videos_need_pyav(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     with pytest.raises(InputError, match="videos need PyAV"):
         write_raw(tmp_path / "out", "disfa", plan_of("disfa"), width=WIDTH, **DRAWING)
     assert not (tmp_path / "out").exists()
-
-
-def test_what_a_killed_process_left_half_written_in_the_tree_is_not_in_the_whole_one(tmp_path: Path) -> None:
-    tree = RawTree(tmp_path, "TREE", DatasetCard("a", "b", "c", []), {})
-    (tree.root / "labels").mkdir(parents=True)
-    for name in ("list.txt", ".list.txt.4194305.partial.txt"):
-        (tree.root / "labels" / name).write_text("1")
-    tree.write_part(0, [{"path": "labels/list.txt", "subject": "S1", "fold": "P1"}])
-    whole = tree.finish(1)
-    assert [path.name for path in (whole / "labels").iterdir()] == ["list.txt"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["TREE", "raw.json", "truth.parquet"]

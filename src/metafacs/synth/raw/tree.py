@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from metafacs.data.card import PARTS_FOLDER, DatasetCard
 from metafacs.errors import InputError
-from metafacs.files import LOCK, atomic_file, lock, refuse_files, remove_partials, write_text
+from metafacs.files import LOCK, atomic_file, lock, refuse_files, write_text
 from metafacs.synth.parts import Row
 
 TRUTH_FILE = "truth.parquet"
@@ -45,7 +45,7 @@ class RawTree:
         recipe = json.dumps({"tree": name, **self.settings}, sort_keys=True)
         self._hidden = Path(out) / PARTS_FOLDER
         self._work = self._hidden / hashlib.sha256(recipe.encode()).hexdigest()[:16]
-        self._lock: IO[str] | None = None
+        self._lock: ExitStack | None = None
         if not self.folder.exists():
             self._check_place()
             if self._hidden.is_symlink():
@@ -110,8 +110,6 @@ class RawTree:
             entries = {"tree": self.folder.name, "source": self.card.source, "licence": self.card.licence}
             text = json.dumps({**entries, "settings": self.settings}, indent=2, ensure_ascii=False)
             write_text(self.folder.parent / CARD_FILE, text + "\n")
-            for folder, _, _ in os.walk(self.root):
-                remove_partials(Path(folder))  # of processes that were killed while they wrote into the tree
             self.root.rename(self.folder)
             self.finished = True
         self._clean()
@@ -119,7 +117,6 @@ class RawTree:
 
     def _clean(self) -> None:
         shutil.rmtree(self._hidden, ignore_errors=True)
-        remove_partials(self.folder.parent, (TRUTH_FILE, CARD_FILE))
         if self._lock:
             self._lock.close()
             self._lock = None
