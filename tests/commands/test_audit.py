@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from metafacs import cli
-from metafacs.datasets.audit.files import PAGE_FILE, TEXT_FILE
+from metafacs.datasets.audit.report import PAGE_FILE, TEXT_FILE
 from tests.datasets.audit.small import face_lost, rows_of, store
 
 

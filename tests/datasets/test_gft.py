@@ -71,9 +71,9 @@ def test_one_table_of_folds_in_place_of_two_lists(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"files": "other/*.csv"}, r"no file in .* fits files='other/\*\.csv'"),
+        ({"files": "other/*.csv"}, r"no file in .* fits --files 'other/\*\.csv'"),
         ({"image": ""}, "where are GFT's pictures"),
-        ({"image": "frames/{person}.jpg"}, r"is no path with \{subject\} and \{frame\}"),
+        ({"image": "frames/{person}.jpg"}, r"is not a path with \{subject\} and \{frame\}"),
         ({"columns": {"frame": "Time"}}, r"101\.csv, line 1: no column 'Time'"),
         ({"subjects": r"P(\d+)"}, r"has no column of subjects and does not fit"),
         ({"aus": "1,2,5"}, r"101\.csv, line 1: no column for AU5"),

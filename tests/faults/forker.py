@@ -9,7 +9,7 @@ from tests.launcher import PRELOADED, serve
 
 OFTEN = ("metafacs.commands.benchmark", "metafacs.commands.detect", "metafacs.commands.evaluate")
 SYNTH = ("facsynth.preload", "metafacs.commands.synth", "metafacs.synth.presets")
-AUDIT = ("metafacs.commands.prepare", "metafacs.datasets.audit.files", "matplotlib.figure")
+AUDIT = ("metafacs.commands.prepare", "metafacs.datasets.audit.report", "matplotlib.figure")
 
 if __name__ == "__main__":
     rendering = SYNTH if find_spec("anny") and find_spec("warp") else ()

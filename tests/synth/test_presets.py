@@ -12,19 +12,14 @@ from facsynth.plans import AuPlan, own_au_plan, own_fe_plan
 from facsynth.portraits import assign
 from facsynth.recording import draw_latents
 from facsynth.rig import RIG_AUS
-from metafacs.datasets.protocols import (
-    BASE_RATES,
-    BP4D_PARTS,
-    DISFA_PARTS,
-    FERPLUS_COUNTS,
-    FRAMES_PER_PART,
-    RAFDB_COUNTS,
-    part_of,
-)
+from metafacs.datasets import rafdb
+from metafacs.datasets.bp4d import BP4D
+from metafacs.datasets.disfa import DISFA
 from metafacs.errors import InputError
 from metafacs.facs import AU_SETS, EXPRESSIONS, PRESENT_FROM
 from metafacs.synth.presets import (
     DISFA_RATES,
+    FERPLUS_COUNTS,
     GFT_RATES,
     bp4d_plan,
     disfa_plan,
@@ -46,21 +41,21 @@ def test_bp4d_has_its_people_parts_and_tasks() -> None:
     plan = bp4d_plan(120)
     assert len(plan.subjects) == 41 and plan.aus == AU_SETS["bp4d"]
     for subject in plan.subjects:
-        assert subject.fold == part_of(BP4D_PARTS, subject.name)
+        assert subject.fold == BP4D.published.fold_of(subject.name)
         assert subject.male == (subject.name[0] == "M")
         assert [clip.name for clip in subject.clips] == [f"T{k}" for k in range(1, 9)]
         assert [clip.frames for clip in subject.clips] == [15] * 8
     assert len({clip.first for subject in plan.subjects for clip in subject.clips}) > 250
-    assert frames_per_fold(bp4d_plan("all")) == FRAMES_PER_PART["bp4d"]["ME-GraphAU"]
+    assert frames_per_fold(bp4d_plan("all")) == BP4D.published.frames["ME-GraphAU"]
 
 
 def test_disfa_has_its_people_and_parts() -> None:
     plan = disfa_plan("all")
     assert {subject.name: subject.fold for subject in plan.subjects} == {
-        name: part for part, names in DISFA_PARTS.items() for name in names
+        name: part for part, names in DISFA.published.folds.items() for name in names
     }
     assert {subject.frames for subject in plan.subjects} == {4844, 4845}
-    assert frames_per_fold(plan) == FRAMES_PER_PART["disfa"]["ME-GraphAU"]
+    assert frames_per_fold(plan) == DISFA.published.frames["ME-GraphAU"]
     assert plan.aus == AU_SETS["disfa"] and plan.step == 1 / 20
     assert all(clip.first == 1 for subject in plan.subjects for clip in subject.clips)
 
@@ -86,8 +81,8 @@ def test_fewer_frames_span_the_same_time(make: Any, seconds: float) -> None:
 @pytest.mark.parametrize(
     ("plan", "rates"),
     [
-        (bp4d_plan(60), BASE_RATES["bp4d"]),
-        (disfa_plan(60), BASE_RATES["disfa"]),
+        (bp4d_plan(60), BP4D.published.base_rates),
+        (disfa_plan(60), DISFA.published.base_rates),
         (gft_plan(60), {au: GFT_RATES[au] for au in AU_SETS["gft"]}),
     ],
     ids=["bp4d", "disfa", "gft"],
@@ -107,7 +102,7 @@ def test_every_au_of_a_calm_dataset_has_a_rate_of_its_own() -> None:
 
 
 def test_rafdb_and_ferplus_count_as_the_real_ones() -> None:
-    assert rafdb_plan("all").counts == RAFDB_COUNTS
+    assert rafdb_plan("all").counts == rafdb.COUNTS
     found = ferplus_plan("all").counts
     assert {fold: sum(counts.values()) for fold, counts in found.items()} == {
         "train": 28709,

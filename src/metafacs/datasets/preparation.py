@@ -16,9 +16,9 @@ import pandas as pd
 
 from metafacs.data.card import CARD_FILE, PARTS_FOLDER
 from metafacs.data.prepared import DatasetCard, PreparedDataset, PreparedWriter
-from metafacs.datasets.audit.listed import LISTING_FILE, Listed
 from metafacs.datasets.base import Listing, SourceCard
 from metafacs.datasets.cropping import Skipped, crop_rows
+from metafacs.datasets.listed import LISTING_FILE, Listed
 from metafacs.errors import InputError
 from metafacs.faces import Recipe
 from metafacs.files import refuse_files, write_text
@@ -115,26 +115,26 @@ def cut(rows: pd.DataFrame) -> list[slice]:
         return []
     keys = (rows["subject"].astype(str) + "\0" + rows["sequence"].astype(str)).to_numpy()
     starts = [0, *(np.flatnonzero(keys[1:] != keys[:-1]) + 1).tolist()]
-    found: list[slice] = []
+    slices: list[slice] = []
     for start, end in zip(starts, [*starts[1:], len(rows)], strict=True):
         pieces = -(-(end - start) // PART)
         bounds = [start + (end - start) * k // pieces for k in range(pieces + 1)]
-        if found and pieces == 1 and end - found[-1].start <= PART:
-            found[-1] = slice(found[-1].start, end)
+        if slices and pieces == 1 and end - slices[-1].start <= PART:
+            slices[-1] = slice(slices[-1].start, end)
         else:
-            found += [slice(one, other) for one, other in pairwise(bounds)]
-    return found
+            slices += [slice(one, other) for one, other in pairwise(bounds)]
+    return slices
 
 
 def digest(rows: pd.DataFrame) -> str:
     """SHA-256, hexadecimal, of everything a listing says."""
-    found = hashlib.sha256()
+    sha256 = hashlib.sha256()
     for name in rows.columns:
-        found.update(f"\0{name}\0".encode())
+        sha256.update(f"\0{name}\0".encode())
         for value in rows[name].astype(object):
-            found.update(value if isinstance(value, bytes) else _text(value).encode())
-            found.update(b"\0")
-    return found.hexdigest()
+            sha256.update(value if isinstance(value, bytes) else _text(value).encode())
+            sha256.update(b"\0")
+    return sha256.hexdigest()
 
 
 def _text(value: Any) -> str:

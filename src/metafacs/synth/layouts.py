@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from metafacs.datasets.protocols import FERPLUS_VOTES
+from metafacs.datasets.ferplus import VOTES
 from metafacs.files import write_text
 
 Labels = Sequence[int] | NDArray[np.integer]
@@ -100,7 +100,7 @@ def rafdb_image(name: str, kind: str) -> str:
 
 
 FER_PIXELS, FER_VOTES = "fer2013.csv", "fer2013new.csv"
-FER_HEADERS = {FER_PIXELS: "emotion,pixels,Usage\n", FER_VOTES: f"Usage,Image name,{','.join(FERPLUS_VOTES)}\n"}
+FER_HEADERS = {FER_PIXELS: "emotion,pixels,Usage\n", FER_VOTES: f"Usage,Image name,{','.join(VOTES)}\n"}
 """FER2013 and FERPlus are a table each; both list the same images in the same order."""
 
 

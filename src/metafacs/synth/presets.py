@@ -22,22 +22,10 @@ from facsynth.plans import (
     own_au_plan,
     own_fe_plan,
 )
-from metafacs.datasets.protocols import (
-    BASE_RATES,
-    BP4D_PARTS,
-    BP4D_TASKS,
-    DISFA_FRAMES,
-    DISFA_PARTS,
-    FERPLUS_COUNTS,
-    FERPLUS_USAGES,
-    FRAMES_PER_PART,
-    GFT_GROUP_SIZE,
-    GFT_GROUPS,
-    GFT_RATE,
-    GFT_SECONDS,
-    GFT_TEST_GROUPS,
-    RAFDB_COUNTS,
-)
+from metafacs.datasets import ferplus, gft, rafdb
+from metafacs.datasets.bp4d import BP4D
+from metafacs.datasets.disfa import DISFA
+from metafacs.datasets.disfa import FRAMES as DISFA_FRAMES
 from metafacs.errors import InputError
 from metafacs.facs import AU_SETS
 from metafacs.synth.raw import RELEASES, WIDTH, write_raw
@@ -51,6 +39,14 @@ SIZE = 128
 RAYS = {"tiny": 1}
 BP4D_RATE, DISFA_RATE = 25, 20
 """Frames a second of the recordings."""
+BP4D_TASKS: tuple[str, ...] = tuple(f"T{number}" for number in range(1, 9))
+"""The eight tasks every person of BP4D went through."""
+GFT_TEST_GROUPS = 6
+"""Papers that use GFT train on 78 people and test on 18; which ones is said in the release only."""
+FERPLUS_COUNTS: Mapping[str, int] = MappingProxyType(
+    {"neutral": 13013, "happiness": 9367, "surprise": 4493, "sadness": 4415, "anger": 3124, "disgust": 253, "fear": 825}
+)
+"""Rows of FERPlus by the expression with most votes; contempt, with 221, is not among the seven."""
 
 # What the benchmarks do not report has to be chosen: people who watch films (DISFA) or talk (GFT) and rarely show the
 # AUs that are reported will not show the others as often as people who are made to feel something (BP4D).
@@ -58,7 +54,7 @@ _CALM: Mapping[int, float] = MappingProxyType(
     {5: 0.02, 7: 0.08, 9: 0.03, 10: 0.06, 14: 0.06, 15: 0.04, 16: 0.02, 17: 0.08, 18: 0.02, 20: 0.02}
     | {22: 0.02, 23: 0.03, 24: 0.04, 27: 0.01, 28: 0.02, 43: 0.03}
 )
-DISFA_RATES: Mapping[int, float] = MappingProxyType({**_CALM, **BASE_RATES["disfa"]})
+DISFA_RATES: Mapping[int, float] = MappingProxyType({**_CALM, **DISFA.published.base_rates})
 GFT_RATES: Mapping[int, float] = MappingProxyType(
     {**_CALM, 7: 0.25, 17: 0.20, 25: 0.30, 26: 0.15}
     | {1: 0.04, 2: 0.13, 4: 0.04, 6: 0.28, 10: 0.25, 12: 0.29, 14: 0.03, 15: 0.11, 23: 0.25, 24: 0.14}
@@ -76,9 +72,9 @@ def bp4d_plan(frames: int | All = FRAMES, coder_noise: float = 0.0) -> AuPlan:
     Raises:
         InputError: no frame.
     """
-    real = FRAMES_PER_PART["bp4d"]["ME-GraphAU"]
+    real = BP4D.published.frames["ME-GraphAU"]
     subjects = []
-    for part, names in BP4D_PARTS.items():
+    for part, names in BP4D.published.folds.items():
         clips = len(names) * len(BP4D_TASKS)
         if frames == "all":
             lengths = divide(real[part], [1] * clips)
@@ -88,7 +84,7 @@ def bp4d_plan(frames: int | All = FRAMES, coder_noise: float = 0.0) -> AuPlan:
             each = lengths[number * len(BP4D_TASKS) :][: len(BP4D_TASKS)]
             subjects.append(Subject(name, part, _bp4d_clips(name, each), male=name.startswith("M")))
     step = 1 / BP4D_RATE if frames == "all" else sum(real.values()) / len(subjects) / BP4D_RATE / frames
-    return _au_plan("BP4D", subjects, BASE_RATES["bp4d"], step, coder_noise, frames)
+    return _au_plan("BP4D", subjects, BP4D.published.base_rates, step, coder_noise, frames)
 
 
 def _bp4d_clips(name: str, lengths: list[int]) -> tuple[Clip, ...]:
@@ -105,8 +101,9 @@ def disfa_plan(frames: int | All = FRAMES, coder_noise: float = 0.0) -> AuPlan:
     "all" frames are 4,845 (of one person 4,844, so that the parts have as many as published); else as `bp4d_plan`.
     """
     subjects = []
-    for part, names in DISFA_PARTS.items():
-        total = FRAMES_PER_PART["disfa"]["ME-GraphAU"][part] if frames == "all" else frame_count(frames) * len(names)
+    for part, names in DISFA.published.folds.items():
+        real = DISFA.published.frames["ME-GraphAU"][part]
+        total = real if frames == "all" else frame_count(frames) * len(names)
         for name, length in zip(names, divide(total, [1] * len(names)), strict=True):
             subjects.append(Subject(name, part, (Clip("1", length, 1),)))
     step = 1 / DISFA_RATE if frames == "all" else DISFA_FRAMES / DISFA_RATE / frames
@@ -119,13 +116,13 @@ def gft_plan(frames: int | All = FRAMES, coder_noise: float = 0.0) -> AuPlan:
     The names (001A, 001B, 001C, 002A...) and which groups test are ours: neither is published outside the release.
     "all" frames are 1,800; else as `bp4d_plan`.
     """
-    length = GFT_SECONDS * GFT_RATE if frames == "all" else frame_count(frames)
+    length = gft.SECONDS * gft.RATE if frames == "all" else frame_count(frames)
     subjects = [
-        Subject(f"{group:03d}{letter}", "test" if group > GFT_GROUPS - GFT_TEST_GROUPS else "train", (clip,))
-        for group in range(1, GFT_GROUPS + 1)
-        for letter, clip in zip("ABC"[:GFT_GROUP_SIZE], [Clip("1", length, 1)] * GFT_GROUP_SIZE, strict=True)
+        Subject(f"{group:03d}{letter}", "test" if group > gft.GROUPS - GFT_TEST_GROUPS else "train", (clip,))
+        for group in range(1, gft.GROUPS + 1)
+        for letter, clip in zip("ABC"[: gft.GROUP_SIZE], [Clip("1", length, 1)] * gft.GROUP_SIZE, strict=True)
     ]
-    return _au_plan("GFT", subjects, GFT_RATES, GFT_SECONDS / length, coder_noise, frames)
+    return _au_plan("GFT", subjects, GFT_RATES, gft.SECONDS / length, coder_noise, frames)
 
 
 def _au_plan(
@@ -153,13 +150,13 @@ def rafdb_plan(images: int | All = IMAGES, causes: Mapping[str, float] | None = 
     Raises:
         InputError: no image, or a cause is unknown.
     """
-    return _fe_plan("RAF-DB", RAFDB_COUNTS, images, causes)
+    return _fe_plan("RAF-DB", rafdb.COUNTS, images, causes)
 
 
 def ferplus_plan(images: int | All = IMAGES, causes: Mapping[str, float] | None = None) -> FePlan:
     """FERPlus's expressions (without contempt) with its three parts; arguments and errors as in `rafdb_plan`."""
     counts = {}
-    for fold, rows in zip(("train", "validation", "test"), FERPLUS_USAGES.values(), strict=True):
+    for fold, rows in zip(("train", "validation", "test"), ferplus.USAGES.values(), strict=True):
         counts[fold] = dict(zip(FERPLUS_COUNTS, divide(rows, list(FERPLUS_COUNTS.values())), strict=True))
     return _fe_plan("FERPlus", counts, images, causes)
 

@@ -18,7 +18,7 @@ from facsynth.plans import AuPlan, FePlan
 from facsynth.portraits import Portrait
 from facsynth.recording import draw_latents, record
 from facsynth.rig import RIG_AUS
-from metafacs.datasets.protocols import FER2013_EXPRESSIONS, FERPLUS_USAGES, FERPLUS_VOTES, RAFDB_EXPRESSIONS
+from metafacs.datasets import ferplus, rafdb
 from metafacs.errors import InputError
 from metafacs.facs import AU_SETS, EXPRESSIONS, PRESENT_FROM, au_column, intensity_column
 from metafacs.files import atomic_file, write_text
@@ -45,6 +45,8 @@ TURNS = {"Left": -0.09, "Right": 0.09}
 """Camera of DISFA -> how far it stands to the side, radians."""
 UNKNOWN = 9
 """BP4D's code of an AU that nobody coded."""
+FER2013_EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
+"""FER2013's first labels, in the order of their codes in the column `emotion`."""
 ALIGNED, FER_SIDE = 100, 48
 """Side of RAF-DB's crops and of FER2013's images, in pixels."""
 TAGGERS = 10
@@ -207,8 +209,8 @@ def _ferplus(tree: RawTree, part: int, people: list[Portrait], plan: FePlan, dra
     was meant. As in the real tables one image has nine votes, and a few show no face: their image name is empty and
     everybody voted NF.
     """
-    usages = dict(zip(plan.counts, FERPLUS_USAGES, strict=True))
-    codes = {name: code for code, name in FER2013_EXPRESSIONS.items()}
+    usages = dict(zip(plan.counts, ferplus.USAGES, strict=True))
+    codes = {name: code for code, name in enumerate(FER2013_EXPRESSIONS)}
     training = sum(next(iter(plan.counts.values())).values())
     rows: list[Row] = []
     pixels, votes = [], []
@@ -222,11 +224,11 @@ def _ferplus(tree: RawTree, part: int, people: list[Portrait], plan: FePlan, dra
         rng = np.random.default_rng([*portrait.place, 0, _TAGGERS])
         chosen = rng.multivariate_hypergeometric(portrait.votes, TAGGERS - (number == SHORT))
         by_name = dict(zip(EXPRESSIONS, chosen, strict=True))
-        votes.append(layouts.fer_votes(usage, f"fer{line:07d}.png", [by_name.get(name, 0) for name in FERPLUS_VOTES]))
+        votes.append(layouts.fer_votes(usage, f"fer{line:07d}.png", [by_name.get(name, 0) for name in ferplus.VOTES]))
         if number in (training - 1, plan.images - 1):
             noise = np.random.default_rng([*portrait.place, 0, _NOISE]).integers(0, 256, FER_SIDE**2)
             pixels.append(layouts.fer_pixels(codes["neutral"], noise, usage))
-            votes.append(layouts.fer_votes(usage, "", [*[0] * (len(FERPLUS_VOTES) - 1), TAGGERS]))
+            votes.append(layouts.fer_votes(usage, "", [*[0] * (len(ferplus.VOTES) - 1), TAGGERS]))
     for name, lines in ((layouts.FER_PIXELS, pixels), (layouts.FER_VOTES, votes)):
         write_text(tree.scratch / f"{name}-{part:06d}", "".join(lines))
     return rows
@@ -237,7 +239,7 @@ def _join_gft(tree: RawTree, parts: Iterator[pa.Table]) -> None:
 
 
 def _join_rafdb(tree: RawTree, parts: Iterator[pa.Table]) -> None:
-    codes = {name: code for code, name in RAFDB_EXPRESSIONS.items()}
+    codes = {name: code for code, name in rafdb.CODES.items()}
     labels: dict[str, int] = {}
     for part in parts:
         pairs = zip(part["subject"].to_pylist(), part["expression"].to_pylist(), strict=True)

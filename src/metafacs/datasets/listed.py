@@ -41,7 +41,7 @@ class Listed:
     """Counts of the rows a reader found.
 
     Attributes:
-        protocol: which published counts they should match, or "".
+        protocol: name of the dataset whose protocol they should match, or "".
         notes: what the reader had to say.
         rows: how many.
         people: how many subjects.
@@ -94,8 +94,8 @@ class Listed:
         if not path.is_file():
             return None
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-            return cls(**{**found, "videos": [Clip(**clip) for clip in found["videos"]]})
+            entries = json.loads(path.read_text(encoding="utf-8"))
+            return cls(**{**entries, "videos": [Clip(**clip) for clip in entries["videos"]]})
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise InputError(f"{path} cannot be read ({error}); prepare the dataset again") from error
 
@@ -106,10 +106,10 @@ def _counts(series: pd.Series) -> dict[str, int]:
 
 def _expressions(rows: pd.DataFrame) -> dict[str, dict[str, int]]:
     named = rows[rows["expression"].notna()]
-    found: dict[str, dict[str, int]] = {}
-    for (fold, name), own in named.groupby([named["fold"].fillna(""), "expression"]):
-        found.setdefault(str(fold), {})[str(name)] = len(own)
-    return found
+    counts: dict[str, dict[str, int]] = {}
+    for (fold, name), rows_of in named.groupby([named["fold"].fillna(""), "expression"]):
+        counts.setdefault(str(fold), {})[str(name)] = len(rows_of)
+    return counts
 
 
 def _clips(rows: pd.DataFrame, raw: Path) -> list[Clip]:
