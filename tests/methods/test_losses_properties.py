@@ -13,7 +13,7 @@ from metafacs.methods.base import AUReduction
 from metafacs.methods.losses import au_losses, class_balance, expression_losses
 from metafacs.methods.mal import normalise
 from metafacs.methods.meta_network import described
-from tests.faults.examples import COUNTS, masked_labels, run
+from tests.strategies import COUNTS, masked_labels, run
 
 AUS = 4
 reductions = st.sampled_from(["mean", "sum"])

@@ -17,7 +17,7 @@ from metafacs.commands.parsing import parse, parser
 from metafacs.commands.starter import add_model_flag, announced_starter
 from metafacs.distributed import cores
 from metafacs.errors import InputError
-from metafacs.files import naming, refuse_files, remove_partials
+from metafacs.files import naming, refuse_files
 from metafacs.inference.cluster import Job, Told, spread
 from metafacs.inference.detector import AUDetector
 from metafacs.inference.finishing import Calibrated, cut_off, plot_timelines, unreadable
@@ -198,17 +198,6 @@ def _inputs(settings: Namespace) -> list[Source]:
     return [source for source, own in zip(sources, ours, strict=True) if not own]
 
 
-def _remove_partials(settings: Namespace, sources: Sequence[Source]) -> None:
-    """Removes what a killed process has left of the files that are now written."""
-    for path in settings.out:
-        remove_partials(path.parent, (path.name,))
-    if settings.overlay:
-        remove_partials(settings.overlay, [path.name for path in overlay_paths(settings.overlay, sources)])
-    if settings.plot:
-        stems = {"pictures", "camera", *(f"{s.path.stem}{k}" for n, s in enumerate(sources) for k in ("", f"_{n}"))}
-        remove_partials(settings.plot, [f"{stem}_timeline.png" for stem in stems])
-
-
 def _facts(settings: Namespace, sources: Sequence[Source], detector: AUDetector) -> dict[str, Any]:
     """All that the rows depend on."""
     said = hashlib.sha256()
@@ -285,7 +274,6 @@ def _finish(
     if calibrated.people is not None:
         console.print(f"calibrated: {calibrated.people} people; all others are left as they are", markup=False)
     shape = FORMATS[settings.format]
-    _remove_partials(settings, sources)
     rows = write_tables(settings.out, (shape(raw, detector.aus, detector.thresholds) for raw in calibrated))
     if settings.overlay:
         with progress_bar("drawing", console) as (update, _):
