@@ -22,7 +22,7 @@ from metafacs.progress import progress_bar
 from metafacs.runs import DETECTOR, read_config
 from metafacs.starter import starter_run
 from metafacs.training.checkpoint import DetectorCard, load_detector
-from metafacs.training.predicting import over_faces
+from metafacs.training.predicting import face_probabilities
 
 DESCRIPTION = """Scores trained detectors on the fold they never saw. The predictions are made once and written into
 the run folder as predictions.parquet; every later look, comparison and figure reads that file and no model, so the
@@ -119,15 +119,8 @@ def predict_run(run: Path, batch: int = 256, console: Console | None = None) -> 
     rows = _test_rows(dataset, labels, card)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = network.to(device).to(memory_format=torch.channels_last)
-    with progress_bar(f"predicting {run.name}", console) as (update, _), torch.no_grad():
-        probabilities = over_faces(
-            lambda images: torch.sigmoid(network(images).au_logits),
-            Faces(dataset, rows, card.resize),
-            card.side,
-            device,
-            batch,
-            update,
-        )
+    with progress_bar(f"predicting {run.name}", console) as (update, _):
+        probabilities = face_probabilities(network, Faces(dataset, rows, card.resize), card.side, device, batch, update)
     info = {
         "method": card.method,
         "label": config.get("label"),

@@ -191,6 +191,7 @@ class _Session:
             self.device,
             0 if all(stream.faces.decoded for stream in self.streams.values()) else workers,
             self.settings.data.augment == "photographic",
+            self.method.takes_landmarks,
         )
 
     def _loop(self, steps: range) -> None:
@@ -237,7 +238,8 @@ class _Session:
     def _validate(self, step: int) -> None:
         if not self.folder:
             return
-        probabilities = over_faces(self.method.predict, self.data.reserve, self.settings.data.side, self.device)
+        side, landmarks = self.settings.data.side, self.method.network.uses_landmarks
+        probabilities = over_faces(self.method.predict, self.data.reserve, side, self.device, landmarks=landmarks)
         labels = self.data.reserve_labels
         scores = average_scores(au_scores(labels, probabilities, self.data.aus))
         clipped = probabilities.clip(1e-7, 1 - 1e-7)

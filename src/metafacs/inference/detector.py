@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,11 +15,12 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from metafacs.data.card import LANDMARKS
 from metafacs.data.reader import UNREADABLE
-from metafacs.data.transforms import centre_crops, crop
+from metafacs.data.transforms import centre_crops, crop, crop_points
 from metafacs.datasets.cropping import CLOSEST_EYES
 from metafacs.errors import InputError
-from metafacs.faces import Face, Recipe, align, make_finder, to_jpeg
+from metafacs.faces import Face, Recipe, align, make_finder, move, to_jpeg
 from metafacs.faces.finders import Box
 from metafacs.faces.pictures import MOST_PIXELS
 from metafacs.faces.recipe import WHOLE
@@ -29,6 +30,7 @@ from metafacs.inference.tracking import Tracker
 from metafacs.inference.watching import heeding, watch
 from metafacs.models.network import Network
 from metafacs.runs import DETECTOR
+from metafacs.sample import Sample
 from metafacs.training.checkpoint import DetectorCard, load_detector
 
 logger = logging.getLogger(__name__)
@@ -39,6 +41,15 @@ SEARCHED = {"name": "dlib5"}
 """What finds faces where the detector's training data came with landmarks of their own."""
 _FINDING = threading.Lock()
 """Finders are shared within a process, and none of them may be used by two threads at a time."""
+
+
+class Crop(NamedTuple):
+    """A face as the network's input is cut from."""
+
+    image: Picture
+    """(S, S, 3) uint8, S the card's `resize`."""
+    landmarks: NDArray[np.float64] | None = None
+    """(68, 2), (x, y) in pixels of `image`, where the network uses landmarks and the finder gave them."""
 
 
 class AUDetector:
@@ -84,6 +95,8 @@ class AUDetector:
         self.aus, self.thresholds = list(card.aus), list(card.thresholds)
         self.recipe = recipe_of(card)
         self.finder = dict(finder) if finder is not None else _finder(self.recipe)
+        if network.uses_landmarks and self.finder.get("name") != "dlib68":
+            logger.warning("this detector uses landmarks, and %s finds none: it goes without", self.finder["name"])
         self._finder = make_finder(self.finder)
         self._device = torch.device(_device(device))
         self._network = network.to(self._device).to(memory_format=torch.channels_last).eval()
@@ -187,26 +200,31 @@ class AUDetector:
             found = self._finder.find(picture, around)
         return [face for face in found if float(np.linalg.norm(face.eyes[1] - face.eyes[0])) >= CLOSEST_EYES]
 
-    def crop(self, picture: Picture, face: Face) -> Picture:
-        """(S, S, 3) uint8: a face aligned, cut out and resized exactly as those of the training data.
+    def crop(self, picture: Picture, face: Face) -> Crop:
+        """A face aligned, cut out and resized exactly as those of the training data.
 
         It goes through a JPEG file as theirs did, so that a frame of a prepared dataset gives what it gave there.
         """
-        aligned, _ = align(picture, None if self.recipe.kind == WHOLE else face.eyes, self.recipe)
+        aligned, matrix = align(picture, None if self.recipe.kind == WHOLE else face.eyes, self.recipe)
+        points = None
+        if self._network.uses_landmarks and len(face.points) == LANDMARKS:
+            points = move(face.points, matrix) * (self.card.resize / self.recipe.size)
         with Image.open(io.BytesIO(to_jpeg(aligned, self.recipe.quality))) as stored:
             size = (self.card.resize, self.card.resize)
             image = stored.convert("RGB")
-            return np.asarray(image if image.size == size else image.resize(size, Image.Resampling.BILINEAR))
+            image = image if image.size == size else image.resize(size, Image.Resampling.BILINEAR)
+            return Crop(np.asarray(image), points)
 
-    def logits(self, crops: Sequence[Picture]) -> NDArray[np.float32]:
+    def logits(self, crops: Sequence[Crop]) -> NDArray[np.float32]:
         """(N, A) logits, in the order of `aus`, of the middles of N crops from `crop`."""
-        stack = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).to(self._device)
-        places = centre_crops(len(stack), self.card.resize - self.card.side)
-        with torch.inference_mode():
-            found: NDArray[np.float32] = (
-                self._network(crop(stack, places, self.card.side)).au_logits.float().cpu().numpy()
-            )
-        return found
+        stack = torch.from_numpy(np.stack([face.image for face in crops])).permute(0, 3, 1, 2).to(self._device)
+        places, points = centre_crops(len(stack), self.card.resize - self.card.side), None
+        if self._network.uses_landmarks:
+            unknown = np.full((LANDMARKS, 2), np.nan)
+            known = np.stack([unknown if face.landmarks is None else face.landmarks for face in crops])
+            points = crop_points(torch.from_numpy(known).float().to(self._device), places, self.card.side)
+        logits = self._network.logits(Sample(crop(stack, places, self.card.side), points))
+        return np.asarray(logits.float().cpu())
 
     def _table(self, names: Sequence[str], frames: Iterator[tuple[int, Frame]], tracker: Tracker) -> pd.DataFrame:
         parts = [part.rows for part in watch(self, names, frames, tracker)]

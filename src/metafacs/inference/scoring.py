@@ -18,7 +18,7 @@ from metafacs.evaluation.predictions import prediction_rows, write_predictions
 from metafacs.facs import au_title
 from metafacs.runs import CONFIG, DETECTOR, read_config
 from metafacs.training.checkpoint import DetectorCard, load_detector
-from metafacs.training.predicting import Progress, over_faces
+from metafacs.training.predicting import Progress, face_probabilities
 
 logger = logging.getLogger(__name__)
 
@@ -79,15 +79,8 @@ def predict_across(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = network.to(device).to(memory_format=torch.channels_last)
     places = [card.aus.index(au) for au in aus]
-    with torch.no_grad():
-        probabilities = over_faces(
-            lambda images: torch.sigmoid(network(images).au_logits[:, places]),
-            Faces(dataset, rows, card.resize),
-            card.side,
-            device,
-            batch,
-            progress,
-        )
+    faces = Faces(dataset, rows, card.resize)
+    probabilities = face_probabilities(network, faces, card.side, device, batch, progress)[:, places]
     path = out or file.parent / f"cross_{_file_name(dataset.card.name)}.parquet"
     table = prediction_rows(dataset.to_pandas().iloc[rows], labels[rows], probabilities, aus)
     write_predictions(path, table, _info(card, dataset.card, aus, file.parent.name))

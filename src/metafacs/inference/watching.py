@@ -34,10 +34,10 @@ class Detector(Protocol):
     def find(self, picture: Picture, around: Box | None = None) -> list[Face]:
         """All faces of a picture."""
 
-    def crop(self, picture: Picture, face: Face) -> Picture:
-        """A face as the network's input is cut from."""
+    def crop(self, picture: Picture, face: Face) -> Any:
+        """A face as the network's input is cut from; what of it `logits` needs."""
 
-    def logits(self, crops: Sequence[Picture]) -> NDArray[np.float32]:
+    def logits(self, crops: Sequence[Any]) -> NDArray[np.float32]:
         """(N, A) logits of crops."""
 
 
@@ -142,11 +142,11 @@ class _Batches:
 
     def __init__(self, detector: Detector, pool: ThreadPoolExecutor) -> None:
         self._detector, self._pool = detector, pool
-        self._waiting: list[Picture] = []
+        self._waiting: list[Any] = []
         self._running: Future[NDArray[np.float32]] | None = None
         self._done: list[NDArray[np.float32]] = []
 
-    def add(self, crop: Picture) -> None:
+    def add(self, crop: Any) -> None:
         self._waiting.append(crop)
         if len(self._waiting) >= self._detector.batch:
             self._run()

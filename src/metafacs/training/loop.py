@@ -11,7 +11,7 @@ from torch import Tensor
 
 from metafacs import distributed
 from metafacs.errors import InputError
-from metafacs.methods.base import Batch, Method
+from metafacs.methods.base import Method
 from metafacs.training.checkpoint import all_finite
 from metafacs.training.nonfinite import Batches, Skipping, Taken, first_broken
 from metafacs.training.schedule import Schedule, learning_rate_factor
@@ -86,10 +86,10 @@ def train(
         for group, rate in zip(base.param_groups, full_rates, strict=True):
             group["lr"] = rate * factor
         torch.manual_seed(seed * 1_000_003 + step + distributed.rank() * _BETWEEN_RANKS)
-        images = sum(len(data[0]) for data in batch.values())
+        images = sum(map(len, batch.values()))
         return Taken(
             step,
-            method.training_step({name: Batch(*data) for name, data in batch.items()}),  # type: ignore[misc]
+            method.training_step(batch),
             images,
         )
 

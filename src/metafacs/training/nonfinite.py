@@ -14,11 +14,12 @@ from torch import Tensor
 from metafacs import __version__, distributed
 from metafacs.errors import InputError
 from metafacs.methods.base import Method
+from metafacs.sample import Batch
 from metafacs.tensorfile import write_tensors
 from metafacs.training.checkpoint import all_finite
 
-Batches = Mapping[str, tuple[Tensor, Tensor]]
-"""Images and labels of every stream in one step."""
+Batches = Mapping[Any, Batch]
+"""By stream, in one step."""
 Values = Mapping[str, Tensor]
 """What a method returned of one step: detached scalars."""
 
@@ -151,9 +152,9 @@ def save_batch(
         about: what else there is to say.
     """
     tensors: dict[str, Tensor] = {}
-    for name, (images, labels) in batch.items():
-        tensors[f"{name}.images"] = images.detach().cpu().contiguous()
-        tensors[f"{name}.labels"] = labels.detach().cpu().contiguous()
+    for name, part in batch.items():
+        tensors[f"{name}.images"] = part.sample.images.detach().cpu().contiguous()
+        tensors[f"{name}.labels"] = part.labels.detach().cpu().contiguous()
         tensors[f"{name}.rows"] = torch.from_numpy(np.ascontiguousarray(rows[name], np.int64))
     losses = {name: str(float(value)) for name, value in taken.values.items()}
     header = {"kind": "batch", "tool_version": __version__, "step": taken.step + 1, "losses": losses}
