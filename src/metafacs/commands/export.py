@@ -13,9 +13,10 @@ from metafacs.errors import InputError
 from metafacs.export.cost import accuracy, calibration_rows, common_aus, dataset_faces, scored_rows, speeds
 from metafacs.export.graph import NEWEST, OLDEST, import_onnx, to_graph
 from metafacs.export.metadata import describe, properties
-from metafacs.export.parity import Picture, by_torch, check_parity, rendered_faces
+from metafacs.export.parity import by_torch, check_parity, rendered_faces
 from metafacs.export.quantisation import quantised
 from metafacs.export.session import Session
+from metafacs.faces import Picture
 from metafacs.files import atomic_file
 from metafacs.inference.detector import recipe_of
 from metafacs.inference.outputs import writable_folder

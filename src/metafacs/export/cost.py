@@ -14,9 +14,9 @@ from metafacs.errors import InputError
 from metafacs.evaluation.metrics import au_scores
 from metafacs.export.parity import resized
 from metafacs.export.session import Session
+from metafacs.faces.face import Picture
 from metafacs.training.checkpoint import DetectorCard
 
-Picture = NDArray[np.uint8]
 Rows = NDArray[np.int64]
 
 CALIBRATED_ON = 256

@@ -7,13 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from metafacs.errors import InputError
 from metafacs.export.graph import INPUT, import_onnx
-
-Picture = NDArray[np.uint8]
+from metafacs.faces.face import Picture
 
 BATCH = 16
 """Faces that are calibrated with at a time."""
