@@ -260,15 +260,15 @@ def _finish(
     settings: Namespace, detector: AUDetector, sources: Sequence[Source], parts: Parts, console: Console
 ) -> None:
     """From parts to what was asked for; then they go."""
-    live, found = partial_path(settings.out[0]), account(parts, sources)
-    problems = [f"{name}: {problem}" for name, problem in found.problems.items()]
-    if not found.faces and len(problems) == len(sources):
+    live, result = partial_path(settings.out[0]), account(parts, sources)
+    problems = [f"{name}: {problem}" for name, problem in result.problems.items()]
+    if not result.faces and len(problems) == len(sources):
         live.unlink(missing_ok=True)
         parts.remove()
         raise InputError(f"not one input can be read: {'; '.join(problems[:NOTES])}")
     more = len(problems) - NOTES
     rest = [f"{more} more inputs cannot be read: see 'problem' in the table"] if more > 0 else []
-    for text in (*problems[:NOTES], *rest, *found.cut_off[:NOTES]):
+    for text in (*problems[:NOTES], *rest, *result.cut_off[:NOTES]):
         console.print(text, markup=False)
     calibrated = Calibrated(parts, detector, settings.calibrate == "baseline", settings.neutral)
     if calibrated.people is not None:
@@ -289,5 +289,5 @@ def _finish(
         plot_timelines(settings.plot, sources, calibrated, detector)
     live.unlink(missing_ok=True)
     parts.remove()
-    text = f"{settings.out[0]}: {frames:,} frames or pictures, {found.faces:,} faces, {rows:,} rows"
+    text = f"{settings.out[0]}: {frames:,} frames or pictures, {result.faces:,} faces, {rows:,} rows"
     Console(soft_wrap=True, highlight=False).print(text, markup=False)

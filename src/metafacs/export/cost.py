@@ -46,7 +46,7 @@ def common_aus(dataset: PreparedDataset, card: DetectorCard) -> list[str]:
     """AUs that both have, in the detector's order.
 
     Raises:
-        InputError: there is none.
+        InputError: they have none in common.
     """
     aus = [au for au in card.aus if au in dataset.aus]
     if not aus:

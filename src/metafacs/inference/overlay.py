@@ -47,9 +47,9 @@ def write_overlays(
     paths, count = overlay_paths(folder, sources), 0
     frames = zip(source_frames(sources), read_groups(tables, ["source", "frame"]), strict=False)
     for place, group in groupby(frames, key=lambda one: one[0][0]):
-        shown = ((frame, frame.picture, rows) for (_, frame), (_, rows) in group)
+        looks = ((frame, frame.picture, rows) for (_, frame), (_, rows) in group)
         if sources[place].kind == PICTURE:
-            for _, picture, rows in shown:
+            for _, picture, rows in looks:
                 if picture is not None:
                     with atomic_file(paths[place]) as partial:
                         Image.fromarray(draw(picture, rows, aus)).save(partial, "PNG")
@@ -58,7 +58,7 @@ def write_overlays(
             continue
         with ExitStack() as stack:
             film: _Film | None = None
-            for frame, picture, rows in shown:
+            for frame, picture, rows in looks:
                 if picture is not None:
                     drawn = draw(picture, rows, aus)
                     film = film or _Film(stack.enter_context(atomic_file(paths[place])), sources[place], drawn, stack)
@@ -116,9 +116,9 @@ def draw(picture: Picture, rows: pd.DataFrame, aus: Sequence[str]) -> Picture:
 
 
 class _Sink:
-    """A file for FFmpeg, which ends the process when it is told in the middle of a film that the disk is full.
+    """A file for FFmpeg, which ends the process when it learns in the middle of a film that the disk is full.
 
-    So it is not told: after a write that failed all are dropped, and `check` and the end of the context raise why.
+    So it does not: after a write that failed all are dropped, and `check` and the end of the context raise why.
     """
 
     def __init__(self, path: Path) -> None:

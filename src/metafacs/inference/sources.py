@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+from PIL import Image
+
 from metafacs.ahead import ahead, iterated_ahead
 from metafacs.errors import InputError
 from metafacs.faces.pictures import UnreadableError, is_animated, read_picture
@@ -44,18 +46,18 @@ def find_sources(inputs: Sequence[str]) -> list[Source]:
     Raises:
         InputError: an input names nothing, or nothing that can be looked at, or a camera stands beside other inputs.
     """
-    found: dict[Path, Source] = {}
+    sources: dict[Path, Source] = {}
     for text in inputs:
         try:
-            named = _named(text)
+            paths = _named(text)
         except OSError as error:
             raise InputError(f"the input {text} cannot be looked at ({error.strerror or error})") from error
-        if named is None:
+        if paths is None:
             if len(inputs) > 1:
                 raise InputError(f"camera {text} cannot be mixed with other inputs; give it alone")
             return [Source(f"camera {int(text)}", CAMERA, Path(str(int(text))))]
-        found |= {one: _source(one) for one in named if one not in found}
-    return list(found.values())
+        sources |= {path: _source(path) for path in paths if path not in sources}
+    return list(sources.values())
 
 
 def _named(text: str) -> list[Path] | None:
@@ -94,7 +96,7 @@ def source_frames(sources: Sequence[Source], first: int = 0, frame: int = 0) -> 
                 yield k, one
 
 
-def picture_frame(source: Path | bytes) -> Frame:
+def picture_frame(source: Path | bytes | Image.Image) -> Frame:
     """The only frame of a picture; one that cannot be read says why."""
     try:
         return Frame(0, None, read_picture(source))
@@ -123,7 +125,7 @@ def _of_video(path: Path, start: int) -> Iterator[Frame]:
 
 
 def _source(path: Path) -> Source:
-    # names that are no UTF-8 can stand in no table, and a carriage return would end a line of a CSV file
+    # names that are not UTF-8 cannot stand in a table, and a carriage return would end a line of a CSV file
     name = os.fsencode(path).decode("utf-8", "replace").replace("\r", "\ufffd")
     return Source(name, VIDEO if _moves(path) else PICTURE, path)
 
@@ -159,8 +161,8 @@ def _tell(error: OSError) -> None:
 
 
 def _matching(text: str) -> list[Path]:
-    found = [Path(one) for one in sorted(glob.glob(text, recursive=True))]  # noqa: PTH207 - patterns may be absolute
-    files = [path for path in found if path.is_file() and path.suffix.lower() in PICTURES | VIDEOS]
+    paths = [Path(one) for one in sorted(glob.glob(text, recursive=True))]  # noqa: PTH207 - patterns may be absolute
+    files = [path for path in paths if path.is_file() and path.suffix.lower() in PICTURES | VIDEOS]
     if not files:
         kind = "matches no picture or video" if glob.has_magic(text) else "does not exist"
         raise InputError(f"the input {text} {kind}; give pictures, videos, folders, patterns or a camera's number")
