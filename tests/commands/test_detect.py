@@ -96,7 +96,7 @@ def test_a_stopped_command_leaves_a_usable_file_and_goes_on(
     arguments += ["--every", 7, "--calibrate", "baseline", "--out", tmp_path / "a.csv"]
     assert metafacs(*arguments[:-1], tmp_path / "whole.csv") == 0
     running = launcher.start(arguments, tmp_path / "log", SETUP.format(seconds=0.005))
-    running.wait_for(lambda: (tmp_path / "a.csv.parts" / "part-000002.parquet").exists())
+    running.wait_for(lambda: (tmp_path / "a.csv.parts" / "part-000002.arrow").exists())
     running.send(what)
     status, printed = running.wait()
     assert status == (130 if what == signal.SIGINT else -what), printed
@@ -179,7 +179,7 @@ def test_wrong_arguments(place: Path, tmp_path: Path, capsys: Any) -> None:
     assert metafacs("detect", picture, "--out", out, "--model", tmp_path) == 2
     assert f"{DETECTOR} does not exist" in capsys.readouterr().err
     assert metafacs("detect", picture, "--out", out, "--model", picture) == 2
-    assert "is damaged or no safetensors file" in capsys.readouterr().err
+    assert "is damaged or not a safetensors file" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -247,7 +247,7 @@ def test_several_videos_of_which_one_is_half_done(place: Path, tmp_path: Path, l
     for part in (1, 6):  # 20 frames each: in a.mp4, and in d.mp4
         more = [] if part == 1 else ["--resume"]
         running = launcher.start([*arguments, *more], tmp_path / "log", SETUP.format(seconds=0.005))
-        wanted = tmp_path / "a.csv.parts" / f"part-{part:06d}.parquet"
+        wanted = tmp_path / "a.csv.parts" / f"part-{part:06d}.arrow"
         running.wait_for(wanted.exists)
         running.send(signal.SIGKILL)
         assert running.wait()[0] == -signal.SIGKILL
@@ -261,12 +261,12 @@ def test_several_videos_of_which_one_is_half_done(place: Path, tmp_path: Path, l
 def test_resuming_with_other_settings_is_refused(place: Path, tmp_path: Path, launcher: Launcher, capsys: Any) -> None:
     arguments = ["detect", place / "v.mp4", "--model", place / "run", "--device", "cpu", "--out", tmp_path / "a.csv"]
     running = launcher.start(arguments, tmp_path / "log", SETUP.format(seconds=0.005))
-    running.wait_for((tmp_path / "a.csv.parts" / "part-000001.parquet").exists)
+    running.wait_for((tmp_path / "a.csv.parts" / "part-000001.arrow").exists)
     running.send(signal.SIGKILL)
     running.wait()
     sofar = (tmp_path / "a.partial.csv").read_bytes()
     assert metafacs(*arguments, "--resume", "--every", 5) == 2
-    assert "begun with another every" in capsys.readouterr().err
+    assert "every is 1, asked for 5" in capsys.readouterr().err
     assert metafacs(*arguments[:2], "--model", place / "run", "--out", tmp_path / "a.csv", place, "--resume") == 2
     assert (tmp_path / "a.partial.csv").read_bytes() == sofar
 

@@ -12,7 +12,7 @@ from metafacs.datasets.folds import PARTS, folds_of
 from metafacs.datasets.protocols import part_of
 from metafacs.errors import InputError
 from metafacs.facs import EXPRESSIONS
-from tests.faults.examples import COUNTS, run
+from tests.strategies import COUNTS, run
 
 FOLDS = ("P1", "P2", "P3")
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from metafacs.methods.losses import AUReduction, au_losses, balanced_au_losses, class_balance, expression_losses
 from metafacs.methods.meta_network import described, normalise
-from tests.faults.examples import COUNTS, masked_labels, run
+from tests.strategies import COUNTS, masked_labels, run
 
 AUS = 4
 reductions = st.sampled_from(["mean", "sum"])

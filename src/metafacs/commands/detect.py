@@ -17,10 +17,10 @@ from metafacs.commands.parsing import parse, parser
 from metafacs.commands.starter import add_model_flag, announced_starter
 from metafacs.distributed import cores
 from metafacs.errors import InputError
-from metafacs.files import naming, refuse_files, remove_partials
+from metafacs.files import naming, refuse_files
 from metafacs.inference.cluster import Work, spread
 from metafacs.inference.detector import AUDetector
-from metafacs.inference.finishing import Calibrated, account, plot_timelines, timeline_paths
+from metafacs.inference.finishing import Calibrated, account, plot_timelines
 from metafacs.inference.formats import FORMATS
 from metafacs.inference.outputs import append_csv, check_outputs, partial_path, writable_folder, write_tables
 from metafacs.inference.overlay import overlay_paths, write_overlays
@@ -273,11 +273,6 @@ def _finish(
     calibrated = Calibrated(parts, detector, settings.calibrate == "baseline", settings.neutral)
     if calibrated.people is not None:
         console.print(f"calibrated: {calibrated.people} people; all others are left as they are", markup=False)
-    written = [*settings.out]
-    written += overlay_paths(settings.overlay, sources) if settings.overlay else []
-    written += timeline_paths(settings.plot, sources) if settings.plot else []
-    for path in written:  # what a killed process has left of them
-        remove_partials(path.parent, (path.name,))
     table = FORMATS[settings.format].table
     rows = write_tables(settings.out, (table(raw, detector.aus, detector.thresholds) for raw in calibrated))
     frames = parts.frames()

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,6 @@ from metafacs.models.synchronised import synchronise
 from metafacs.progress import progress_bar
 from metafacs.runs import DETECTOR, SAMPLE_WEIGHTS, STATE, TENSORBOARD, RunFolder, check_run, peak_memory
 from metafacs.training import loop
-from metafacs.training.card_checks import MOST_SEED, MOST_SIDE, check_card
 from metafacs.training.checkpoint import DetectorCard, load_state, save_detector, save_state
 from metafacs.training.compiling import compiled
 from metafacs.training.data import TrainingData, open_data
@@ -104,10 +102,8 @@ def run(settings: Namespace, resume: bool = False) -> Path:
 
 def _check_numbers(settings: Namespace) -> None:
     """What the types of the settings let through."""
-    if not isinstance(settings.seed, int) or settings.seed >= MOST_SEED:
+    if not isinstance(settings.seed, int) or settings.seed >= 2**63:
         raise InputError(f"--seed is {settings.seed}; give a whole number below 2**63")
-    if settings.data.resize > MOST_SIDE:
-        raise InputError(f"--data.resize is {settings.data.resize}; {MOST_SIDE} pixels at most")
 
 
 def base_network(settings: Namespace, data: TrainingData) -> Network:
@@ -164,7 +160,7 @@ class _Session:
 
     def run(self) -> None:
         """Trains from where the folder stands to the end."""
-        check_card(asdict(self._card()))  # what loading would refuse is refused before hours of training
+        self._card().check()  # what loading would refuse is refused before hours of training
         start = 0
         if self.state.exists():
             start = load_state(self.state, self.method.modules, self.method.optimisers)

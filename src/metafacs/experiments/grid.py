@@ -9,9 +9,8 @@ import yaml
 
 from metafacs.errors import InputError
 from metafacs.experiments.jobs import Job
-from metafacs.files import write_text
+from metafacs.files import read_yaml, write_text
 from metafacs.methods import METHODS
-from metafacs.yamlfile import parse_yaml, read_yaml
 
 SETTINGS = "grid.yaml"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
@@ -137,7 +136,7 @@ def keep_settings(out: Path, settings: Mapping[str, object]) -> None:
     """
     path, text = out / SETTINGS, yaml.safe_dump(dict(settings), sort_keys=True)
     if path.exists() and path.read_text(encoding="utf-8") != text:
-        before, now = read_yaml(path), parse_yaml(text)
+        before, now = read_yaml(path), yaml.safe_load(text)
         other = [key for key in dict.fromkeys([*before, *now]) if before.get(key) != now.get(key)]
         shown = "; ".join(f"{key}: {before.get(key)} there, {now.get(key)} now" for key in other[:3])
         raise InputError(f"{out} holds a grid of other settings ({shown}); use those, or choose another --out")

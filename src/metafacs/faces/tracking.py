@@ -71,19 +71,19 @@ class Tracker:
     def next(self, find: Find, picture: Picture | None) -> list[tuple[int, Face]]:
         """Numbers and faces of the people in the next frame, by number; None is a frame that cannot be seen."""
         self._since += 1
-        seen = [track for track in self._tracks if track.age == 0]
+        present = [track for track in self._tracks if track.age == 0]
         away = [track for track in self._tracks if track.age > 0]
         for track in self._tracks:
             track.age += 1
         people: list[tuple[Track, Face]] = []
         if picture is not None:
-            faces = _around(find, picture, seen) if seen and self._since < self.every else None
+            faces = _around(find, picture, present) if present and self._since < self.every else None
             if faces is None:
                 self._since = 0
                 faces = find(picture, None)
             looks = [thumbnail(picture, face.box) for face in faces]
             covered = [any(overlap(one.box, other.box) for other in faces if other is not one) for one in faces]
-            tracks = match(seen, faces, looks)
+            tracks = match(present, faces, looks)
             left = [k for k in range(len(faces)) if k not in tracks]
             known = [None if covered[k] else looks[k] for k in left]
             back = match(away, [faces[k] for k in left], known, back=True)

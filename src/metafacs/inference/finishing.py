@@ -111,8 +111,8 @@ def account(parts: Parts, sources: Sequence[Source]) -> Account:
     return result
 
 
-def timeline_paths(folder: Path, sources: Sequence[Source]) -> dict[Path, list[int]]:
-    """Where timelines go, and the sources on each: every video has one, all pictures together another."""
+def plot_timelines(folder: Path, sources: Sequence[Source], calibrated: Calibrated, detector: AUDetector) -> None:
+    """A timeline of each video, and one of all pictures together, as PNG files in `folder`."""
     paths: dict[Path, list[int]] = {}
     for k, source in enumerate(sources):
         stem = {VIDEO: source.path.stem, PICTURE: "pictures"}.get(source.kind, "camera")
@@ -120,10 +120,5 @@ def timeline_paths(folder: Path, sources: Sequence[Source]) -> dict[Path, list[i
         if source.kind == VIDEO and (path in paths or stem == "pictures"):
             path = folder / f"{stem}_{k}_timeline.png"
         paths.setdefault(path, []).append(k)
-    return paths
-
-
-def plot_timelines(folder: Path, sources: Sequence[Source], calibrated: Calibrated, detector: AUDetector) -> None:
-    """Draws the timelines of `timeline_paths` as PNG files."""
-    for path, places in timeline_paths(folder, sources).items():
+    for path, places in paths.items():
         plot_timeline(path, calibrated.tables(places), detector.aus, detector.thresholds)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metafacs.errors import InputError
-from metafacs.files import LONGEST, atomic_file, naming
+from metafacs.files import LONGEST, atomic_file, naming, temporary_path
 
 ENDINGS = (".csv", ".parquet")
 
@@ -38,8 +38,8 @@ def check_outputs(paths: Sequence[Path], overwrite: bool = False) -> None:
             raise InputError(
                 f"{str(path)!a}: the name is not UTF-8, which Parquet files need; choose another"
             ) from error
-        if len(os.fsencode(partial_path(path).name)) > LONGEST:
-            raise InputError(f"{path}: the name is too long, as {partial_path(path).name} has to stand beside it")
+        if len(os.fsencode(temporary_path(path).name)) > LONGEST:
+            raise InputError(f"{path}: the name is too long, as {temporary_path(path).name} has to stand beside it")
         if (path.exists() or path.is_symlink()) and not overwrite:
             raise InputError(f"{path} is there already; choose another --out, or replace it with --overwrite")
 

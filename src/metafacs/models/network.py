@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from metafacs import memory
 from metafacs.errors import InputError
 from metafacs.registry import Registry
-from metafacs.tensorfile import read_contents, read_tensors
+from metafacs.tensorfile import read_tensors
 
 SCRATCH = "scratch"
 PRETRAINED = "pretrained"
@@ -133,7 +133,7 @@ def build_network(
     try:
         model = timm.create_model(backbone, pretrained=False, num_classes=0, **dict(options or {}))
     except Exception as error:  # each of timm's models looks at its options in its own way
-        if memory.wanted(error) is not None:
+        if memory.is_used_up(error):
             raise
         raise InputError(f"backbone '{backbone}' does not take these options {dict(options or {})}: {error}") from error
     if weights == PRETRAINED:
@@ -156,7 +156,7 @@ def check_side(network: Network, side: int) -> None:
     try:
         network.eval()(torch.zeros(1, 3, side, side))
     except (AssertionError, RuntimeError, ValueError) as error:
-        if memory.wanted(error) is not None:
+        if memory.is_used_up(error):
             raise
         raise InputError(
             f"the backbone does not take images of {side} x {side} pixels ({error}); crop to the size it was made "
@@ -186,8 +186,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
     if not path.is_file():
         raise InputError(f"weights file {path} does not exist; give a safetensors file, '{PRETRAINED}' or '{SCRATCH}'")
     try:
-        read_contents(path)
-        state = read_tensors(path)
+        _, state = read_tensors(path)
     except InputError as error:
         raise InputError(
             f"{path} is not a safetensors file to use: {error}: convert them once with safetensors.torch.save_file"

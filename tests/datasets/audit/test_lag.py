@@ -101,15 +101,16 @@ def test_lags_are_symmetric() -> None:
 def test_rendered_recordings(by: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     from dataclasses import replace
 
-    from metafacs.synth.au_dataset import render_au_dataset
-    from metafacs.synth.plans import Clip, Subject
+    from facsynth.plans import Clip, Subject
     from metafacs.synth.presets import bp4d_plan
+    from metafacs.synth.rendering import Drawing, render_dataset
 
     plan = bp4d_plan(8, 0.5)
     clips = [Clip("T1", 50, 1), Clip("T2", 50, 100)]
     people = tuple(Subject(one.name, one.fold, tuple(clips), one.male) for one in plan.subjects[:9])
     folder = tmp_path_factory.getbasetemp() / "rendered"
-    dataset = render_au_dataset(folder, replace(plan, subjects=people, step=0.5), size=48, rays=1, workers=1)
+    drawing = Drawing(size=48, rays=1, workers=1)
+    dataset = render_dataset(folder, replace(plan, subjects=people, step=0.5), drawing)
     rows = dataset.to_pandas()
     columns = [name for name in rows if str(name).startswith("AU")]
     rows[columns] = rows.groupby(["subject", "sequence"])[columns].shift(by).fillna(rows[columns])
