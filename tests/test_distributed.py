@@ -19,7 +19,7 @@ from metafacs.methods import METHODS, Batch
 from metafacs.methods.losses import class_balance
 from metafacs.models.network import Network
 from metafacs.models.synchronised import synchronise
-from tests.methods.networks import AUS, EXPRESSIONS, batches, small_resnet, tiny_network
+from tests.methods.networks import AUS, EXPRESSIONS, batches, build, small_resnet, tiny_network
 
 PROCESSES, STEPS = 2, 3
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -34,7 +34,6 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "maxl": ("maxl", {"alpha": 0.3, "subclasses": 2}),
     "mal, difference": ("mal", {"alpha": 0.3, "beta": 0.5, "meta_optimiser": "sgd", "way": "difference"}),
     "mal, task weights": ("mal", {"alpha": 0.3, "beta": 0.5, "meta_optimiser": "sgd", "weights": "task"}),
-    "mal, heads": ("mal", {"alpha": 0.3, "beta": 0.5, "meta_optimiser": "sgd", "lookahead": "heads"}),
     "mal, told more": ("mal", {"inputs": "feature+label+loss", "normalised_features": True, "normalise": False}),
     "l2rw": ("l2rw", {}),
     "meta_weight_net": ("meta_weight_net", {"alpha": 0.3, "beta": 0.05}),
@@ -97,7 +96,7 @@ def train(case: str) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
     """This process's part of some steps; the state after them and what the steps returned."""
     name, options = CASES[case]
     balance = class_balance(batches(meta=40)["meta"].labels)
-    made = METHODS[name](network(case), adamw if name == "mtl" else sgd, balance, **options)
+    made = build(METHODS[name], network(case), balance, optimiser=adamw if name == "mtl" else sgd, **options)
     for module in made.modules.values() if distributed.count() > 1 else ():
         synchronise(module)
     made.plan(STEPS)

@@ -35,9 +35,9 @@ from metafacs.data.prepared import PreparedDataset
 from metafacs.data.streams import Faces, training_batches
 from metafacs.data.transforms import centre_crops, crop
 from metafacs.methods import METHODS
-from metafacs.methods.base import Batch
+from metafacs.methods.base import Batch, Setup
 from metafacs.methods.lookahead import isolated
-from metafacs.methods.losses import au_losses, balanced_au_losses, expression_losses
+from metafacs.methods.losses import au_losses, expression_losses
 from metafacs.models.network import Network, Output, build_network
 from metafacs.training import loop
 from metafacs.training.data import TrainingData, open_data
@@ -84,11 +84,8 @@ def _stops(settings: Namespace, network: Network, data: TrainingData, device: to
     """Trains MTL; gives the number of steps taken at each of `PLACES`."""
     optimiser, steps = settings.optimiser, settings.loop.steps
     rate, decay = optimiser.learning_rate, optimiser.weight_decay
-    method = METHODS["mtl"](
-        network,
-        lambda parameters: torch.optim.AdamW(parameters, lr=rate, weight_decay=decay),
-        class_weights=data.class_weights(device),
-    )
+    setup = Setup(network, lambda parameters: torch.optim.AdamW(parameters, lr=rate, weight_decay=decay))
+    method = METHODS["mtl"](setup)
     streams = {str(name): data.streams[name] for name in method.streams}
     silent = loop.Hooks(lambda *_: None, lambda _: None, lambda _: None)
     begin = 0
@@ -103,9 +100,9 @@ def _stops(settings: Namespace, network: Network, data: TrainingData, device: to
 
 def _meta_gradient(network: Network, data: TrainingData, batch: Batch) -> dict[str, Tensor]:
     """By parameter, the gradient of MAL's meta loss on `batch`."""
-    theta, (present, absent) = dict(network.named_parameters()), data.class_weights(batch.images.device)
+    theta, balance = dict(network.named_parameters()), data.class_weights(batch.images.device)
     logits = Output(*isolated(network)(theta, batch.images)).au_logits
-    loss = balanced_au_losses(logits, batch.labels, present, absent).mean()
+    loss = au_losses(logits, batch.labels, balance=balance).mean()
     gradients = torch.autograd.grad(loss, list(theta.values()), allow_unused=True, materialize_grads=True)
     return dict(zip(theta, gradients, strict=True))
 

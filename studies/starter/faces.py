@@ -13,16 +13,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from facsynth import LICENCE, RENDERING
+from facsynth.activity import draw_course, draw_temper, settle, sides, strength, with_resting
+from facsynth.emotion import prototype
+from facsynth.head import load_head
+from facsynth.identity import draw_person, spread_demographics
+from facsynth.photo import Shot, photograph
+from facsynth.rig import RIG_AUS
+from facsynth.scene import CROP, Framing, Scene, draw_framing, draw_habits, draw_scene
 from metafacs.data.prepared import DatasetCard, PreparedDataset, PreparedWriter
 from metafacs.facs import EXPRESSIONS, PRESENT_FROM, au_column
-from metafacs.synth.activity import draw_course, draw_temper, settle, sides, strength, with_resting
-from metafacs.synth.emotion import prototype
-from metafacs.synth.head import load_head
-from metafacs.synth.identity import draw_person, spread_demographics
-from metafacs.synth.parts import LICENCE, RENDERING, Progress, Row, write_dataset
-from metafacs.synth.photo import Shot, encode, take
-from metafacs.synth.rig import RIG_AUS
-from metafacs.synth.scene import CROP, Framing, Scene, crop_recipe, draw_framing, draw_habits, draw_scene
+from metafacs.synth.rendering import Progress, Row, crop_recipe, with_picture, write_parts
 
 AUS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 24, 25, 26)
 """What the starter model detects: the AUs of BP4D, DISFA and GFT, all of which are rendered, and 7, 20, 23, 24."""
@@ -81,17 +82,16 @@ def render(
     settings = {**mix, "size": SIZE, "rays": RAYS, "seed": seed, "rendering": RENDERING}
     parts = [people[first : first + PEOPLE_A_PART] for first in range(0, len(people), PEOPLE_A_PART)]
     make, sizes = functools.partial(rows, parts=parts, seed=seed), [FRAMES * len(part) for part in parts]
-    return write_dataset(PreparedWriter(out, card, settings), make, sizes, workers, progress)
+    writer = PreparedWriter(out, card, settings)
+    write_parts(writer, make, sizes, workers, progress)
+    return writer.finish(len(sizes))
 
 
 def rows(part: int, *, parts: Sequence[Sequence[int]], seed: int) -> list[Row]:
     """The rows of one part: all pictures of its people."""
     taken = [picture for number in parts[part] for picture in pictures(number, seed)]
-    images, points = take(load_head(), [picture.shot for picture in taken], SIZE, RAYS)
-    return [
-        {**picture.row, "image": encode(image, picture.shot.scene.habits.sensor), "landmarks": marks}
-        for picture, image, marks in zip(taken, images, points, strict=True)
-    ]
+    photos = photograph((picture.shot for picture in taken), SIZE, RAYS)
+    return [with_picture(picture.row, photo) for picture, photo in zip(taken, photos, strict=True)]
 
 
 def pictures(number: int, seed: int) -> list[Taken]:

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import faces
+from facsynth.head import load_head
+from facsynth.photo import take
 from metafacs.data.prepared import PreparedDataset
 from metafacs.data.streams import Faces
 from metafacs.evaluation.metrics import au_scores
 from metafacs.evaluation.predictions import PREDICTIONS_FILE, read_predictions
 from metafacs.inference.detector import AUDetector
 from metafacs.runs import DETECTOR, read_config
-from metafacs.synth.head import load_head
-from metafacs.synth.photo import take
 from metafacs.training.checkpoint import load_detector
 from metafacs.training.predicting import over_faces
 

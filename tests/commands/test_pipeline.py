@@ -11,7 +11,7 @@ from metafacs.commands import demo
 from metafacs.errors import InputError
 from metafacs.evaluation.predictions import read_predictions
 from metafacs.experiments.jobs import Job, run_jobs
-from metafacs.synth import rendering
+from metafacs.synth import presets
 from tests.builders import make_prepared
 from tests.toy_runs import flags, metafacs
 
@@ -125,8 +125,8 @@ def test_a_failing_job_is_named_with_its_log(tmp_path: Path) -> None:
 
 
 def test_demo_from_nothing_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    monkeypatch.setattr(rendering, "PAIRS", {"small": ({"subjects": 3, "frames": 30}, {"images": 24})})
-    monkeypatch.setattr(rendering, "SIZES", {"small": 40})
+    monkeypatch.setattr(presets, "PAIRS", {"small": ({"subjects": 3, "frames": 30}, {"images": 24})})
+    monkeypatch.setattr(presets, "SIZES", {"small": 40})
     monkeypatch.setattr(demo, "STEPS", 4)
     small = {"data.resize": 36, "data.side": 32, "data.reserve_minimum": 12, "loop.steps": 4, "loop.log_every": 1}
     batches = {"data.batch_primary": 8, "data.batch_auxiliary": 8, "data.batch_meta": 8}

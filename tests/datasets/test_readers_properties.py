@@ -22,6 +22,7 @@ from metafacs.datasets.rafdb import RAFDB
 from metafacs.datasets.table import Table
 from metafacs.datasets.words import UNKNOWN_WORDS
 from metafacs.facs import AU_SETS, EXPRESSIONS, au_column, intensity_column
+from metafacs.synth import layouts
 from tests.datasets import trees
 from tests.datasets.test_datasets import check
 from tests.strategies import run
@@ -104,7 +105,7 @@ def test_disfa(count: int) -> None:
 @pytest.mark.parametrize("count", COUNTS)
 def test_gft(count: int) -> None:
     label = st.sampled_from(["0", "1", "9", "-1", "999", "", "NA"])
-    aus = [f"AU{au}" for au in AU_SETS["gft"]]
+    aus = [au_column(au) for au in AU_SETS["gft"]]
     frames = st.lists(st.integers(1, 99_999), min_size=1, max_size=4, unique=True)
 
     @given(st.dictionaries(st.from_regex(r"[a-z0-9]{1,6}", fullmatch=True), frames, min_size=1, max_size=3), st.data())
@@ -114,12 +115,11 @@ def test_gft(count: int) -> None:
             for name, numbers in people.items():
                 for number in numbers:
                     truth[name, number] = data.draw(st.lists(label, min_size=len(aus), max_size=len(aus)))
-                    trees.picture(raw / f"frames/{name}/{number:05d}.jpg")
-                rows = [[number, *truth[name, number]] for number in numbers]
-                trees.table(raw / f"labels/{name}.csv", [["Frame", *aus], *rows])
+                    trees.picture(raw / layouts.gft_frame(name, number))
+                layouts.gft_labels(raw, name, aus, [[number, *truth[name, number]] for number in numbers])
             names = sorted(people)
             train, test = trees.text(raw / "train.txt", names[:1]), trees.text(raw / "test.txt", names[1:] or ["none"])
-            reader = GFT("labels/*.csv", image="frames/{subject}/{frame}.jpg", train=str(train), test=str(test))
+            reader = GFT("annotations/*.csv", image="frames/{subject}/{frame}.jpg", train=str(train), test=str(test))
             listing = reader.read(raw)
             check(listing, raw)
         assert {(row.subject, row.frame) for row in listing.rows.itertuples()} == set(truth)
@@ -176,9 +176,9 @@ def test_rafdb_and_rafau(count: int) -> None:
     def faces(codes: dict[int, int], newline: str, encoding: str) -> None:
         names = {f"{'train' if number % 2 else 'test'}_{number:05d}": own for number, own in codes.items()}
         with folder() as raw:
-            trees.text(raw / "EmoLabel/list_patition_label.txt", [f"{name}.jpg {own}" for name, own in names.items()])
+            layouts.rafdb_labels(raw, names)
             for name in names:
-                trees.picture(raw / f"Image/aligned/{name}_aligned.jpg")
+                trees.picture(raw / layouts.rafdb_image(name, "aligned"))
             written_otherwise(raw, newline, encoding)
             listing = RAFDB().read(raw)
             check(listing, raw)

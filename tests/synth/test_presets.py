@@ -6,15 +6,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from facsynth.activity import calibrate, intensities
+from facsynth.emotion import CAUSES, DEFAULT_CAUSES
+from facsynth.plans import AuPlan, own_au_plan, own_fe_plan
+from facsynth.portraits import assign
+from facsynth.recording import draw_latents
+from facsynth.rig import RIG_AUS
 from metafacs.datasets import rafdb
 from metafacs.datasets.bp4d import BP4D
 from metafacs.datasets.disfa import DISFA
 from metafacs.errors import InputError
 from metafacs.facs import AU_SETS, EXPRESSIONS, PRESENT_FROM
-from metafacs.synth.activity import calibrate, intensities
-from metafacs.synth.emotion import CAUSES, DEFAULT_CAUSES
-from metafacs.synth.fe_dataset import assign
-from metafacs.synth.plans import AuPlan
 from metafacs.synth.presets import (
     DISFA_RATES,
     FERPLUS_COUNTS,
@@ -23,13 +25,9 @@ from metafacs.synth.presets import (
     disfa_plan,
     ferplus_plan,
     gft_plan,
-    own_au_plan,
-    own_fe_plan,
+    preset_plans,
     rafdb_plan,
 )
-from metafacs.synth.recording import draw_latents
-from metafacs.synth.rendering import preset_plans
-from metafacs.synth.rig import RIG_AUS
 
 
 def frames_per_fold(plan: AuPlan) -> dict[str, int]:
@@ -163,3 +161,9 @@ def test_pairs_make_two_datasets() -> None:
 def test_impossible_presets_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         preset_plans(**settings)
+
+
+@pytest.mark.parametrize(("subjects", "frames", "message"), [(2, 4, "cannot fill 3 folds"), (3, 0, "0 frames")])
+def test_impossible_mixes_are_refused(subjects: int, frames: int, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        own_au_plan(subjects, frames)

@@ -21,33 +21,54 @@ with one linear layer, and its optimiser is Adam.
 """
 
 import copy
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from metafacs import distributed
 from metafacs.errors import InputError
-from metafacs.methods.base import METHODS, Batch, Method, OptimiserFactory, Stream
-from metafacs.methods.joint import JointForward, StatisticsMode, over_batches
-from metafacs.methods.lookahead import (
-    LossesAt,
-    Parameters,
-    RandomState,
-    Way,
-    differentiable_attention,
-    isolated,
-    pick_way,
-    weight_gradient,
-    weighted_gradient,
-)
-from metafacs.methods.losses import AUReduction, au_losses
-from metafacs.methods.tangents import Record
-from metafacs.models.network import Network, Output
+from metafacs.methods.base import METHODS, AUOptions, Batch, Method, Setup, Stream
+from metafacs.methods.lookahead import Call, LookAhead, weighted_gradient
+from metafacs.methods.losses import JointForward, LookAheadOptions, au_losses, over_batches, task_losses
+from metafacs.models.network import Network
 
-_HEAD = "generated_head."
+
+class LearnerOutput(NamedTuple):
+    """An `Output` and one field more."""
+
+    feature: Tensor
+    au_logits: Tensor
+    expression_logits: Tensor
+    generated_logits: Tensor
+    """(N, A, 2K)."""
+
+
+class Learner(nn.Module):
+    """The network with a further head, for the generated labels.
+
+    Args:
+        network: with two heads.
+        subclasses: K, of each of an AU's two classes.
+    """
+
+    def __init__(self, network: Network, subclasses: int) -> None:
+        super().__init__()
+        like, self.subclasses = network.au_head.weight, subclasses
+        self.network = network
+        size = 2 * subclasses * network.au_head.out_features
+        self.generated_head = nn.Linear(network.feature_size, size).to(like.device, like.dtype)
+
+    def forward(self, images: Tensor) -> LearnerOutput:
+        """As the network's."""
+        output = self.network(images)
+        with torch.autocast(output.feature.device.type, enabled=False):
+            logits = self.generated_head(output.feature)
+        logits = logits.unflatten(1, (-1, 2 * self.subclasses))
+        return LearnerOutput(output.feature, output.au_logits, output.expression_logits, logits)
 
 
 class LabelNetwork(nn.Module):
@@ -107,107 +128,84 @@ def collapse(labels: Tensor, labelled: Tensor) -> Tensor:
         labels: (N, A, 2K).
         labelled: (N, A), 1 or 0.
     """
-    own = labels.sum(0)
-    everywhere, counts = distributed.total([own.detach(), labelled.sum(0).to(own.dtype)])
-    mean = (own + (everywhere - own.detach())) / counts.clamp(min=1)[:, None]
+    share = labels.sum(0)
+    total, counts = distributed.total([share.detach(), labelled.sum(0).to(share.dtype)])
+    mean = (share + (total - share.detach())) / counts.clamp(min=1)[:, None]
     tiny = torch.finfo(mean.dtype).tiny
     return (mean * mean.clamp(min=tiny).log()).sum() / (counts > 0).sum().clamp(min=1)
 
 
-@METHODS.register("maxl")
-class MAXL(Method):
-    """MTL with a further task, on the AU images, whose labels are learned by their effect one step ahead.
+@dataclass(frozen=True)
+class MAXLOptions(LookAheadOptions):
+    """Options of `MAXL`."""
 
-    Args:
-        network: the base network; the label network starts from a copy of its backbone.
-        optimiser: makes the base optimiser.
-        class_weights: not used.
-        autocast: mixed precision.
-        subclasses: K, into which the label network splits "present" and "absent" of each AU.
-        generated_weight: of the auxiliary loss beside the AU loss.
-        entropy_weight: c, of the regulariser that keeps the invented labels from collapsing.
-        alpha: length of the virtual (look-ahead) SGD step.
-        beta: learning rate of the label network (Adam).
-        label_decay: weight decay of the label network.
-        auxiliary_weight: a, share of the expression task in the loss, in [0, 1]; 0 is the paper's own form.
-        way: how the meta gradient is found, as for MAL.
-        au_reduction: "mean" or "sum" over the labelled AUs of an image.
-        statistics: BatchNorm statistics of the two streams: "joint" or "separate", as for MTL.
-    """
+    subclasses: int = 5
+    """K, into which the label network splits "present" and "absent" of each AU."""
+    generated_weight: float = 1.0
+    """of the auxiliary loss beside the AU loss."""
+    entropy_weight: float = 0.2
+    """c, of the regulariser that keeps the invented labels from collapsing."""
+    alpha: float = 0.1
+    """length of the virtual (look-ahead) SGD step."""
+    beta: float = 1e-4
+    """learning rate of the label network (Adam)."""
+    label_decay: float = 5e-4
+    """weight decay of the label network."""
+    auxiliary_weight: float = 0.5
+    """a, share of the expression task in the loss, in [0, 1]; 0 is the paper's own form."""
 
-    streams: ClassVar[tuple[Stream, ...]] = ("primary", "auxiliary")
-
-    def __init__(
-        self,
-        network: Network,
-        optimiser: OptimiserFactory,
-        class_weights: tuple[Tensor, Tensor] | None = None,
-        autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
-        subclasses: int = 5,
-        generated_weight: float = 1.0,
-        entropy_weight: float = 0.2,
-        alpha: float = 0.1,
-        beta: float = 1e-4,
-        label_decay: float = 5e-4,
-        auxiliary_weight: float = 0.5,
-        way: Literal["auto", "forward", "difference", "second-order"] = "auto",
-        au_reduction: AUReduction = "mean",
-        statistics: StatisticsMode = "joint",
-    ) -> None:
-        super().__init__(network, optimiser, class_weights, autocast)
-        if subclasses < 2 or alpha <= 0 or not 0 <= auxiliary_weight <= 1:
+    def __post_init__(self) -> None:
+        if self.subclasses < 2 or self.alpha <= 0 or not 0 <= self.auxiliary_weight <= 1:
             raise InputError(
                 "MAXL's subclasses must be at least 2, alpha positive and auxiliary_weight in [0, 1]; "
-                f"found {subclasses}, {alpha} and {auxiliary_weight}"
+                f"found {self.subclasses}, {self.alpha} and {self.auxiliary_weight}"
             )
-        self.generated_weight, self.entropy_weight = generated_weight, entropy_weight
-        self.alpha, self.auxiliary_weight = alpha, auxiliary_weight
-        self.way: Way | None = None if way == "auto" else way
-        self.joint = JointForward(network, au_reduction, statistics, autocast)
-        like, size = network.au_head.weight, 2 * subclasses * network.au_head.out_features
-        self.generated_head = nn.Linear(network.feature_size, size).to(like.device, like.dtype)
-        self.label_network = LabelNetwork(network, subclasses)
-        self.modules |= {"generated_head": self.generated_head, "label_network": self.label_network}
-        self.optimisers["base"] = optimiser([*network.parameters(), *self.generated_head.parameters()])
-        learned = [p for p in self.label_network.parameters() if p.requires_grad]
-        self.optimisers["labels"] = torch.optim.Adam(learned, lr=beta, weight_decay=label_decay)
+
+
+@METHODS.register("maxl")
+class MAXL(Method):
+    """MTL with a further task, on the AU images, whose labels are learned by their effect one step ahead."""
+
+    streams: ClassVar[tuple[Stream, ...]] = ("primary", "auxiliary")
+    Options: ClassVar[type[AUOptions]] = MAXLOptions
+    options: MAXLOptions
+
+    def __init__(self, setup: Setup, options: MAXLOptions = MAXLOptions()) -> None:
+        super().__init__(setup, options)
+        self.joint = JointForward(setup, options)
+        self.learner = Learner(setup.network, options.subclasses)
+        self.label_network = LabelNetwork(setup.network, options.subclasses)
+        self.modules |= {"generated_head": self.learner.generated_head, "label_network": self.label_network}
+        self.optimisers["base"] = setup.optimiser(self.learner.parameters())
+        phi = [p for p in self.label_network.parameters() if p.requires_grad]
+        self.optimisers["labels"] = torch.optim.Adam(phi, lr=options.beta, weight_decay=options.label_decay)
 
     def training_step(self, batch: Mapping[Stream, Batch]) -> dict[str, Tensor]:
         """One update of the network and one of the label network, from the same forward passes."""
-        self.network.train()
+        self.learner.train()
         self.label_network.train()
         primary, auxiliary = batch["primary"], batch["auxiliary"]
-        if self.way is None:
-            self.way = pick_way(self.network, primary.images[:2])
         n, m = len(primary), len(auxiliary)
-        losses_at = self.replay(primary, auxiliary)
-        parameters = self.trained()
-        record = Record() if self.way == "forward" else None
-        with differentiable_attention() if self.way == "second-order" else record or nullcontext():
-            losses = self._losses(*self.joint(primary, auxiliary), dict(self.generated_head.named_parameters()), n)
+        forward = partial(self.all_losses, primary, auxiliary)
+        images = LookAhead(self.learner, forward, self.options.way, self.autocast)
         with self.autocast():
             labels = self.label_network(primary.images, primary.labels)
         u = self.weigh(labels, primary.labels, m)
-        found = weight_gradient(
-            losses, losses_at, self.primary_loss_at(primary), parameters, u.detach(), self.alpha, self.way, record
-        )
+
+        virtual = images.virtual_step(u, self.options.alpha)
+        v, meta_loss = images.gradient_at(virtual, partial(self.primary_loss, primary))
         entropy = collapse(labels, ~primary.labels.isnan())
-        self._update_labels(u, found.gradient, entropy)
-        self.update_base(weighted_gradient(losses, parameters, u.detach()), parameters)
+        self._update_labels(u, -self.options.alpha * images.alignment(v), entropy)
+        losses = images.losses
+        self.update_base(weighted_gradient(losses, images.theta, u.detach()), images.theta)
         generated = (losses[n + m :] * u[n + m :]).detach().sum() * distributed.count()
-        share = self.generated_weight * (1 - self.auxiliary_weight)
+        share = self.options.generated_weight * (1 - self.options.auxiliary_weight)
         return {
-            "loss_primary": losses[:n].detach().mean(),
-            "loss_auxiliary": losses[n : n + m].detach().mean(),
+            **task_losses(losses[: n + m], n),
             "loss_generated": generated / share if share else generated,
-            "meta_loss": found.meta_loss,
+            "meta_loss": meta_loss,
             "label_collapse": entropy.detach(),
         }
-
-    def trained(self) -> dict[str, Tensor]:
-        """The parameters that the base optimiser moves, by name."""
-        head = {f"{_HEAD}{name}": p for name, p in self.generated_head.named_parameters()}
-        return {**dict(self.network.named_parameters()), **head}
 
     def weigh(self, labels: Tensor, au_labels: Tensor, auxiliary: int) -> Tensor:
         """u, this process's share of the weight of every one of the losses, with the graph to `labels`.
@@ -220,54 +218,30 @@ class MAXL(Method):
         Returns:
             (N + M + N * A * 2K,): AU losses, expression losses, focal terms.
         """
-        n, a = len(labels), self.auxiliary_weight
+        n, a = len(labels), self.options.auxiliary_weight
         tasks = over_batches(labels.new_tensor([1 - a] * n + [a] * auxiliary), n)
-        terms = self.generated_weight * (1 - a) * labels / n
-        if self.joint.au_reduction == "mean":
+        terms = self.options.generated_weight * (1 - a) * labels / n
+        if self.options.au_reduction == "mean":
             terms = terms / (~au_labels.isnan()).sum(1).clamp(min=1)[:, None, None]
         return torch.cat([tasks, terms.flatten()]) / distributed.count()
 
-    def replay(self, primary: Batch, auxiliary: Batch) -> LossesAt:
-        """All losses of the step to come as a function of the trained parameters, side effects left out."""
-        both_at = self.joint.replay_both(primary, auxiliary)
+    def all_losses(self, primary: Batch, auxiliary: Batch, learner: Call) -> tuple[Any, Tensor]:
+        """The losses of both streams, then every focal term of the AU images, flat."""
+        outputs, losses = self.joint.through(primary, auxiliary, learner)
+        return outputs, torch.cat([losses, focal_terms(outputs[0].generated_logits).flatten()])
 
-        def losses_at(parameters: Parameters) -> Tensor:
-            network, head = _split(parameters)
-            return self._losses(*both_at(network), head, len(primary))
-
-        return losses_at
-
-    def primary_loss_at(self, primary: Batch) -> LossesAt:
-        """This process's share of the mean AU loss as a function of the trained parameters."""
-        passes, random = isolated(self.network), RandomState(primary.images)
-        whole = len(primary) * distributed.count()
-
-        def loss_at(parameters: Parameters) -> Tensor:
-            with random.replayed(), self.autocast():
-                logits = Output(*passes(_split(parameters)[0], primary.images)).au_logits
-            return au_losses(logits, primary.labels, self.joint.au_reduction).sum() / whole
-
-        return loss_at
-
-    def _losses(self, feature: Tensor, losses: Tensor, head: Parameters, n: int) -> Tensor:
-        """The losses of both streams, then every focal term of the first n images, flat."""
-        logits = nn.functional.linear(feature[:n], head["weight"], head["bias"])
-        terms = focal_terms(logits.unflatten(1, (-1, 2 * self.label_network.subclasses)))
-        return torch.cat([losses, terms.flatten()])
+    def primary_loss(self, primary: Batch, learner: Call) -> Tensor:
+        """This process's share of the mean AU loss."""
+        losses = au_losses(learner(primary.images).au_logits, primary.labels, self.options.au_reduction)
+        return losses.sum() / (len(primary) * distributed.count())
 
     def _update_labels(self, u: Tensor, gradient: Tensor, entropy: Tensor) -> None:
         """phi <- phi - beta * [(d primary loss / d u) (d u / d phi) + c d H / d phi]."""
         phi = [p for p in self.label_network.parameters() if p.requires_grad]
         slopes = torch.autograd.grad(
-            [u, self.entropy_weight * entropy], phi, grad_outputs=[gradient, torch.ones_like(entropy)]
+            [u, self.options.entropy_weight * entropy], phi, grad_outputs=[gradient, torch.ones_like(entropy)]
         )
         for parameter, slope in zip(phi, distributed.total(slopes), strict=True):
             parameter.grad = slope
         self.optimisers["labels"].step()
         self.optimisers["labels"].zero_grad(set_to_none=True)
-
-
-def _split(parameters: Parameters) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The network's parameters and the auxiliary head's."""
-    head = {name.removeprefix(_HEAD): p for name, p in parameters.items() if name.startswith(_HEAD)}
-    return {name: p for name, p in parameters.items() if not name.startswith(_HEAD)}, head
