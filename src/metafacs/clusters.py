@@ -31,14 +31,14 @@ def join_ray(address: str | None, cores: int) -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
     if ray.is_initialized():
         return ray
-    wanted = address or os.environ.get("RAY_ADDRESS")
-    where: dict[str, Any] = {"address": wanted} if wanted else {"num_cpus": cores, "include_dashboard": False}
-    if wanted:
-        _knock(wanted)
+    named = address or os.environ.get("RAY_ADDRESS")
+    where: dict[str, Any] = {"address": named} if named else {"num_cpus": cores, "include_dashboard": False}
+    if named:
+        _knock(named)
     try:
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **where)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise InputError(f"no Ray cluster at '{wanted}' ({error}); check --address") from error
+        raise InputError(f"no Ray cluster at '{named}' ({error}); check --address") from error
     return ray
 
 

@@ -52,4 +52,4 @@ class Batch:
     """(B, A) AU labels, NaN not labelled, for `primary` and `meta`; (B,) expression index for `auxiliary`."""
 
     def __len__(self) -> int:
-        return len(self.sample)
+        return len(self.labels)

@@ -17,7 +17,8 @@ from metafacs.data.prepared import PreparedDataset
 from metafacs.data.streams import Faces
 from metafacs.evaluation.metrics import au_scores
 from metafacs.evaluation.predictions import PREDICTIONS_FILE, read_predictions
-from metafacs.inference.detector import AUDetector, Crop
+from metafacs.inference.detector import AUDetector
+from metafacs.inference.watching import Crop
 from metafacs.runs import DETECTOR, read_config
 from metafacs.training.checkpoint import load_detector
 from metafacs.training.predicting import face_probabilities

@@ -55,7 +55,7 @@ class Sum(Method):
     def training_step(self, batch: Mapping[Any, Any]) -> dict[str, Tensor]:
         step = int(batch["primary"].labels[0, 0])
         self.seen.append(step)
-        self.network.train()(batch["primary"].images + step)
+        self.network.train()(batch["primary"].sample.images + step)
         with torch.no_grad():
             self.network[1].bias += self.parameter.get(step, step)  # type: ignore[index]
         return {"loss_primary": torch.tensor(self.loss.get(step, 1.0 + step))}
