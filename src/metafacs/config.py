@@ -102,9 +102,6 @@ class LoopConfig:
         precision: "no" (float32) or "bf16".
         device: "auto" takes the GPU where there is one.
         threads: CPU threads; 0 leaves the choice to torch.
-        nonfinite: what to do about a step whose loss, or what it makes of a parameter, is not a finite number: "stop",
-            with the batch saved in the run folder, or "skip": go on as if the step had not been.
-        nonfinite_limit: with "skip": after so many steps in a row it stops all the same.
         synchronise: with several processes, BatchNorm normalises by the images of all of them, as one process with the
             whole batch would; without it, each by its own share: less talk between them, another result.
         compile: send the network through `torch.compile`: minutes at the start for faster steps on some GPUs; on a CPU
@@ -119,8 +116,6 @@ class LoopConfig:
     precision: Literal["no", "bf16"] = "no"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: NonNegativeInt = 0
-    nonfinite: Literal["stop", "skip"] = "stop"
-    nonfinite_limit: PositiveInt = 5
     synchronise: bool = True
     compile: bool = False
 

@@ -86,12 +86,13 @@ def _stops(settings: Any, network: Network, data: TrainingData, device: torch.de
     """Trains MTL; gives the number of steps taken at each of `PLACES`."""
     method, own, steps = _mtl(settings, network, data), settings.optimiser, settings.loop.steps
     streams = {str(name): data.streams[name] for name in method.streams}
+    plan = loop.Plan(steps, own.schedule, own.warmup, 2, log_every=10**9, validate_every=10**9, save_every=10**9)
     silent = loop.Hooks(lambda *_: None, lambda _: None, lambda _: None)
     begin = 0
     for place in PLACES:
         part = range(begin, max(begin + 1, round(place * steps)))
         batches = training_batches(streams, part, settings.data.side, 1, device)
-        loop.train(method, batches, part, steps, own.schedule, own.warmup, 2, silent, 10**9, 10**9, 10**9)
+        loop.train(method, batches, part, plan, silent)
         begin = part.stop
         common.console.print(f"{begin} of {steps} steps; measuring")
         yield begin

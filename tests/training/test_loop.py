@@ -46,7 +46,7 @@ class Recorder(loop.Hooks):
 def train(method: Method, steps: range, total: int = 10, every=(3, 4, 5), schedule="cosine", seed: int = 1) -> Recorder:
     hooks, images = Recorder(), torch.zeros(4, 3, 8, 8)
     batches = ({"primary": (images, torch.zeros(4, 2))} for _ in steps)
-    loop.train(method, batches, steps, total, schedule, 0.0, seed, hooks, *every)
+    loop.train(method, batches, steps, loop.Plan(total, schedule, 0.0, seed, *every), hooks)
     return hooks
 
 
@@ -88,7 +88,7 @@ def test_a_parameter_that_is_not_finite_stops_before_it_is_saved(spoilt: int, se
     hooks = Recorder()
     batches = ({"primary": (torch.zeros(4, 3, 8, 8), torch.zeros(4, 2))} for _ in itertools.repeat(0, 10))
     with pytest.raises(InputError, match=f"diverged before step {seen}: a parameter is not a finite number"):
-        loop.train(Counting(spoilt), batches, range(10), 10, "constant", 0.0, 0, hooks, 3, 4, 5)
+        loop.train(Counting(spoilt), batches, range(10), loop.Plan(10, "constant", 0.0, 0, 3, 4, 5), hooks)
     assert all(step < spoilt for step in hooks.saved + hooks.validated)
 
 
@@ -137,7 +137,7 @@ def test_the_time_waited_for_batches_is_told_without_the_first() -> None:
 
     def share(seconds: float) -> float:
         hooks = Recorder()
-        loop.train(Slow(), batches(seconds), range(6), 6, "constant", 0.0, 0, hooks, 6, 6, 6)
+        loop.train(Slow(), batches(seconds), range(6), loop.Plan(6, "constant", 0.0, 0, 6, 6, 6), hooks)
         return hooks.logged[6]["wait_share"]
 
     quick, slow = share(0.0), share(0.08)

@@ -33,7 +33,7 @@ from metafacs.training.card_checks import MOST_SEED, MOST_SIDE, check_card
 from metafacs.training.checkpoint import DetectorCard, load_state, save_detector, save_state
 from metafacs.training.compiling import compiled
 from metafacs.training.data import TrainingData, open_data
-from metafacs.training.nonfinite import Batches, Skipping, Taken, save_batch
+from metafacs.training.nonfinite import Batches, Taken, save_batch
 from metafacs.training.predicting import over_faces
 from metafacs.training.together import check_together
 from metafacs.training.weight_table import write_sample_weights
@@ -44,8 +44,6 @@ methods that learn them, sample weights. The test fold is not touched: `metafacs
 killed goes on with --resume and, on the CPU, ends with the very same parameters."""
 
 _CONTRACT = {"network", "optimiser", "class_weights", "autocast"}
-KEPT_BATCHES = 3
-"""Batches of steps that were left out are kept, in the run folder, up to so many."""
 logger = logging.getLogger(__name__)
 
 
@@ -156,7 +154,6 @@ class _Session:
         self.state = out / STATE
         self.out = out
         self.warned = False
-        self.left_out = 0
         self.streams = {str(name): data.streams[name] for name in method.streams}
         images = len(data.streams["primary"].faces)
         self.per_epoch = images / data.streams["primary"].order.batch
@@ -199,29 +196,22 @@ class _Session:
     def _loop(self, steps: range) -> None:
         own = self.settings.loop
         tenth = max(1, self.steps // 10)
-        skipping = None
-        if own.nonfinite == "skip":
-            skipping = Skipping(self.method, self._batches, own.nonfinite_limit, self._skipped)
+        plan = loop.Plan(
+            self.steps,
+            self.settings.optimiser.schedule,
+            self.settings.optimiser.warmup,
+            mixed_seed(self.settings.seed, 2) % 2**32,
+            own.log_every,
+            own.validate_every or tenth,
+            own.save_every or tenth,
+        )
         with progress_bar(f"training {self.settings.method}", self.console) as (update, note):
             self.note = note
             update(steps.start, self.steps)
             hooks = loop.Hooks(
                 self._log, self._validate, self._save, lambda taken: update(taken, self.steps), self._keep_batch
             )
-            loop.train(
-                self.method,
-                self._batches(steps, self.settings.data.workers),
-                steps,
-                self.steps,
-                self.settings.optimiser.schedule,
-                self.settings.optimiser.warmup,
-                mixed_seed(self.settings.seed, 2) % 2**32,
-                hooks,
-                own.log_every,
-                own.validate_every or tenth,
-                own.save_every or tenth,
-                skipping,
-            )
+            loop.train(self.method, self._batches(steps, self.settings.data.workers), steps, plan, hooks=hooks)
 
     def _log(self, step: int, means: Mapping[str, float]) -> None:
         warning = self.method.review(means)
@@ -271,14 +261,6 @@ class _Session:
             return f"Its batch (of step {taken.step + 1}) could not be saved ({error.strerror}). "
         return f"The batch of step {taken.step + 1} (rows, images, labels, losses) is in {path}. "
 
-    def _skipped(self, taken: Taken) -> None:
-        """Logs a step that was left out; keeps the batches of the first ones."""
-        self.left_out += 1
-        kept = self._keep_batch(taken) if self.left_out <= KEPT_BATCHES else ""
-        logger.warning("step %d left out: a number was not finite. %s", taken.step + 1, kept)
-        if self.folder:
-            self.folder.log("skipped", taken.step + 1, {name: float(v) for name, v in taken.values.items()})
-
     def _to_board(self, event: str, step: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():
             if self.board:
@@ -292,8 +274,7 @@ class _Session:
                 self.out / SAMPLE_WEIGHTS, self.method, self.data, self.settings.data.side, self.device, self.steps
             )
         save_detector(self.out / DETECTOR, self.method.network, self._card())
-        left_out = {"steps_left_out": self.left_out} if self.left_out else {}
-        self.folder.finish({"steps": self.steps, **left_out, **memory})
+        self.folder.finish({"steps": self.steps, **memory})
 
     def _card(self) -> DetectorCard:
         card = self.data.primary.card
