@@ -21,7 +21,7 @@ from metafacs.yamlfile import read_yaml
 CONFIG, ENVIRONMENT, METRICS, DONE = "config.yaml", "environment.json", "metrics.jsonl", "done"
 DETECTOR, STATE = "detector.safetensors", "state.safetensors"
 SAMPLE_WEIGHTS, TENSORBOARD = "sample_weights.parquet", "tensorboard"
-_PACKAGES = ("torch", "torchvision", "timm", "accelerate", "numpy", "pyarrow", "safetensors")
+_PACKAGES = ("torch", "torchvision", "timm", "numpy", "pyarrow", "safetensors")
 
 
 class RunFolder:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 from torch import nn
@@ -74,30 +73,42 @@ def run(settings: Namespace, resume: bool = False) -> Path:
     _check_numbers(settings)
     if settings.loop.threads:
         torch.set_num_threads(settings.loop.threads)
-    accelerator = _accelerator(settings.loop.device, settings.loop.precision)
-    console = Console(stderr=True, soft_wrap=True, highlight=False, quiet=not accelerator.is_main_process)
-    if accelerator.is_main_process:
+    with distributed.joined(settings.loop.device) as device, naming(out):
+        _train(settings, method_class, options, config, out, resume, device)
+    return out
+
+
+def _train(
+    settings: Namespace,
+    method_class: type[Method],
+    options: dict[str, Any],
+    config: dict[str, Any],
+    out: Path,
+    resume: bool,
+    device: torch.device,
+) -> None:
+    first = distributed.rank() == 0
+    console = Console(stderr=True, soft_wrap=True, highlight=False, quiet=not first)
+    if first:
         check_run(out, config, resume)  # again when the folder is made, but now nothing has been waited for
-    data = open_data(settings.data, "auxiliary" in method_class.streams, settings.seed, console, accelerator.device)
+    data = open_data(settings.data, "auxiliary" in method_class.streams, settings.seed, console, device)
     torch.manual_seed(settings.seed)
     network = base_network(settings, data)
     check_side(network, settings.data.side)
     method = method_class(
-        network.to(accelerator.device).to(memory_format=torch.channels_last),
+        network.to(device).to(memory_format=torch.channels_last),
         _optimiser_factory(**plain(settings.optimiser)),
-        class_weights=data.class_weights(accelerator.device),
-        autocast=accelerator.autocast,
+        class_weights=data.class_weights(device),
+        autocast=distributed.autocast(device, settings.loop.precision),
         **options,
     )
     if distributed.count() > 1 and settings.loop.synchronise:
         for module in method.modules.values():
             synchronise(module)
-    folder = RunFolder(out, config, resume) if accelerator.is_main_process else None
-    accelerator.wait_for_everyone()
-    with naming(out), compiled(method.network) if settings.loop.compile else nullcontext():
-        _Session(settings, method, data, accelerator, out, folder, console).run()
-    accelerator.end_training()
-    return out
+    folder = RunFolder(out, config, resume) if first else None
+    distributed.wait_for_all()
+    with compiled(method.network) if settings.loop.compile else nullcontext():
+        _Session(settings, method, data, device, out, folder, console).run()
 
 
 def _check_numbers(settings: Namespace) -> None:
@@ -119,12 +130,6 @@ def base_network(settings: Namespace, data: TrainingData) -> Network:
     )
 
 
-def _accelerator(device: str, precision: str) -> Accelerator:
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("--loop.device cuda was asked for, but torch sees no GPU; use auto or cpu")
-    return Accelerator(cpu=device == "cpu", mixed_precision=precision)
-
-
 def _optimiser_factory(
     name: str, learning_rate: float, momentum: float, weight_decay: float, **schedule: Any
 ) -> Callable[[Iterable[nn.Parameter]], Optimizer]:
@@ -144,13 +149,13 @@ class _Session:
         settings: Namespace,
         method: Method,
         data: TrainingData,
-        accelerator: Accelerator,
+        device: torch.device,
         out: Path,
         folder: RunFolder | None,
         console: Console,
     ) -> None:
         self.settings, self.method, self.data = settings, method, data
-        self.device, self.folder, self.console = accelerator.device, folder, console
+        self.device, self.folder, self.console = device, folder, console
         self.state = out / STATE
         self.out = out
         self.warned = False
