@@ -30,7 +30,7 @@ from rich.console import Console
 from large_data import write_dataset
 from metafacs.data.prepared import PreparedDataset
 from metafacs.data.streams import training_batches
-from metafacs.methods import METHODS, Batch
+from metafacs.methods import METHODS, Batch, Setup
 from metafacs.methods.losses import class_balance
 from metafacs.models.network import Network, build_network
 from metafacs.training.data import open_data
@@ -75,7 +75,7 @@ def data_size(folder: str, steps: int, backbone: str, side: int) -> dict[str, fl
     ready = time.process_time() - start
     stream, drawn = data.streams["primary"], range(200)
     decoding = seconds(lambda: stream.faces.images(drawn)) / len(drawn)
-    method = METHODS["stl"](made_network(backbone, len(data.aus)), sgd)
+    method = METHODS["stl"](Setup(made_network(backbone, len(data.aus)), sgd))
     memory = [own_mib()]
     batches = training_batches({"primary": stream}, range(QUARTERS * steps), side, 0, CPU)
     times = []
@@ -106,7 +106,7 @@ def step_size(batch: int, side: int, aus: int, backbone: str, steps: int) -> dic
         "meta": Batch(images(4 * batch), labels),
     }
     network = made_network(backbone, aus).to(memory_format=torch.channels_last)
-    method = METHODS["mal"](network, sgd, class_balance(labels))
+    method = METHODS["mal"](Setup(network, sgd, class_balance(labels)))
     before = own_mib()
     times = [seconds(lambda: method.training_step(batches)) for _ in range(steps + 1)][1:]  # type: ignore[arg-type]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -24,6 +24,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -32,9 +33,9 @@ from torch.nn.functional import cosine_similarity
 
 from metafacs.commands.train import train_parser
 from metafacs.data.streams import training_batches
-from metafacs.methods import Batch
+from metafacs.methods import Batch, Setup
 from metafacs.methods.base import Stream
-from metafacs.methods.mal import MAL
+from metafacs.methods.mal import MAL, MALOptions
 from metafacs.methods.training_pass import Scope
 from metafacs.models.network import build_network
 from metafacs.runs import DETECTOR
@@ -162,11 +163,14 @@ def measured(run: Path, count: int, precisions: int, meta: int | None) -> list[d
     own = settings.network  # type: ignore[attr-defined]
     side = settings.data.side  # type: ignore[attr-defined]
 
-    def method_of(dtype: torch.dtype, **options: object) -> MAL:
+    def method_of(dtype: torch.dtype, autocast: Callable[[], Any] = nullcontext, **options: Any) -> MAL:
         network = build_network(own.backbone, len(data.aus), len(data.expressions), "scratch", dict(own.options))
-        weights = {"alpha": ALPHA, "way": "forward", **options}
-        balance = tuple(w.to(dtype) for w in data.class_weights(torch.device("cpu")))
-        method = MAL(network.to(dtype), lambda p: torch.optim.SGD(p, lr=0.0), balance, **weights)  # type: ignore[arg-type]
+        weights: dict[str, Any] = {"alpha": ALPHA, "way": "forward", **options}
+        present, absent = (w.to(dtype) for w in data.class_weights(torch.device("cpu")))
+        method = MAL(
+            Setup(network.to(dtype), lambda p: torch.optim.SGD(p, lr=0.0), (present, absent), autocast),
+            MALOptions(**weights),
+        )
         for name, module in method.modules.items():
             prefix = f"{name}."
             state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

@@ -24,8 +24,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
+from metafacs.methods import Setup
 from metafacs.methods.losses import class_balance
-from metafacs.methods.mal import MAL
+from metafacs.methods.mal import MAL, MALOptions
 from metafacs.methods.mtl import MTL
 from step_variants import ALPHA, BETA, Trainee, Usual, Workload, usual
 
@@ -76,7 +77,7 @@ def mal(**options: Any) -> Callable[[Workload], Trainee]:
         network, batches = work.network(), work.batches()
         balance = class_balance(batches["meta"].labels)
         chosen = {"alpha": ALPHA, "beta": BETA, "way": "forward", **options}
-        method = MAL(network, adamw, balance, autocast=work.autocast, **chosen)
+        method = MAL(Setup(network, adamw, balance, work.autocast), MALOptions(**chosen))
         return Trainee(lambda: method.training_step(batches), network, method.meta_network)
 
     return build
@@ -85,7 +86,7 @@ def mal(**options: Any) -> Callable[[Workload], Trainee]:
 def mtl(work: Workload) -> Trainee:
     """metafacs's MTL."""
     network, batches = work.network(), work.batches()
-    method = MTL(network, adamw, autocast=work.autocast)
+    method = MTL(Setup(network, adamw, autocast=work.autocast))
     return Trainee(lambda: method.training_step(batches), network, None)
 
 

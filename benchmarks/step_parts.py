@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 
-from metafacs.methods import lookahead
+from metafacs.methods import Setup, lookahead
 from metafacs.methods.losses import class_balance
-from metafacs.methods.mal import MAL
+from metafacs.methods.mal import MAL, MALOptions
 from metafacs.methods.tangents import Record
 from step_variants import ALPHA, Workload, randomise, sgd
 
@@ -60,7 +60,9 @@ def main() -> None:
     side, b = map(int, options.size.split(":"))
     work = Workload(options.backbone, side, b, b, 4 * b, channels_last=options.channels_last)
     batches = work.batches()
-    method = MAL(work.network(), sgd, class_balance(batches["meta"].labels), alpha=ALPHA, way="forward")
+    method = MAL(
+        Setup(work.network(), sgd, class_balance(batches["meta"].labels)), MALOptions(alpha=ALPHA, way="forward")
+    )
     randomise(method.meta_network)
     steps = [parts(method, batches) for _ in range(6)][1:]
     seconds = {name: statistics.median(step[name] for step in steps) for name in steps[0]}

@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 from torch.overrides import TorchFunctionMode
 
-from metafacs.methods import Batch
+from metafacs.methods import Batch, Setup
 from metafacs.methods.base import Stream
 from metafacs.methods.lookahead import Way, isolated
 from metafacs.methods.losses import au_losses, balanced_au_losses, class_balance, expression_losses
-from metafacs.methods.mal import MAL, MetaNetwork, normalise
+from metafacs.methods.mal import MAL, MALOptions, MetaNetwork, normalise
 from metafacs.methods.mtl import MTL
 from metafacs.models.network import Network, Output, build_network
 
@@ -121,7 +121,7 @@ def randomise(meta_network: MetaNetwork) -> None:
 def mtl(work: Workload) -> Trainee:
     """metafacs's MTL."""
     network, batches = work.network(), work.batches()
-    method = MTL(network, sgd, autocast=work.autocast)
+    method = MTL(Setup(network, sgd, autocast=work.autocast))
     return Trainee(lambda: method.training_step(batches), network, None)
 
 
@@ -132,7 +132,7 @@ def mal(way: Way, **options: Any) -> Callable[[Workload], Trainee]:
         network, batches = work.network(), work.batches()
         balance = class_balance(batches["meta"].labels)
         chosen = {"alpha": ALPHA, "beta": BETA, "meta_optimiser": "sgd", "way": way, **options}
-        method = MAL(network, sgd, balance, autocast=work.autocast, **chosen)
+        method = MAL(Setup(network, sgd, balance, work.autocast), MALOptions(**chosen))
         randomise(method.meta_network)
         return Trainee(lambda: method.training_step(batches), network, method.meta_network)
 

@@ -19,7 +19,7 @@ from metafacs.methods import METHODS, Batch
 from metafacs.methods.losses import class_balance
 from metafacs.models.network import Network
 from metafacs.models.synchronised import synchronise
-from tests.methods.networks import AUS, EXPRESSIONS, batches, small_resnet, tiny_network
+from tests.methods.networks import AUS, EXPRESSIONS, batches, build, small_resnet, tiny_network
 
 PROCESSES, STEPS = 2, 3
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -97,7 +97,7 @@ def train(case: str) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
     """This process's part of some steps; the state after them and what the steps returned."""
     name, options = CASES[case]
     balance = class_balance(batches(meta=40)["meta"].labels)
-    made = METHODS[name](network(case), adamw if name == "mtl" else sgd, balance, **options)
+    made = build(METHODS[name], network(case), balance, optimiser=adamw if name == "mtl" else sgd, **options)
     for module in made.modules.values() if distributed.count() > 1 else ():
         synchronise(module)
     made.plan(STEPS)

@@ -14,7 +14,7 @@ writes, and the test fold has no part in it:
 - `signal_to_noise_reserve.csv`: cosine between the meta gradients of the reserved images and of other people's.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from search import unseen_people
-from torch import Tensor
+from torch import Tensor, nn
 
 from metafacs.analysis.statistics import spearman
 from metafacs.commands.parsing import parse
@@ -36,8 +36,8 @@ from metafacs.data.prepared import PreparedDataset
 from metafacs.data.streams import Faces, training_batches
 from metafacs.data.transforms import centre_crops, crop
 from metafacs.methods import METHODS
-from metafacs.methods.base import Batch, Method
-from metafacs.methods.mal import MAL
+from metafacs.methods.base import Batch, Method, Setup
+from metafacs.methods.mal import MAL, MALOptions
 from metafacs.models.network import Network
 from metafacs.training import loop
 from metafacs.training.data import TrainingData, open_data
@@ -100,18 +100,18 @@ def _stops(settings: Any, network: Network, data: TrainingData, device: torch.de
 
 def _mtl(settings: Any, network: Network, data: TrainingData) -> Method:
     own = settings.optimiser
-    return METHODS["mtl"](
-        network,
-        lambda parameters: torch.optim.AdamW(parameters, lr=own.learning_rate, weight_decay=own.weight_decay),
-        class_weights=data.class_weights(next(network.parameters()).device),
-    )
+
+    def adamw(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(parameters, lr=own.learning_rate, weight_decay=own.weight_decay)
+
+    return METHODS["mtl"](Setup(network, adamw))
 
 
 def _measuring(network: Network, data: TrainingData) -> MAL:
     """MAL on a copy of the network, to ask for alignments; nothing of it is ever stepped."""
     twin = deepcopy(network)
     weights = data.class_weights(next(twin.parameters()).device)
-    return MAL(twin, lambda parameters: torch.optim.SGD(parameters, lr=0.0), class_weights=weights, alpha=1.0)
+    return MAL(Setup(twin, lambda parameters: torch.optim.SGD(parameters, lr=0.0), weights), MALOptions(alpha=1.0))
 
 
 def _whole(dataset: PreparedDataset, aus: list[str], resize: int, side: int, device: torch.device) -> Batch:

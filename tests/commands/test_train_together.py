@@ -27,7 +27,7 @@ torch.set_default_dtype(torch.float64)
 register_module_forward_pre_hook(cast)
 """
 """Makes a run compute in float64. In float32, sums in another order differ by some 1e-7, and twelve steps through
-BatchNorm over a dozen numbers make 1e-3 to 1e-2 of that, by the processor. In float64 it is 4e-13: rounding, no fault."""
+BatchNorm over a dozen numbers make 1e-3 to 1e-2 of that, by the processor. In float64 it is 4e-13: rounding."""
 TOLERANCE = 1e-7
 """Of the largest number in a tensor, after all steps. No dropout: its masks are drawn per process."""
 

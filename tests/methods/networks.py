@@ -1,14 +1,19 @@
 """Small networks and batches for the tests of methods."""
 
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any, TypeVar
+
 import timm
 import torch
 from torch import Tensor, nn
 
-from metafacs.methods import Batch
+from metafacs.methods import Batch, Method, Setup
 from metafacs.models.network import Network
 from tests.toy_runs import SMALL_RESNET
 
 AUS, EXPRESSIONS = 5, 7
+Kind = TypeVar("Kind", bound=Method)
 
 
 class TinyBackbone(nn.Module):
@@ -75,3 +80,15 @@ def batches(
 
 def sgd(parameters) -> torch.optim.Optimizer:
     return torch.optim.SGD(parameters, lr=0.05)
+
+
+def build(
+    kind: type[Kind],
+    network: Network,
+    class_weights: tuple[Tensor, Tensor] | None = None,
+    autocast: Callable[[], Any] = nullcontext,
+    optimiser: Callable[..., torch.optim.Optimizer] = sgd,
+    **options: Any,
+) -> Kind:
+    """A method with its own options in the place of `Options(...)`."""
+    return kind(Setup(network, optimiser, class_weights, autocast), kind.Options(**options))

@@ -6,7 +6,7 @@ import torch._functorch.config
 
 from metafacs.methods.losses import class_balance
 from metafacs.methods.mal import MAL
-from tests.methods.networks import batches, sgd, small_resnet
+from tests.methods.networks import batches, build, small_resnet
 
 
 @pytest.mark.slow
@@ -16,7 +16,7 @@ def test_steps_are_those_of_the_plain_network(back_end: str, tolerance: float) -
     found = []
     for compiled in (False, True):
         network = small_resnet()
-        method = MAL(network, sgd, class_balance(batch["meta"].labels), alpha=0.3, meta_optimiser="sgd")
+        method = build(MAL, network, class_balance(batch["meta"].labels), alpha=0.3, meta_optimiser="sgd")
         if compiled:
             network.compile(backend=back_end)
         with torch._functorch.config.patch(donated_buffer=False):

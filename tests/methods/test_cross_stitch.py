@@ -12,7 +12,7 @@ from metafacs.methods.cross_stitch import CrossStitch
 from metafacs.methods.stl import STL
 from metafacs.models.network import Network
 from metafacs.models.stitched import Stitch, StitchedNetwork
-from tests.methods.networks import EXPRESSIONS, batches, sgd, small_resnet, tiny_network
+from tests.methods.networks import EXPRESSIONS, batches, build, sgd, small_resnet, tiny_network
 
 
 def differing(per: str, own: float, other: float) -> StitchedNetwork:
@@ -50,13 +50,13 @@ def test_unstitched_it_is_two_single_task_networks(per: str) -> None:
 def test_an_unstitched_step_is_a_single_task_step(a: float, expected: str) -> None:
     options = {"auxiliary_weight": a, "statistics": "separate", "own": 1.0, "other": 0.0}
     batch = batches(side=32)
-    method = CrossStitch(small_resnet(), sgd, **options)
+    method = build(CrossStitch, small_resnet(), **options)
     untouched = copy.deepcopy(method.network)
     method.training_step(batch)
     network = method.network
     trained, idle = network.backbone, network.expression_backbone
     if expected == "au":
-        alone = STL(small_resnet(), sgd)
+        alone = build(STL, small_resnet())
         alone.training_step(batch)
         reference = alone.network
     else:
@@ -102,7 +102,7 @@ def test_at_the_start_it_is_the_plain_network() -> None:
 
 
 def test_the_units_learn() -> None:
-    method = CrossStitch(small_resnet(), sgd)
+    method = build(CrossStitch, small_resnet())
     before = [unit.weight.clone() for unit in method.network.stitches]
     method.training_step(batches(side=32))
     for unit, old in zip(method.network.stitches, before, strict=True):
@@ -111,4 +111,4 @@ def test_the_units_learn() -> None:
 
 def test_another_backbone_is_refused() -> None:
     with pytest.raises(InputError, match=r"cross-stitch works on the stages of timm's ResNets.*is a TinyBackbone"):
-        CrossStitch(tiny_network(), sgd)
+        build(CrossStitch, tiny_network())

@@ -10,7 +10,7 @@ from metafacs.errors import InputError
 from metafacs.methods.density_ratio import DensityRatio, DomainClassifier
 from metafacs.methods.mtl import MTL
 from tests.methods.brute_force import assert_parameters, assert_same_state, stepped, training_losses
-from tests.methods.networks import batches, sgd, tiny_network
+from tests.methods.networks import batches, build, tiny_network
 
 
 def test_the_ratio_of_two_gaussians_is_recovered():
@@ -42,13 +42,13 @@ def test_the_ratio_of_two_gaussians_is_recovered():
 
 def test_the_first_step_is_mtls_to_the_last_bit_and_clip_one_stays_there():
     networks = [tiny_network(0.3, dtype=torch.float32) for _ in range(2)]
-    for method in (DensityRatio(networks[0], sgd, clip=1.0, rate=0.5), MTL(networks[1], sgd)):
+    for method in (build(DensityRatio, networks[0], clip=1.0, rate=0.5), build(MTL, networks[1])):
         for step in range(4):
             torch.manual_seed(step)
             method.training_step(batches(dtype=torch.float32, seed=step))
     assert_same_state(*networks)
     networks = [tiny_network(0.3, dtype=torch.float32) for _ in range(2)]
-    for method in (DensityRatio(networks[0], sgd, rate=0.5), MTL(networks[1], sgd)):
+    for method in (build(DensityRatio, networks[0], rate=0.5), build(MTL, networks[1])):
         torch.manual_seed(0)
         method.training_step(batches(dtype=torch.float32))
     assert_same_state(*networks)
@@ -64,7 +64,7 @@ def randomised(method, scale=1.0):
 @pytest.mark.parametrize("clip", [1.5, 100.0])
 def test_a_step_weights_expression_images_by_the_clipped_normalised_ratio(clip):
     network, batch = tiny_network().train(), batches(4, 9, masked=0.3)
-    method = randomised(DensityRatio(network, sgd, clip=clip))
+    method = randomised(build(DensityRatio, network, clip=clip))
     twin, linear = copy.deepcopy(network), copy.deepcopy(method.classifier.linear)
     feature, losses = training_losses(twin, dict(twin.named_parameters()), batch)
     standard = (feature - feature.mean(0)) / (feature.var(0, correction=0) + 1e-5).sqrt()
@@ -78,7 +78,7 @@ def test_a_step_weights_expression_images_by_the_clipped_normalised_ratio(clip):
 
 def test_the_classifier_follows_the_gradient_of_its_cross_entropy():
     batch = batches(4, 9)
-    method = randomised(DensityRatio(tiny_network(), sgd, weight_decay=0.0))
+    method = randomised(build(DensityRatio, tiny_network(), weight_decay=0.0))
     classifier = method.classifier
     au, fe = torch.randn(4, 16, dtype=torch.float64), torch.randn(9, 16, dtype=torch.float64)
     odds = torch.cat([classifier(au), classifier(fe)])
@@ -95,7 +95,7 @@ def test_the_classifier_follows_the_gradient_of_its_cross_entropy():
 
 def test_the_weight_of_an_au_image_is_one():
     batch = batches()
-    method = randomised(DensityRatio(tiny_network(), sgd))
+    method = randomised(build(DensityRatio, tiny_network()))
     assert method.raw_sample_weights(batch["primary"].images, batch["primary"].labels).tolist() == [1] * 6
     images = batch["auxiliary"].images
     found = method.raw_sample_weights(images, batch["auxiliary"].labels)
@@ -105,4 +105,4 @@ def test_the_weight_of_an_au_image_is_one():
 @pytest.mark.parametrize("options", [{"clip": 0.5}, {"rate": -1.0}, {"weight_decay": -1.0}])
 def test_impossible_options_are_refused(options):
     with pytest.raises(InputError, match="clip must be at least 1"):
-        DensityRatio(tiny_network(), sgd, **options)
+        build(DensityRatio, tiny_network(), **options)

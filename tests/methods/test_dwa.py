@@ -9,7 +9,7 @@ from metafacs.errors import InputError
 from metafacs.methods.dwa import DWA, dynamic_weights
 from metafacs.methods.mtl import MTL
 from tests.methods.brute_force import assert_parameters, assert_same_state, stepped, task_losses
-from tests.methods.networks import batches, sgd, tiny_network
+from tests.methods.networks import batches, build, tiny_network
 
 
 def by_hand(last, before, temperature):
@@ -36,7 +36,7 @@ def test_the_slower_task_gets_more_weight():
 
 def test_two_windows_of_mtl_then_the_weights_of_their_means():
     window, network = 3, tiny_network()
-    method, seen = DWA(network, sgd, window=window), []
+    method, seen = build(DWA, network, window=window), []
     for step in range(9):
         batch = batches(seed=step)
         losses = task_losses(network.train(), dict(network.named_parameters()), batch)
@@ -55,7 +55,7 @@ def test_two_windows_of_mtl_then_the_weights_of_their_means():
 
 def test_before_two_windows_it_is_mtl_to_the_last_bit():
     networks = [tiny_network(0.3, dtype=torch.float32) for _ in range(2)]
-    for method in (DWA(networks[0], sgd, window=2), MTL(networks[1], sgd)):
+    for method in (build(DWA, networks[0], window=2), build(MTL, networks[1])):
         for step in range(4):
             torch.manual_seed(step)
             method.training_step(batches(dtype=torch.float32, seed=step))
@@ -65,4 +65,4 @@ def test_before_two_windows_it_is_mtl_to_the_last_bit():
 @pytest.mark.parametrize("options", [{"temperature": 0.0}, {"window": 0}])
 def test_impossible_options_are_refused(options):
     with pytest.raises(InputError, match="temperature must be positive"):
-        DWA(tiny_network(), sgd, **options)
+        build(DWA, tiny_network(), **options)

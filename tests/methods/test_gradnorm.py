@@ -9,7 +9,7 @@ from metafacs.errors import InputError
 from metafacs.methods.gradnorm import GradNorm, weights_gradient
 from metafacs.methods.mtl import MTL
 from tests.methods.brute_force import assert_parameters, assert_same_state, stepped, task_losses
-from tests.methods.networks import batches, sgd, timm_network, tiny_network
+from tests.methods.networks import batches, build, timm_network, tiny_network
 
 INITIAL = [0.9, 1.4]
 WEIGHTS = [1.3, 0.7]
@@ -29,7 +29,7 @@ def by_autograd(network, shared, batch, alpha):
 def test_the_weights_follow_the_gradient_of_their_loss(alpha):
     network, batch = tiny_network().train(), batches(masked=0.3)
     twin = copy.deepcopy(network)
-    method = GradNorm(network, sgd, alpha=alpha)
+    method = build(GradNorm, network, alpha=alpha)
     with torch.no_grad():
         method.balance.weights.copy_(torch.tensor(WEIGHTS))
         method.balance.initial.copy_(torch.tensor(INITIAL))
@@ -46,7 +46,7 @@ def test_the_weights_follow_the_gradient_of_their_loss(alpha):
 
 def test_the_first_step_is_mtls_to_the_last_bit():
     networks, batch = [tiny_network(0.3, dtype=torch.float32) for _ in range(2)], batches(dtype=torch.float32)
-    for method in (GradNorm(networks[0], sgd), MTL(networks[1], sgd)):
+    for method in (build(GradNorm, networks[0]), build(MTL, networks[1])):
         torch.manual_seed(0)
         method.training_step(batch)
     assert_same_state(*networks)
@@ -54,7 +54,7 @@ def test_the_first_step_is_mtls_to_the_last_bit():
 
 def test_with_alpha_zero_the_weighted_gradient_norms_become_equal():
     network, batch = tiny_network(), batches()
-    method = GradNorm(network, lambda p: torch.optim.SGD(p, lr=0.0), alpha=0.0)
+    method = build(GradNorm, network, optimiser=lambda p: torch.optim.SGD(p, lr=0.0), alpha=0.0)
     for _ in range(200):
         method.training_step(batch)
     losses = task_losses(network.train(), dict(network.named_parameters()), batch)
@@ -72,7 +72,7 @@ def test_the_task_that_has_learned_less_gains_weight():
 
 
 def test_weights_stay_positive_and_add_up_to_two():
-    method = GradNorm(tiny_network(), sgd, rate=5.0)
+    method = build(GradNorm, tiny_network(), rate=5.0)
     for step in range(4):
         method.training_step(batches(seed=step))
         assert (method.balance.weights > 0).all() and method.balance.weights.sum().item() == pytest.approx(2)
@@ -80,9 +80,9 @@ def test_weights_stay_positive_and_add_up_to_two():
 
 def test_the_last_shared_layer_of_a_resnet_is_its_last_convolution():
     network = timm_network("resnet18")
-    assert GradNorm(network, sgd).last_shared is network.backbone.layer4[1].conv2.weight
+    assert build(GradNorm, network).last_shared is network.backbone.layer4[1].conv2.weight
 
 
 def test_a_negative_alpha_is_refused():
     with pytest.raises(InputError, match="must not be negative"):
-        GradNorm(tiny_network(), sgd, alpha=-0.5)
+        build(GradNorm, tiny_network(), alpha=-0.5)

@@ -9,7 +9,7 @@ from metafacs.methods.l2rw import L2RW, rectified
 from metafacs.methods.losses import class_balance
 from metafacs.methods.mal import MAL
 from tests.methods.brute_force import ahead, assert_parameters, stepped, training_losses
-from tests.methods.networks import batches, sgd, tiny_network
+from tests.methods.networks import batches, build, tiny_network
 
 ALPHA = 0.3
 
@@ -31,7 +31,7 @@ def test_a_step_equals_brute_force(way, sizes):
     weights = weights_by_brute_force(twin, batch, balance)
     assert 0 < (weights == 0).sum() < len(weights)
     losses = training_losses(twin, dict(twin.named_parameters()), batch)[1]
-    values = L2RW(network, sgd, balance, way=way).training_step(batch)
+    values = build(L2RW, network, balance, way=way).training_step(batch)
     assert_parameters(network, stepped(twin, (weights * losses).sum()), 1e-10)
     assert values["weight_primary"] == pytest.approx(weights[: sizes[0]].sum().item())
     assert values["weight_primary"] + values["weight_auxiliary"] == pytest.approx(1)
@@ -42,7 +42,7 @@ def test_the_images_that_count_are_those_to_which_mals_gradient_gives_weight():
     """MAL with a table of weights, all zero, in place of its meta network: one step of it goes the same way."""
     batch = batches(masked=0.3)
     balance = class_balance(batch["meta"].labels)
-    mal = MAL(tiny_network(), sgd, balance, way="forward")
+    mal = build(MAL, tiny_network(), balance, way="forward")
     images = mal.forward_pass(batch)
     table = -images.look_ahead(torch.zeros(12, dtype=torch.float64), ALPHA).gradient
     weights = weights_by_brute_force(tiny_network().train(), batch, balance)

@@ -14,7 +14,7 @@ from metafacs.methods.l2t_ww import L2TWW
 from metafacs.methods.stl import STL
 from metafacs.methods.transfer import PAIRS, TransferWeights, matching_losses
 from metafacs.training.checkpoint import load_state, save_state
-from tests.methods.networks import batches, sgd, small_resnet, tiny_network
+from tests.methods.networks import batches, build, small_resnet, tiny_network
 from tests.methods.test_mal import au_loss
 
 ALPHA = 0.05
@@ -22,7 +22,7 @@ ALPHA = 0.05
 
 def make(seed: int = 0, **options: object) -> L2TWW:
     """With a source of its own and meta networks away from their start."""
-    method = L2TWW(small_resnet(seed), sgd, **{"alpha": ALPHA, **options})
+    method = build(L2TWW, small_resnet(seed), **{"alpha": ALPHA, **options})
     method.source.load_state_dict(small_resnet(7).state_dict())
     torch.manual_seed(3)
     with torch.no_grad():
@@ -44,7 +44,7 @@ def matching_by_hand(method: L2TWW, source: list[Tensor], parameters: dict[str, 
             for c in range(pooled.shape[1]):
                 gap = (wanted[image, c] - matched[k][image, c]).pow(2).mean()
                 total = total + where[image] * what[image, c] * gap / len(images)
-    return method.beta * total
+    return method.options.beta * total
 
 
 def run(method: L2TWW, parameters: dict[str, Tensor], images: Tensor) -> tuple[Tensor, ...]:
@@ -59,7 +59,7 @@ def loss_after_three_steps(method: L2TWW, batch, matching=None) -> float:
 
     def fast(p):
         _, *matched = run(method, p, primary.images)
-        return method.beta * matching_losses(source, matched, *method.meta(source)).mean()
+        return method.options.beta * matching_losses(source, matched, *method.meta(source)).mean()
 
     def task(p):
         return au_loss(run(method, p, primary.images)[0], primary.labels).mean()
@@ -125,8 +125,8 @@ def test_at_the_start_all_channels_and_all_pairs_count_nearly_the_same() -> None
 
 
 def test_without_matching_it_is_stl_to_the_last_bit() -> None:
-    stl = STL(small_resnet(drop_path_rate=0.3), sgd)
-    method = L2TWW(small_resnet(drop_path_rate=0.3), sgd, beta=0.0)
+    stl = build(STL, small_resnet(drop_path_rate=0.3))
+    method = build(L2TWW, small_resnet(drop_path_rate=0.3), beta=0.0)
     for step in range(2):
         for each in (stl, method):
             torch.manual_seed(step)
@@ -140,7 +140,7 @@ def state(method: L2TWW) -> dict[str, Tensor]:
 
 
 def test_the_source_learns_first_and_then_stands_still() -> None:
-    method = L2TWW(small_resnet(), sgd, source_share=0.5)
+    method = build(L2TWW, small_resnet(), source_share=0.5)
     method.plan(4)
     start = state(method)
     first = [method.training_step(batches(4, 4, side=32, seed=k)) for k in range(2)]
@@ -161,7 +161,7 @@ def test_the_source_learns_first_and_then_stands_still() -> None:
 @pytest.mark.parametrize("stop", [1, 2, 3])
 def test_it_goes_on_from_either_phase_to_the_last_bit(stop: int, tmp_path: Path) -> None:
     def made() -> L2TWW:
-        method = L2TWW(small_resnet(dtype=torch.float32, drop_path_rate=0.2), sgd, source_share=0.5)
+        method = build(L2TWW, small_resnet(dtype=torch.float32, drop_path_rate=0.2), source_share=0.5)
         method.plan(4)
         return method
 
@@ -183,21 +183,21 @@ def test_it_goes_on_from_either_phase_to_the_last_bit(stop: int, tmp_path: Path)
 def test_a_trained_source_is_taken_from_a_file(tmp_path: Path) -> None:
     trained = small_resnet(5, torch.float32)
     save_file({f"network.{k}": v for k, v in trained.state_dict().items()}, tmp_path / "s.safetensors")
-    method = L2TWW(small_resnet(dtype=torch.float32), sgd, source=str(tmp_path / "s.safetensors"))
+    method = build(L2TWW, small_resnet(dtype=torch.float32), source=str(tmp_path / "s.safetensors"))
     method.plan(100)
     assert method.source_steps == 0
     expected = trained.backbone.state_dict()
     assert all(torch.equal(v, expected[k]) for k, v in method.source.backbone.state_dict().items())
     with pytest.raises(InputError, match=r"weights file .*nothing does not exist"):
-        L2TWW(small_resnet(), sgd, source=str(tmp_path / "nothing"))
+        build(L2TWW, small_resnet(), source=str(tmp_path / "nothing"))
 
 
 @pytest.mark.parametrize("options", [{"source_share": 1.0}, {"alpha": 0.0}, {"beta": -1.0}, {"virtual_steps": 0}])
 def test_settings_that_make_no_sense(options: dict[str, object]) -> None:
     with pytest.raises(InputError, match="L2T-WW's"):
-        L2TWW(small_resnet(), sgd, **options)
+        build(L2TWW, small_resnet(), **options)
 
 
 def test_another_backbone_is_refused() -> None:
     with pytest.raises(InputError, match="L2T-WW works on the stages of timm's ResNets"):
-        L2TWW(tiny_network(), sgd)
+        build(L2TWW, tiny_network())

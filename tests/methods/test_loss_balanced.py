@@ -7,7 +7,7 @@ from metafacs.errors import InputError
 from metafacs.methods.loss_balanced import LossBalanced, balanced_weights
 from metafacs.methods.mtl import MTL
 from tests.methods.brute_force import assert_parameters, assert_same_state, stepped, task_losses
-from tests.methods.networks import batches, sgd, tiny_network
+from tests.methods.networks import batches, build, tiny_network
 
 
 def by_hand(losses, initial, alpha):
@@ -25,7 +25,7 @@ def test_the_formula(alpha):
 @pytest.mark.parametrize("window", [0, 3])
 def test_every_step_has_the_weights_of_its_own_losses(window):
     network = tiny_network()
-    method, seen = LossBalanced(network, sgd, alpha=0.8, window=window), []
+    method, seen = build(LossBalanced, network, alpha=0.8, window=window), []
     for step in range(7):
         batch = batches(seed=step)
         losses = task_losses(network.train(), dict(network.named_parameters()), batch)
@@ -41,7 +41,7 @@ def test_every_step_has_the_weights_of_its_own_losses(window):
 
 def test_alpha_zero_is_mtl_to_the_last_bit():
     networks = [tiny_network(0.3, dtype=torch.float32) for _ in range(2)]
-    for method in (LossBalanced(networks[0], sgd, alpha=0.0), MTL(networks[1], sgd)):
+    for method in (build(LossBalanced, networks[0], alpha=0.0), build(MTL, networks[1])):
         for step in range(4):
             torch.manual_seed(step)
             method.training_step(batches(dtype=torch.float32, seed=step))
@@ -50,4 +50,4 @@ def test_alpha_zero_is_mtl_to_the_last_bit():
 
 def test_a_negative_alpha_is_refused():
     with pytest.raises(InputError, match="must not be negative"):
-        LossBalanced(tiny_network(), sgd, alpha=-0.5)
+        build(LossBalanced, tiny_network(), alpha=-0.5)

@@ -11,7 +11,7 @@ from metafacs.methods.lookahead import differentiable_attention, weight_gradient
 from metafacs.methods.losses import class_balance
 from metafacs.methods.mal import MAL, MetaNetwork, normalise
 from metafacs.methods.mtl import MTL
-from tests.methods.networks import AUS, batches, sgd, timm_network, tiny_network
+from tests.methods.networks import AUS, batches, build, timm_network, tiny_network
 
 ALPHA, BETA = 0.3, 0.7
 
@@ -69,9 +69,9 @@ def relative(a, b):
 
 
 def make_mal(network, batch, random_phi=True, **options):
-    method = MAL(
+    method = build(
+        MAL,
         network,
-        sgd,
         class_balance(batch["meta"].labels),
         alpha=ALPHA,
         **{"beta": BETA, "meta_optimiser": "sgd", "way": "forward", **options},
@@ -136,7 +136,7 @@ def test_equal_weights_give_mtl_to_the_last_bit(dropout, statistics):
     batch = batches(dtype=torch.float32)
     networks = [tiny_network(dropout, dtype=torch.float32) for _ in range(2)]
     mal = make_mal(networks[0], batch, random_phi=False, beta=0.0, statistics=statistics)
-    mtl = MTL(networks[1], sgd, statistics=statistics)
+    mtl = build(MTL, networks[1], statistics=statistics)
     for step in range(3):
         for method in (mal, mtl):
             torch.manual_seed(step)

@@ -12,7 +12,7 @@ from metafacs.methods.losses import class_balance
 from metafacs.methods.mal import MAL
 from metafacs.methods.mtl import MTL
 from tests.methods.brute_force import ahead, assert_parameters, assert_same_state, stepped, training_losses
-from tests.methods.networks import AUS, EXPRESSIONS, batches, sgd, timm_network, tiny_network
+from tests.methods.networks import AUS, EXPRESSIONS, batches, build, timm_network, tiny_network
 
 ALPHA, BETA = 0.3, 0.7
 ABLATIONS = {
@@ -37,7 +37,7 @@ ABLATIONS = {
 
 def made(network, batch, random_phi=True, **options):
     defaults = {"beta": BETA, "meta_optimiser": "sgd", "way": "forward"}
-    method = MAL(network, sgd, class_balance(batch["meta"].labels), alpha=ALPHA, **{**defaults, **options})
+    method = build(MAL, network, class_balance(batch["meta"].labels), alpha=ALPHA, **{**defaults, **options})
     if random_phi:
         torch.manual_seed(7)
         for parameter in method.meta_network.parameters():
@@ -112,7 +112,7 @@ def test_before_it_has_learned_anything_each_is_mtl_to_the_last_bit(name):
     batch = batches(dtype=torch.float32)
     mal = made(networks[0], batch, False, **{**ABLATIONS[name], "beta": 0.0})
     for step in range(3):
-        for method in (mal, MTL(networks[1], sgd)):
+        for method in (mal, build(MTL, networks[1])):
             torch.manual_seed(step)
             method.training_step(batches(dtype=torch.float32, seed=step))
     assert_same_state(*networks)

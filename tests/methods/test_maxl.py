@@ -11,7 +11,7 @@ from torch.func import functional_call
 from metafacs.errors import InputError
 from metafacs.methods.maxl import MAXL, collapse, focal_terms, masked_softmax
 from metafacs.methods.mtl import MTL
-from tests.methods.networks import AUS, batches, sgd, timm_network, tiny_network
+from tests.methods.networks import AUS, batches, build, timm_network, tiny_network
 from tests.methods.test_mal import au_loss
 
 ALPHA, BETA, WEIGHT, ENTROPY, SHARE, K = 0.3, 0.1, 0.8, 0.2, 0.4, 3
@@ -19,7 +19,7 @@ ALPHA, BETA, WEIGHT, ENTROPY, SHARE, K = 0.3, 0.1, 0.8, 0.2, 0.4, 3
 
 def make(dropout: float = 0.0, **options: object) -> MAXL:
     settings = {"subclasses": K, "alpha": ALPHA, "beta": BETA, "generated_weight": WEIGHT, "auxiliary_weight": SHARE}
-    method = MAXL(tiny_network(dropout), sgd, **{**settings, **options})  # type: ignore[arg-type]
+    method = build(MAXL, tiny_network(dropout), **{**settings, **options})  # type: ignore[arg-type]
     phi = [p for p in method.label_network.parameters() if p.requires_grad]
     method.optimisers["labels"] = torch.optim.SGD(phi, lr=BETA)
     return method
@@ -122,7 +122,7 @@ def ahead(method: MAXL, batch) -> float:
 
 @pytest.mark.parametrize("statistics", ["joint", "separate"])
 def test_without_generated_labels_it_is_mtl_to_the_last_bit(statistics: str) -> None:
-    mtl = MTL(tiny_network(0.3), sgd, auxiliary_weight=SHARE, statistics=statistics)  # type: ignore[arg-type]
+    mtl = build(MTL, tiny_network(0.3), auxiliary_weight=SHARE, statistics=statistics)  # type: ignore[arg-type]
     method = make(0.3, generated_weight=0.0, statistics=statistics)
     for step in range(3):
         for each in (mtl, method):
@@ -168,7 +168,7 @@ def test_a_batch_without_labels_of_an_au_stays_finite() -> None:
 
 def test_it_works_on_any_backbone() -> None:
     network = timm_network("test_vit", dtype=torch.float32, img_size=32)
-    method = MAXL(network, sgd)
+    method = build(MAXL, network)
     values = method.training_step(batches(4, 4, side=32, dtype=torch.float32))
     assert method.way == "forward" and all(value.isfinite() for value in values.values())
 
@@ -176,4 +176,4 @@ def test_it_works_on_any_backbone() -> None:
 @pytest.mark.parametrize("options", [{"subclasses": 1}, {"alpha": 0.0}, {"auxiliary_weight": 1.5}])
 def test_settings_that_make_no_sense(options: dict[str, object]) -> None:
     with pytest.raises(InputError, match="MAXL's subclasses must be at least 2"):
-        MAXL(tiny_network(), sgd, **options)  # type: ignore[arg-type]
+        build(MAXL, tiny_network(), **options)  # type: ignore[arg-type]

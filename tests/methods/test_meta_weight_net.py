@@ -10,7 +10,7 @@ from metafacs.methods.losses import class_balance
 from metafacs.methods.meta_weight_net import MetaWeightNet
 from metafacs.methods.mtl import MTL
 from tests.methods.brute_force import ahead, assert_parameters, au_loss, forward, stepped, training_losses
-from tests.methods.networks import batches, sgd, tiny_network
+from tests.methods.networks import batches, build, tiny_network
 
 ALPHA, BETA = 0.3, 0.7
 
@@ -24,7 +24,7 @@ def v(net, losses):
 
 def made(network, balance, **options):
     torch.manual_seed(5)
-    method = MetaWeightNet(network, sgd, balance, alpha=ALPHA, beta=BETA, way="forward", **options)
+    method = build(MetaWeightNet, network, balance, alpha=ALPHA, beta=BETA, way="forward", **options)
     phi = [*method.primary_net.parameters(), *method.auxiliary_net.parameters()]
     method.optimisers["meta"] = torch.optim.SGD(phi, lr=BETA)
     return method
@@ -67,12 +67,12 @@ def test_both_updates_equal_brute_force(sizes, normalise):
 def test_a_constant_v_of_one_half_is_mtl_to_the_last_bit():
     batch = batches(dtype=torch.float32)
     networks = [tiny_network(0.3, dtype=torch.float32) for _ in range(2)]
-    method = MetaWeightNet(networks[0], sgd, class_balance(batch["meta"].labels), beta=0.0)
+    method = build(MetaWeightNet, networks[0], class_balance(batch["meta"].labels), beta=0.0)
     for net in (method.primary_net, method.auxiliary_net):
         for parameter in net.layers[2].parameters():
             torch.nn.init.zeros_(parameter)
     for step in range(3):
-        for trained in (method, MTL(networks[1], sgd)):
+        for trained in (method, build(MTL, networks[1])):
             torch.manual_seed(step)
             trained.training_step(batches(dtype=torch.float32, seed=step))
     for name, value in networks[0].state_dict().items():
@@ -99,4 +99,4 @@ def test_the_weight_of_an_image_is_v_of_its_loss():
 @pytest.mark.parametrize("options", [{"alpha": 0.0}, {"beta": -1.0}, {"hidden": 0}])
 def test_impossible_options_are_refused(options):
     with pytest.raises(InputError, match="alpha must be positive"):
-        MetaWeightNet(tiny_network(), sgd, class_balance(batches()["meta"].labels), **options)
+        build(MetaWeightNet, tiny_network(), class_balance(batches()["meta"].labels), **options)

@@ -9,7 +9,7 @@ from metafacs.errors import InputError
 from metafacs.methods.mtan import MTAN
 from metafacs.methods.mtl import MTL
 from metafacs.models.attended import AttendedNetwork
-from tests.methods.networks import batches, sgd, small_resnet, timm_network
+from tests.methods.networks import batches, build, small_resnet, timm_network
 
 
 def saturate(network: AttendedNetwork, logit: float = 60.0) -> None:
@@ -23,8 +23,8 @@ def saturate(network: AttendedNetwork, logit: float = 60.0) -> None:
 @pytest.mark.parametrize("statistics", ["joint", "separate"])
 def test_with_saturated_attention_it_is_mtl_to_the_last_bit(statistics: str) -> None:
     shared, attended = small_resnet(drop_path_rate=0.3), small_resnet(drop_path_rate=0.3)
-    mtl = MTL(shared, sgd, auxiliary_weight=0.3, statistics=statistics)
-    mtan = MTAN(attended, sgd, auxiliary_weight=0.3, statistics=statistics)
+    mtl = build(MTL, shared, auxiliary_weight=0.3, statistics=statistics)
+    mtan = build(MTAN, attended, auxiliary_weight=0.3, statistics=statistics)
     saturate(mtan.network)
     for step in range(3):
         for method in (mtl, mtan):
@@ -102,4 +102,4 @@ def test_which_backbones_serve(name: str) -> None:
 
 def test_a_stage_of_one_block_is_too_short() -> None:
     with pytest.raises(InputError, match=r"MTAN needs at least 2 residual blocks .* this backbone has 1, 1, 1, 1"):
-        MTAN(small_resnet(layers=[1, 1, 1, 1]), sgd)
+        build(MTAN, small_resnet(layers=[1, 1, 1, 1]))

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from metafacs.methods.mtl import MTL
 from metafacs.methods.pcgrad import PCGrad, gradient_surgery
 from tests.methods.brute_force import assert_parameters, au_loss, forward, stepped, task_losses
-from tests.methods.networks import batches, sgd, tiny_network
+from tests.methods.networks import batches, build, tiny_network
 
 
 def vectors(*rows):
@@ -56,7 +56,7 @@ def test_opposite_gradients_cancel_and_a_zero_one_changes_nothing():
 def test_a_step_projects_the_backbone_and_leaves_the_heads(seed, statistics):
     network, batch = tiny_network(seed=seed).train(), batches(masked=0.3, seed=seed)
     twin, start = copy.deepcopy(network), {k: p.detach().clone() for k, p in network.named_parameters()}
-    values = PCGrad(network, sgd, statistics=statistics).training_step(batch)
+    values = build(PCGrad, network, statistics=statistics).training_step(batch)
     losses = list(task_losses(twin, start_of(twin), batch)) if statistics == "joint" else apart(twin, batch)
     parts = [{k: p - start[k] for k, p in stepped(twin, loss / 2).items()} for loss in losses]
     shared = [name for name in start if name.startswith("backbone.")]
@@ -89,7 +89,7 @@ def apart(network, batch):
 def test_both_cases_are_among_the_steps_tested():
     cosines = []
     for seed in range(6):
-        method = PCGrad(tiny_network(seed=seed), sgd)
+        method = build(PCGrad, tiny_network(seed=seed))
         cosines.append(method.training_step(batches(masked=0.3, seed=seed))["gradient_cosine"].item())
     assert min(cosines) < -0.01 and max(cosines) > 0.01
 
@@ -97,8 +97,8 @@ def test_both_cases_are_among_the_steps_tested():
 def test_where_nothing_conflicts_it_is_mtl():
     for seed in range(20):
         networks = [tiny_network(seed=seed) for _ in range(2)]
-        values = PCGrad(networks[0], sgd).training_step(batches(seed=seed))
-        MTL(networks[1], sgd).training_step(batches(seed=seed))
+        values = build(PCGrad, networks[0]).training_step(batches(seed=seed))
+        build(MTL, networks[1]).training_step(batches(seed=seed))
         if values["gradient_cosine"] > 0:
             assert_parameters(networks[0], dict(networks[1].named_parameters()))
             return

@@ -10,12 +10,12 @@ from metafacs.errors import InputError
 from metafacs.methods.losses import class_balance
 from metafacs.methods.mal import MAL
 from metafacs.methods.recomputing import blocks, parts_of, recomputed
-from tests.methods.networks import batches, sgd, small_resnet, timm_network, tiny_network
+from tests.methods.networks import batches, build, small_resnet, timm_network, tiny_network
 
 
 def made(network, batch, **options):
     balance = class_balance(batch["meta"].labels)
-    method = MAL(network, sgd, balance, alpha=0.3, meta_optimiser="sgd", **{"way": "forward", **options})
+    method = build(MAL, network, balance, alpha=0.3, meta_optimiser="sgd", **{"way": "forward", **options})
     torch.manual_seed(7)
     torch.nn.init.normal_(method.meta_network.linear.weight, 0, 0.5)
     return method

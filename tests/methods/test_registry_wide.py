@@ -1,5 +1,7 @@
 """What must hold of every method there is; one that is registered is tested here without a further line."""
 
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from metafacs.methods import METHODS, Batch, Method
+from metafacs.methods import METHODS, Batch, Method, Setup
 from metafacs.methods.losses import class_balance
 from metafacs.models.network import build_network
 from metafacs.training.checkpoint import DetectorCard, load_detector, load_state, save_detector, save_state
@@ -48,11 +50,11 @@ def card_of(name: str) -> DetectorCard:
     return replace(CARD, backbone="test_resnet", backbone_options={"drop_path_rate": 0.2, **SMALL_RESNET})
 
 
-def build(name: str, seed: int = 0, **options: Any) -> Method:
+def build(name: str, seed: int = 0, autocast: Callable[[], Any] = nullcontext) -> Method:
     torch.manual_seed(seed)
     card = card_of(name)
     network = build_network(card.backbone, AUS, EXPRESSIONS, "scratch", card.backbone_options)
-    return METHODS[name](network, adamw, class_balance(batches(meta=40)["meta"].labels.float()), **options)
+    return METHODS[name](Setup(network, adamw, class_balance(batches(meta=40)["meta"].labels.float()), autocast))
 
 
 def batch(method: Method, step: int) -> dict[str, Batch]:

@@ -11,7 +11,7 @@ from torch import nn
 from metafacs.methods.lookahead import RandomState, differentiable_attention, isolated
 from metafacs.methods.mal import MAL
 from metafacs.methods.tangents import Record, Tangents
-from tests.methods.networks import batches, timm_network, tiny_network
+from tests.methods.networks import batches, build, timm_network, tiny_network
 
 
 def directional(call, parameters, direction, context):
@@ -99,7 +99,7 @@ def test_a_step_computes_two_convolutions_a_layer_in_forward_mode(monkeypatch):
     monkeypatch.setattr(Tangents, "_bilinear", bilinear)
     batch = batches()
     balance = torch.ones(2, batch["meta"].labels.shape[1], dtype=torch.float64)
-    method = MAL(tiny_network(), lambda p: torch.optim.SGD(p, lr=0.1), (balance[0], balance[1]), way="forward")
+    method = build(MAL, tiny_network(), (balance[0], balance[1]), way="forward")
     method.training_step(batch)
     # the first convolution has an input, the expression head a weight without a tangent
     assert sum(func is F.conv2d for func in counted) == 3

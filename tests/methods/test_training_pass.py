@@ -9,7 +9,7 @@ from metafacs.methods.losses import class_balance
 from metafacs.methods.mal import MAL
 from metafacs.methods.training_pass import last_stage, sees_the_batch
 from tests.methods.brute_force import ahead
-from tests.methods.networks import batches, sgd, small_resnet, timm_network, tiny_network
+from tests.methods.networks import batches, build, small_resnet, timm_network, tiny_network
 
 ALPHA = 0.3
 
@@ -17,7 +17,7 @@ ALPHA = 0.3
 def made(network, batch, **options):
     balance = class_balance(batch["meta"].labels)
     defaults = {"meta_optimiser": "sgd", "way": "forward", "beta": 0.5}
-    method = MAL(network, sgd, balance, alpha=ALPHA, **{**defaults, **options})
+    method = build(MAL, network, balance, alpha=ALPHA, **{**defaults, **options})
     torch.manual_seed(7)
     torch.nn.init.normal_(method.meta_network.linear.weight, 0, 0.5)
     return method

@@ -9,7 +9,7 @@ from metafacs.errors import InputError
 from metafacs.methods.mtl import MTL
 from metafacs.methods.uncertainty import Uncertainty
 from tests.methods.brute_force import assert_parameters, assert_same_state, stepped, task_losses
-from tests.methods.networks import batches, sgd, tiny_network
+from tests.methods.networks import batches, build, tiny_network
 
 LOG_VARIANCES = [0.7, -1.1]
 
@@ -20,7 +20,7 @@ def kendall(losses, log_variances):
 
 
 def made(network, **options):
-    method = Uncertainty(network, sgd, **options)
+    method = build(Uncertainty, network, **options)
     with torch.no_grad():
         method.variances.log.copy_(torch.tensor(LOG_VARIANCES))
     return method
@@ -51,7 +51,7 @@ def test_the_variances_follow_the_gradient_of_kendalls_loss():
 
 def test_the_first_step_is_mtls_to_the_last_bit():
     networks, batch = [tiny_network(0.3, dtype=torch.float32) for _ in range(2)], batches(dtype=torch.float32)
-    for method in (Uncertainty(networks[0], sgd), MTL(networks[1], sgd)):
+    for method in (build(Uncertainty, networks[0]), build(MTL, networks[1])):
         torch.manual_seed(0)
         method.training_step(batch)
     assert_same_state(*networks)
@@ -59,7 +59,7 @@ def test_the_first_step_is_mtls_to_the_last_bit():
 
 def test_variances_settle_where_weight_times_loss_is_one_half():
     """There Kendall's loss is lowest: d/ds of exp(-s) L + s / 2 is zero."""
-    method = Uncertainty(tiny_network(), lambda p: torch.optim.SGD(p, lr=0.0), rate=0.05)
+    method = build(Uncertainty, tiny_network(), optimiser=lambda p: torch.optim.SGD(p, lr=0.0), rate=0.05)
     batch = batches()
     for _ in range(300):
         values = method.training_step(batch)
@@ -69,4 +69,4 @@ def test_variances_settle_where_weight_times_loss_is_one_half():
 
 def test_a_negative_rate_is_refused():
     with pytest.raises(InputError, match="must not be negative"):
-        Uncertainty(tiny_network(), sgd, rate=-1.0)
+        build(Uncertainty, tiny_network(), rate=-1.0)

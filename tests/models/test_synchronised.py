@@ -11,7 +11,7 @@ from metafacs import distributed
 from metafacs.methods import METHODS
 from metafacs.methods.losses import class_balance
 from metafacs.models.synchronised import synchronise
-from tests.methods.networks import batches, sgd, timm_network, tiny_network
+from tests.methods.networks import batches, build, timm_network, tiny_network
 
 
 class Alone:
@@ -71,7 +71,7 @@ def test_a_step_of_mal_is_the_same(way: str, monkeypatch: pytest.MonkeyPatch) ->
     for changes in (False, True):
         whole = batches(8, 8, 16, side=32)
         options = {"alpha": 0.3, "beta": 0.5, "meta_optimiser": "sgd", "way": way}
-        made = METHODS["mal"](timm_network("test_efficientnet"), sgd, class_balance(whole["meta"].labels), **options)
+        made = build(METHODS["mal"], timm_network("test_efficientnet"), class_balance(whole["meta"].labels), **options)
         if changes:
             synchronise(made.network)
         values = made.training_step(whole)  # type: ignore[arg-type]

@@ -22,7 +22,7 @@ from metafacs.data.streams import mixed_seed, training_batches
 from metafacs.errors import InputError
 from metafacs.evaluation.metrics import au_scores, average_scores
 from metafacs.files import naming
-from metafacs.methods import METHODS, Method
+from metafacs.methods import METHODS, Method, Setup
 from metafacs.models.network import Network, build_network, check_side
 from metafacs.models.synchronised import synchronise
 from metafacs.progress import progress_bar
@@ -42,7 +42,6 @@ expression dataset where the method uses one, and writes a run folder: configura
 methods that learn them, sample weights. The test fold is not touched: `metafacs evaluate` scores it. A run that was
 killed goes on with --resume and, on the CPU, ends with the very same parameters."""
 
-_CONTRACT = {"network", "optimiser", "class_weights", "autocast"}
 logger = logging.getLogger(__name__)
 
 
@@ -52,7 +51,8 @@ def train_parser(prog: str, description: str = DESCRIPTION) -> ArgumentParser:
     made.add_class_arguments(TrainConfig, None)
     made.add_argument("--resume", action="store_true", help="go on with the unfinished run in `out`, if there is one.")
     for name in METHODS:
-        made.add_class_arguments(METHODS[name], name, skip=_CONTRACT, instantiate=False)
+        made.add_class_arguments(METHODS[name].Options, name, instantiate=False)
+        (made.groups or {})[name].title = str(METHODS[name].__doc__).splitlines()[0].rstrip(".")
     return made
 
 
@@ -95,13 +95,13 @@ def _train(
     torch.manual_seed(settings.seed)
     network = base_network(settings, data)
     check_side(network, settings.data.side)
-    method = method_class(
+    setup = Setup(
         network.to(device).to(memory_format=torch.channels_last),
         _optimiser_factory(**plain(settings.optimiser)),
-        class_weights=data.class_weights(device),
-        autocast=distributed.autocast(device, settings.loop.precision),
-        **options,
+        data.class_weights(device),
+        distributed.autocast(device, settings.loop.precision),
     )
+    method = method_class(setup, method_class.Options(**options))
     if distributed.count() > 1 and settings.loop.synchronise:
         for module in method.modules.values():
             synchronise(module)

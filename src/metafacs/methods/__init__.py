@@ -17,12 +17,13 @@ from metafacs.methods import (
     stl,
     uncertainty,
 )
-from metafacs.methods.base import METHODS, Batch, Method
+from metafacs.methods.base import METHODS, Batch, Method, Setup
 
 __all__ = [
     "METHODS",
     "Batch",
     "Method",
+    "Setup",
     "cross_stitch",
     "density_ratio",
     "dwa",

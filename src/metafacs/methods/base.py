@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from metafacs.methods.losses import AUReduction
 from metafacs.models.network import Network
 from metafacs.registry import Registry
 
@@ -30,6 +31,28 @@ class Batch:
         return len(self.images)
 
 
+@dataclass(frozen=True)
+class Setup:
+    """What every method is built from, whatever its own options are."""
+
+    network: Network
+    """The base network; trained in place."""
+    optimiser: OptimiserFactory
+    """Makes the base optimiser from parameters."""
+    class_weights: tuple[Tensor, Tensor] | None = None
+    """(A,) weights of present and (A,) of absent AUs in the reserved set (`class_balance`), for the meta loss."""
+    autocast: Callable[[], AbstractContextManager[object]] = nullcontext
+    """Makes the context in which forward passes run (mixed precision)."""
+
+
+@dataclass(frozen=True)
+class AUOptions:
+    """Options of every method."""
+
+    au_reduction: AUReduction = "mean"
+    """"mean" or "sum" over the labelled AUs of an image."""
+
+
 class Method(ABC):
     """A way to train a network on AU images, alone or with help.
 
@@ -37,32 +60,22 @@ class Method(ABC):
     subclass provides `streams` and `training_step`; one that learns sample weights says so and provides
     `raw_sample_weights`.
     Everything in `modules` and `optimisers` is saved and restored; the loop scales the learning rate of
-    `optimisers["base"]` by the schedule. Arguments after `autocast` are the method's own options: their types
-    and descriptions become flags and YAML keys.
-
-    Args:
-        network: the base network; trained in place.
-        optimiser: makes the base optimiser from parameters.
-        class_weights: (A,) weights of present and (A,) of absent AUs in the reserved set (`class_balance`).
-        autocast: makes the context in which forward passes run (mixed precision).
+    `optimisers["base"]` by the schedule. A method is built as `Kind(setup, options)`, its options an instance of the
+    frozen dataclass `Kind.Options`: the fields' types and descriptions become flags and YAML keys.
     """
 
+    Options: ClassVar[type[AUOptions]] = AUOptions
     streams: ClassVar[tuple[Stream, ...]]
     learns_sample_weights: ClassVar[bool] = False
     needs_resnet: ClassVar[bool] = False
     """Whether it works on the stages of a timm ResNet (with at least two blocks each) only."""
 
-    def __init__(
-        self,
-        network: Network,
-        optimiser: OptimiserFactory,
-        class_weights: tuple[Tensor, Tensor] | None = None,
-        autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
-    ) -> None:
-        self.network = network
-        self.autocast = autocast
-        self.modules: dict[str, nn.Module] = {"network": network}
-        self.optimisers: dict[str, Optimizer] = {"base": optimiser(network.parameters())}
+    def __init__(self, setup: Setup, options: AUOptions = AUOptions()) -> None:
+        self.network = setup.network
+        self.options = options
+        self.autocast = setup.autocast
+        self.modules: dict[str, nn.Module] = {"network": setup.network}
+        self.optimisers: dict[str, Optimizer] = {"base": setup.optimiser(setup.network.parameters())}
 
     def plan(self, steps: int) -> None:  # noqa: B027 - most methods do not care
         """Is told, before the first step and when a run is resumed, how many steps the whole run has."""

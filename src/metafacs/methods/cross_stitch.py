@@ -13,51 +13,33 @@ the units learn at the base learning rate, not at 100 to 1000 times it (under Ad
 depend on the gradient's, that factor has no counterpart); each image has labels of one task only.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from torch import Tensor
-
-from metafacs.methods.base import METHODS, OptimiserFactory
-from metafacs.methods.joint import StatisticsMode
-from metafacs.methods.losses import AUReduction
-from metafacs.methods.mtl import MTL
-from metafacs.models.network import Network
+from metafacs.methods.base import METHODS, AUOptions, Setup
+from metafacs.methods.mtl import MTL, MTLOptions
 from metafacs.models.stitched import Per, StitchedNetwork
+
+
+@dataclass(frozen=True)
+class CrossStitchOptions(MTLOptions):
+    """Options of `CrossStitch`."""
+
+    per: Per = "channel"
+    """one 2x2 unit for each "channel" or for each "layer"."""
+    own: float = 0.9
+    """weight of a network's own features at the start."""
+    other: float = 0.1
+    """weight of the other network's features at the start."""
 
 
 @METHODS.register("cross_stitch")
 class CrossStitch(MTL):
-    """MTL's steps on two stitched networks.
+    """MTL's steps on two stitched networks, on timm ResNets; the expression network starts as a copy of the AU one."""
 
-    Args:
-        network: the base network, on a timm ResNet; the expression network starts as a copy of it.
-        optimiser: makes the base optimiser.
-        class_weights: not used.
-        autocast: mixed precision.
-        auxiliary_weight: share of the expression task in the loss, in [0, 1].
-        au_reduction: "mean" or "sum" over the labelled AUs of an image.
-        statistics: BatchNorm statistics of the two streams: "joint" or "separate", as for MTL.
-        per: one 2x2 unit for each "channel" or for each "layer".
-        own: weight of a network's own features at the start.
-        other: weight of the other network's features at the start.
-    """
-
+    Options: ClassVar[type[AUOptions]] = CrossStitchOptions
     needs_resnet: ClassVar[bool] = True
 
-    def __init__(
-        self,
-        network: Network,
-        optimiser: OptimiserFactory,
-        class_weights: tuple[Tensor, Tensor] | None = None,
-        autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
-        auxiliary_weight: float = 0.5,
-        au_reduction: AUReduction = "mean",
-        statistics: StatisticsMode = "joint",
-        per: Per = "channel",
-        own: float = 0.9,
-        other: float = 0.1,
-    ) -> None:
-        stitched = StitchedNetwork(network, per, own, other)
-        super().__init__(stitched, optimiser, class_weights, autocast, auxiliary_weight, au_reduction, statistics)
+    def __init__(self, setup: Setup, options: CrossStitchOptions = CrossStitchOptions()) -> None:
+        stitched = StitchedNetwork(setup.network, options.per, options.own, options.other)
+        super().__init__(replace(setup, network=stitched), options)

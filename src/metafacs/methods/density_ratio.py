@@ -14,8 +14,8 @@ which the paper's bounds turn, is unbounded, and divided by its mean over the ba
 expression task keeps the weight it has in MTL.
 """
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -24,12 +24,10 @@ from torch import Tensor, nn
 
 from metafacs import distributed
 from metafacs.errors import InputError
-from metafacs.methods.base import METHODS, Batch, Method, OptimiserFactory, Stream
-from metafacs.methods.joint import JointForward, StatisticsMode, over_batches
+from metafacs.methods.base import METHODS, AUOptions, Batch, Method, Setup, Stream
+from metafacs.methods.joint import JointForward, JointOptions, over_batches
 from metafacs.methods.lookahead import weighted_gradient
-from metafacs.methods.losses import AUReduction
 from metafacs.methods.meta_network import RunningStandard
-from metafacs.models.network import Network
 
 
 class DomainClassifier(nn.Module):
@@ -61,49 +59,42 @@ class DomainClassifier(nn.Module):
         return torch.autograd.grad(loss, list(self.linear.parameters()))
 
 
-@METHODS.register("density_ratio")
-class DensityRatio(Method):
-    """Trains both tasks, expression images weighted by the density ratio of the AU to the expression data.
+@dataclass(frozen=True)
+class DensityRatioOptions(JointOptions):
+    """Options of `DensityRatio`."""
 
-    Args:
-        network: the base network.
-        optimiser: makes the base optimiser.
-        class_weights: not used.
-        autocast: mixed precision.
-        clip: c, largest ratio, and one over the smallest; 1 is MTL.
-        rate: learning rate of the domain classifier (Adam).
-        weight_decay: of the domain classifier; keeps domains that can be told apart from ratios of 0 and infinity.
-        au_reduction: "mean" or "sum" over the labelled AUs of an image.
-        statistics: BatchNorm statistics of the two streams: "joint" or "separate", as for MTL.
-    """
+    clip: float = 10.0
+    """c, largest ratio, and one over the smallest; 1 is MTL."""
+    rate: float = 0.001
+    """learning rate of the domain classifier (Adam)."""
+    weight_decay: float = 0.01
+    """of the domain classifier; keeps domains that can be told apart from ratios of 0 and infinity."""
 
-    streams: ClassVar[tuple[Stream, ...]] = ("primary", "auxiliary")
-    learns_sample_weights: ClassVar[bool] = True
-
-    def __init__(
-        self,
-        network: Network,
-        optimiser: OptimiserFactory,
-        class_weights: tuple[Tensor, Tensor] | None = None,
-        autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
-        clip: float = 10.0,
-        rate: float = 0.001,
-        weight_decay: float = 0.01,
-        au_reduction: AUReduction = "mean",
-        statistics: StatisticsMode = "joint",
-    ) -> None:
-        super().__init__(network, optimiser, class_weights, autocast)
-        if clip < 1 or rate < 0 or weight_decay < 0:
+    def __post_init__(self) -> None:
+        if self.clip < 1 or self.rate < 0 or self.weight_decay < 0:
             raise InputError(
                 "the density ratio's clip must be at least 1, its rate and weight_decay not negative; found "
-                f"{clip}, {rate} and {weight_decay}"
+                f"{self.clip}, {self.rate} and {self.weight_decay}"
             )
-        self.clip = clip
-        self.joint = JointForward(network, au_reduction, statistics, autocast)
+
+
+@METHODS.register("density_ratio")
+class DensityRatio(Method):
+    """Trains both tasks, expression images weighted by the density ratio of the AU to the expression data."""
+
+    streams: ClassVar[tuple[Stream, ...]] = ("primary", "auxiliary")
+    Options: ClassVar[type[AUOptions]] = DensityRatioOptions
+    learns_sample_weights: ClassVar[bool] = True
+
+    def __init__(self, setup: Setup, options: DensityRatioOptions = DensityRatioOptions()) -> None:
+        super().__init__(setup, options)
+        self.clip = options.clip
+        self.joint = JointForward(setup, options)
+        network = setup.network
         self.classifier = DomainClassifier(network.feature_size).to(next(network.parameters()).detach())
         self.modules["classifier"] = self.classifier
         self.optimisers["classifier"] = torch.optim.Adam(
-            self.classifier.linear.parameters(), lr=rate, weight_decay=weight_decay
+            self.classifier.linear.parameters(), lr=options.rate, weight_decay=options.weight_decay
         )
 
     def training_step(self, batch: Mapping[Stream, Batch]) -> dict[str, Tensor]:

@@ -11,18 +11,16 @@ Differs from the paper in: the averages are over windows of steps, since the two
 length and a run may be shorter than two of them; the loss is the mean over the tasks, not their sum.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from metafacs.errors import InputError
-from metafacs.methods.base import METHODS, OptimiserFactory
-from metafacs.methods.joint import StatisticsMode
-from metafacs.methods.losses import AUReduction
+from metafacs.methods.base import METHODS, AUOptions, Setup
+from metafacs.methods.joint import JointOptions
 from metafacs.methods.task_weighting import TASKS, TaskWeighting, task_means
-from metafacs.models.network import Network
 
 
 def dynamic_weights(last: Tensor, before: Tensor, temperature: float) -> Tensor:
@@ -66,39 +64,33 @@ class LossWindows(nn.Module):
         return int(self.steps) >= 2 * self.window
 
 
+@dataclass(frozen=True)
+class DWAOptions(JointOptions):
+    """Options of `DWA`."""
+
+    temperature: float = 2.0
+    """T; the higher, the more equal the weights."""
+    window: int = 50
+    """steps over which losses are averaged; the paper's epoch."""
+
+    def __post_init__(self) -> None:
+        if self.temperature <= 0 or self.window < 1:
+            raise InputError(
+                "DWA's temperature must be positive and its window at least one step; found "
+                f"{self.temperature} and {self.window}"
+            )
+
+
 @METHODS.register("dwa")
 class DWA(TaskWeighting):
-    """Weights the tasks by how fast their losses have fallen of late.
+    """Weights the tasks by how fast their losses have fallen of late."""
 
-    Args:
-        network: the base network.
-        optimiser: makes the base optimiser.
-        class_weights: not used.
-        autocast: mixed precision.
-        temperature: T; the higher, the more equal the weights.
-        window: steps over which losses are averaged; the paper's epoch.
-        au_reduction: "mean" or "sum" over the labelled AUs of an image.
-        statistics: BatchNorm statistics of the two streams: "joint" or "separate", as for MTL.
-    """
+    Options: ClassVar[type[AUOptions]] = DWAOptions
 
-    def __init__(
-        self,
-        network: Network,
-        optimiser: OptimiserFactory,
-        class_weights: tuple[Tensor, Tensor] | None = None,
-        autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
-        temperature: float = 2.0,
-        window: int = 50,
-        au_reduction: AUReduction = "mean",
-        statistics: StatisticsMode = "joint",
-    ) -> None:
-        super().__init__(network, optimiser, class_weights, autocast, au_reduction, statistics)
-        if temperature <= 0 or window < 1:
-            raise InputError(
-                f"DWA's temperature must be positive and its window at least one step; found {temperature} and {window}"
-            )
-        self.temperature = temperature
-        self.windows = LossWindows(window, self.like)
+    def __init__(self, setup: Setup, options: DWAOptions = DWAOptions()) -> None:
+        super().__init__(setup, options)
+        self.temperature = options.temperature
+        self.windows = LossWindows(options.window, self.like)
         self.modules["windows"] = self.windows
 
     def task_weights(self, losses: Tensor, primary: int) -> Tensor:

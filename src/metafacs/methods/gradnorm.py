@@ -13,19 +13,17 @@ order in which the backbone lists them (the last convolution of a ResNet), since
 feature; w stays above 0.01, which the paper leaves open; the loss is the mean over the tasks, not their sum.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from metafacs import distributed
 from metafacs.errors import InputError
-from metafacs.methods.base import METHODS, OptimiserFactory
-from metafacs.methods.joint import StatisticsMode
-from metafacs.methods.losses import AUReduction
+from metafacs.methods.base import METHODS, AUOptions, Setup
+from metafacs.methods.joint import JointOptions
 from metafacs.methods.task_weighting import TASKS, TaskWeighting, over_images, task_means
-from metafacs.models.network import Network
 
 SMALLEST = 0.01
 """Weights are kept above this before they are scaled: a negative one would train its task backwards."""
@@ -65,43 +63,36 @@ def weights_gradient(weights: Tensor, norms: Tensor, losses: Tensor, initial: Te
     return torch.sign(weights * norms - target) * norms
 
 
+@dataclass(frozen=True)
+class GradNormOptions(JointOptions):
+    """Options of `GradNorm`."""
+
+    alpha: float = 1.5
+    """strength with which training rates are pulled together; 0 makes the gradient norms equal."""
+    rate: float = 0.025
+    """learning rate of the task weights (Adam)."""
+
+    def __post_init__(self) -> None:
+        if self.alpha < 0 or self.rate < 0:
+            raise InputError(f"GradNorm's alpha and rate must not be negative; found {self.alpha} and {self.rate}")
+
+
 @METHODS.register("gradnorm")
 class GradNorm(TaskWeighting):
-    """Learns task weights that bring the gradient norms of both tasks to what their training rates ask for.
+    """Learns task weights that bring the gradient norms of both tasks to what their training rates ask for."""
 
-    Args:
-        network: the base network.
-        optimiser: makes the base optimiser.
-        class_weights: not used.
-        autocast: mixed precision.
-        alpha: strength with which training rates are pulled together; 0 makes the gradient norms equal.
-        rate: learning rate of the task weights (Adam).
-        au_reduction: "mean" or "sum" over the labelled AUs of an image.
-        statistics: BatchNorm statistics of the two streams: "joint" or "separate", as for MTL.
-    """
+    Options: ClassVar[type[AUOptions]] = GradNormOptions
 
-    def __init__(
-        self,
-        network: Network,
-        optimiser: OptimiserFactory,
-        class_weights: tuple[Tensor, Tensor] | None = None,
-        autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
-        alpha: float = 1.5,
-        rate: float = 0.025,
-        au_reduction: AUReduction = "mean",
-        statistics: StatisticsMode = "joint",
-    ) -> None:
-        super().__init__(network, optimiser, class_weights, autocast, au_reduction, statistics)
-        if alpha < 0 or rate < 0:
-            raise InputError(f"GradNorm's alpha and rate must not be negative; found {alpha} and {rate}")
-        self.alpha = alpha
-        matrices = [parameter for parameter in network.backbone.parameters() if parameter.dim() > 1]
+    def __init__(self, setup: Setup, options: GradNormOptions = GradNormOptions()) -> None:
+        super().__init__(setup, options)
+        self.alpha = options.alpha
+        matrices = [parameter for parameter in setup.network.backbone.parameters() if parameter.dim() > 1]
         if not matrices:
             raise InputError("GradNorm needs a layer that both tasks share, but the backbone has no weights")
         self.last_shared = matrices[-1]
         self.balance = Balance(self.like)
         self.modules["balance"] = self.balance
-        self.optimisers["balance"] = torch.optim.Adam(self.balance.parameters(), lr=rate)
+        self.optimisers["balance"] = torch.optim.Adam(self.balance.parameters(), lr=options.rate)
 
     def task_weights(self, losses: Tensor, primary: int) -> Tensor:
         """The weights so far; then they take their own step on the same losses."""

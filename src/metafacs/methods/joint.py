@@ -2,45 +2,48 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from metafacs.methods.base import Batch
+from metafacs.methods.base import AUOptions, Batch, Setup
 from metafacs.methods.lookahead import LossesAt, Parameters, RandomState, isolated
-from metafacs.methods.losses import AUReduction, au_losses, expression_losses
-from metafacs.models.network import Network, Output
+from metafacs.methods.losses import au_losses, expression_losses
+from metafacs.models.network import Output
 
 StatisticsMode = Literal["joint", "separate"]
 Forward = Callable[[Tensor], Output]
+
+
+@dataclass(frozen=True)
+class JointOptions(AUOptions):
+    """Options of methods that send both streams through one network."""
+
+    statistics: StatisticsMode = "joint"
+    """BatchNorm statistics of the two streams: "joint" (one forward for both, as the paper shares it, so that BatchNorm
+    normalises by the mixture) or "separate" (one forward each; only AU images, which are what test images are like,
+    enter the running statistics)."""
 
 
 class JointForward:
     """Features and per-sample losses of an AU batch and an expression batch.
 
     Args:
-        network: the base network.
-        au_reduction: over the labelled AUs of an image.
-        statistics: "joint" sends both streams through one forward, so that BatchNorm normalises by the statistics
-            of the mixture; "separate" sends them one after the other, each normalised by its own, and only the
-            AU images enter the running statistics, which are what test images are normalised by.
-        autocast: mixed precision.
+        setup: of the method.
+        options: of the method.
         thrift: makes a context for every pass of the network, such as `recomputed`.
     """
 
     def __init__(
         self,
-        network: Network,
-        au_reduction: AUReduction,
-        statistics: StatisticsMode,
-        autocast: Callable[[], AbstractContextManager[object]],
+        setup: Setup,
+        options: JointOptions,
         thrift: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
-        self.network = network
-        self.au_reduction: AUReduction = au_reduction
-        self.statistics: StatisticsMode = statistics
-        self.autocast = autocast
+        self.network, self.autocast = setup.network, setup.autocast
+        self.au_reduction, self.statistics = options.au_reduction, options.statistics
         self.thrift = thrift
 
     def __call__(self, primary: Batch, auxiliary: Batch) -> tuple[Tensor, Tensor]:

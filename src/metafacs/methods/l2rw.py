@@ -16,17 +16,14 @@ gradient is computed without a second-order graph (`lookahead.py`), exactly.
 The weights live for one step and belong to no function of an image, so that there are none to report after training.
 """
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from metafacs.methods.base import METHODS, Batch, OptimiserFactory, Stream
-from metafacs.methods.joint import StatisticsMode
-from metafacs.methods.losses import AUReduction
-from metafacs.methods.sample_weighting import SampleWeighting, WayOption
-from metafacs.models.network import Network
+from metafacs.methods.base import METHODS, AUOptions, Batch, Stream
+from metafacs.methods.sample_weighting import LookAheadOptions, SampleWeighting
 
 
 def rectified(gradient: Tensor) -> Tensor:
@@ -37,29 +34,9 @@ def rectified(gradient: Tensor) -> Tensor:
 
 @METHODS.register("l2rw")
 class L2RW(SampleWeighting):
-    """Weights the images of each step by how well their gradients agree with that of reserved AU images.
+    """Weights the images of each step by how well their gradients agree with that of reserved AU images."""
 
-    Args:
-        network: the base network.
-        optimiser: makes the base optimiser.
-        class_weights: weights of present and absent AUs in the meta loss.
-        autocast: mixed precision.
-        way: how the meta gradient is found: "auto", "forward", "difference" or "second-order", as for MAL.
-        au_reduction: "mean" or "sum" over the labelled AUs of an image.
-        statistics: BatchNorm statistics of the two streams: "joint" or "separate", as for MTL.
-    """
-
-    def __init__(
-        self,
-        network: Network,
-        optimiser: OptimiserFactory,
-        class_weights: tuple[Tensor, Tensor] | None = None,
-        autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
-        way: WayOption = "auto",
-        au_reduction: AUReduction = "mean",
-        statistics: StatisticsMode = "joint",
-    ) -> None:
-        super().__init__(network, optimiser, class_weights, autocast, way, au_reduction, statistics)
+    Options: ClassVar[type[AUOptions]] = LookAheadOptions
 
     def training_step(self, batch: Mapping[Stream, Batch]) -> dict[str, Tensor]:
         """Look ahead from zero weights, then step with what that says."""

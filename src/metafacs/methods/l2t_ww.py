@@ -18,8 +18,8 @@ step's graph at a time (`unrolled.py`), exactly.
 """
 
 import copy
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -28,12 +28,12 @@ from torch import Tensor, nn
 
 from metafacs import distributed
 from metafacs.errors import InputError
-from metafacs.methods.base import METHODS, Batch, Method, OptimiserFactory, Stream
+from metafacs.methods.base import METHODS, AUOptions, Batch, Method, Setup, Stream
 from metafacs.methods.lookahead import LossesAt, Parameters, RandomState, isolated, weighted_gradient
-from metafacs.methods.losses import AUReduction, au_losses, expression_losses
+from metafacs.methods.losses import au_losses, expression_losses
 from metafacs.methods.transfer import Student, TransferWeights, matching_losses
 from metafacs.methods.unrolled import unrolled_gradient
-from metafacs.models.network import Network, load_weights
+from metafacs.models.network import load_weights
 from metafacs.models.stages import stage_outputs, stages, widths
 
 
@@ -47,60 +47,54 @@ class _Taken(nn.Module):
         self.register_buffer("count", torch.zeros((), dtype=torch.int64))  # stays on the CPU: it is read every step
 
 
-@METHODS.register("l2t_ww")
-class L2TWW(Method):
-    """Trains an expression network, then an AU network that learns which of its features to match.
+@dataclass(frozen=True)
+class L2TWWOptions(AUOptions):
+    """Options of `L2TWW`."""
 
-    Args:
-        network: the target, on a timm ResNet; the source starts as a copy of it.
-        optimiser: makes the base optimiser and the source's.
-        class_weights: not used.
-        autocast: mixed precision.
-        source: safetensors file with the weights of a trained source, a backbone's or a metafacs detector's, whose
-            training must not have seen the test subjects; without it the source is trained in this run.
-        source_share: share of the run's steps in which the source is trained, in [0, 1); 0 leaves it as the network
-            starts. Not used where `source` is given.
-        alpha: length of a virtual SGD step.
-        beta: weight of the matching loss.
-        virtual_steps: T, on the matching loss alone, before the one on the AU loss.
-        meta_rate: Adam's learning rate for the meta networks.
-        meta_decay: Adam's weight decay for them.
-        au_reduction: "mean" or "sum" over the labelled AUs of an image.
-    """
+    source: str | None = None
+    """safetensors file with the weights of a trained source, a backbone's or a metafacs detector's, whose training
+    must not have seen the test subjects; without it the source is trained in this run."""
+    source_share: float = 0.3
+    """share of the run's steps in which the source is trained, in [0, 1); 0 leaves it as the network starts. Not
+    used where `source` is given."""
+    alpha: float = 0.1
+    """length of a virtual SGD step."""
+    beta: float = 0.5
+    """weight of the matching loss."""
+    virtual_steps: int = 2
+    """T, on the matching loss alone, before the one on the AU loss."""
+    meta_rate: float = 1e-4
+    """Adam's learning rate for the meta networks."""
+    meta_decay: float = 1e-4
+    """Adam's weight decay for them."""
 
-    streams: ClassVar[tuple[Stream, ...]] = ("primary", "auxiliary")
-    needs_resnet: ClassVar[bool] = True
-
-    def __init__(
-        self,
-        network: Network,
-        optimiser: OptimiserFactory,
-        class_weights: tuple[Tensor, Tensor] | None = None,
-        autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
-        source: str | None = None,
-        source_share: float = 0.3,
-        alpha: float = 0.1,
-        beta: float = 0.5,
-        virtual_steps: int = 2,
-        meta_rate: float = 1e-4,
-        meta_decay: float = 1e-4,
-        au_reduction: AUReduction = "mean",
-    ) -> None:
-        stages(network.backbone, "L2T-WW")
-        super().__init__(network, optimiser, class_weights, autocast)
-        if not 0 <= source_share < 1:
-            raise InputError(f"L2T-WW's source_share is {source_share}; it must be at least 0 and below 1")
-        if alpha <= 0 or beta < 0 or virtual_steps < 1:
+    def __post_init__(self) -> None:
+        if not 0 <= self.source_share < 1:
+            raise InputError(f"L2T-WW's source_share is {self.source_share}; it must be at least 0 and below 1")
+        if self.alpha <= 0 or self.beta < 0 or self.virtual_steps < 1:
             raise InputError(
                 "L2T-WW's alpha must be positive, beta not negative and virtual_steps at least 1; "
-                f"found {alpha}, {beta} and {virtual_steps}"
+                f"found {self.alpha}, {self.beta} and {self.virtual_steps}"
             )
-        self.alpha, self.beta, self.virtual_steps = alpha, beta, virtual_steps
-        self.au_reduction: AUReduction = au_reduction
-        self.source_share, self.source_steps = 0.0 if source else source_share, 0
+
+
+@METHODS.register("l2t_ww")
+class L2TWW(Method):
+    """Trains an expression network, then an AU network that learns which of its features to match."""
+
+    streams: ClassVar[tuple[Stream, ...]] = ("primary", "auxiliary")
+    Options: ClassVar[type[AUOptions]] = L2TWWOptions
+    options: L2TWWOptions
+    needs_resnet: ClassVar[bool] = True
+
+    def __init__(self, setup: Setup, options: L2TWWOptions = L2TWWOptions()) -> None:
+        network, optimiser = setup.network, setup.optimiser
+        stages(network.backbone, "L2T-WW")
+        super().__init__(setup, options)
+        self.source_share, self.source_steps = 0.0 if options.source else options.source_share, 0
         self.source = copy.deepcopy(network)
-        if source:
-            load_weights(self.source.backbone, Path(source))
+        if options.source:
+            load_weights(self.source.backbone, Path(options.source))
         channels = widths(network.backbone)
         self.student = Student(network, channels)
         like = network.au_head.weight
@@ -110,7 +104,9 @@ class L2TWW(Method):
         self.modules["taken"] = self.taken
         self.optimisers["base"] = optimiser(self.student.parameters())
         self.optimisers["source"] = optimiser(self.source.parameters())
-        self.optimisers["meta"] = torch.optim.Adam(self.meta.parameters(), lr=meta_rate, weight_decay=meta_decay)
+        self.optimisers["meta"] = torch.optim.Adam(
+            self.meta.parameters(), lr=options.meta_rate, weight_decay=options.meta_decay
+        )
 
     def plan(self, steps: int) -> None:
         """Sets how many steps train the source; none until this is called."""
@@ -145,10 +141,10 @@ class L2TWW(Method):
         source = self.source_features(primary.images)
         with self.autocast():
             logits, *matched = self.student(primary.images)
-        losses = au_losses(logits, primary.labels, self.au_reduction)
+        losses = au_losses(logits, primary.labels, self.options.au_reduction)
         with torch.no_grad():
             weights = self.meta(source)
-        matching = self.beta * matching_losses(source, matched, *weights)
+        matching = self.options.beta * matching_losses(source, matched, *weights)
         each = torch.full_like(losses, 1 / (len(losses) * distributed.count()))
         parameters = dict(self.student.named_parameters())
         self.update_base(weighted_gradient(losses + matching, parameters, each), parameters)
@@ -173,11 +169,11 @@ class L2TWW(Method):
         """One step of the meta networks by the AU loss after virtual steps; returns that loss."""
         matching_at, task_at = self.virtual_losses(primary, source)
         found = unrolled_gradient(
-            [*[matching_at] * self.virtual_steps, task_at],
+            [*[matching_at] * self.options.virtual_steps, task_at],
             task_at,
             dict(self.student.named_parameters()),
             list(self.meta.parameters()),
-            self.alpha,
+            self.options.alpha,
         )
         for parameter, gradient in zip(self.meta.parameters(), found.gradient, strict=True):
             parameter.grad = gradient
@@ -199,9 +195,9 @@ class L2TWW(Method):
 
         def matching_at(parameters: Parameters) -> Tensor:
             _, *matched = outputs_at(parameters)
-            return self.beta * matching_losses(source, matched, *self.meta(source)).sum() / whole
+            return self.options.beta * matching_losses(source, matched, *self.meta(source)).sum() / whole
 
         def task_at(parameters: Parameters) -> Tensor:
-            return au_losses(outputs_at(parameters)[0], primary.labels, self.au_reduction).sum() / whole
+            return au_losses(outputs_at(parameters)[0], primary.labels, self.options.au_reduction).sum() / whole
 
         return matching_at, task_at

@@ -11,18 +11,16 @@ weights are scaled to add up to the number of tasks, as the authors' code does a
 loss is the mean over the tasks, not their sum.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from metafacs.errors import InputError
-from metafacs.methods.base import METHODS, OptimiserFactory
-from metafacs.methods.joint import StatisticsMode
-from metafacs.methods.losses import AUReduction
+from metafacs.methods.base import METHODS, AUOptions, Setup
+from metafacs.methods.joint import JointOptions
 from metafacs.methods.task_weighting import TASKS, TaskWeighting, task_means
-from metafacs.models.network import Network
 
 
 def balanced_weights(losses: Tensor, initial: Tensor, alpha: float) -> Tensor:
@@ -43,36 +41,29 @@ class InitialLosses(nn.Module):
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))  # on the CPU: nothing waits for the GPU
 
 
+@dataclass(frozen=True)
+class LossBalancedOptions(JointOptions):
+    """Options of `LossBalanced`."""
+
+    alpha: float = 0.5
+    """exponent; 0 is MTL."""
+    window: int = 50
+    """steps after which the initial losses are taken anew; the paper's epoch. 0: never."""
+
+    def __post_init__(self) -> None:
+        if self.alpha < 0 or self.window < 0:
+            raise InputError(f"LBTW's alpha and window must not be negative; found {self.alpha} and {self.window}")
+
+
 @METHODS.register("loss_balanced")
 class LossBalanced(TaskWeighting):
-    """Weights each task by how little its loss has fallen since the start of an epoch.
+    """Weights each task by how little its loss has fallen since the start of an epoch."""
 
-    Args:
-        network: the base network.
-        optimiser: makes the base optimiser.
-        class_weights: not used.
-        autocast: mixed precision.
-        alpha: exponent; 0 is MTL.
-        window: steps after which the initial losses are taken anew; the paper's epoch. 0: never.
-        au_reduction: "mean" or "sum" over the labelled AUs of an image.
-        statistics: BatchNorm statistics of the two streams: "joint" or "separate", as for MTL.
-    """
+    Options: ClassVar[type[AUOptions]] = LossBalancedOptions
 
-    def __init__(
-        self,
-        network: Network,
-        optimiser: OptimiserFactory,
-        class_weights: tuple[Tensor, Tensor] | None = None,
-        autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
-        alpha: float = 0.5,
-        window: int = 50,
-        au_reduction: AUReduction = "mean",
-        statistics: StatisticsMode = "joint",
-    ) -> None:
-        super().__init__(network, optimiser, class_weights, autocast, au_reduction, statistics)
-        if alpha < 0 or window < 0:
-            raise InputError(f"LBTW's alpha and window must not be negative; found {alpha} and {window}")
-        self.alpha, self.window = alpha, window
+    def __init__(self, setup: Setup, options: LossBalancedOptions = LossBalancedOptions()) -> None:
+        super().__init__(setup, options)
+        self.alpha, self.window = options.alpha, options.window
         self.start = InitialLosses(self.like)
         self.modules["start"] = self.start
 

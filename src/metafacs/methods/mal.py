@@ -20,17 +20,16 @@ Cheaper: a look-ahead at every k-th step only (`meta_every`), or of the last sta
 approximations. Smaller, with the same mathematics: `checkpointing`, `meta_part`, `training_part`.
 """
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from metafacs.errors import InputError
-from metafacs.methods.base import METHODS, Batch, OptimiserFactory, Stream
-from metafacs.methods.joint import StatisticsMode, over_batches
-from metafacs.methods.losses import AUReduction
+from metafacs.methods.base import METHODS, AUOptions, Batch, Setup, Stream
+from metafacs.methods.joint import over_batches
 from metafacs.methods.meta_network import (
     Inputs,
     MetaNetwork,
@@ -40,9 +39,8 @@ from metafacs.methods.meta_network import (
     normalise,
     told_size,
 )
-from metafacs.methods.sample_weighting import Checkpointing, SampleWeighting, Thrift, WayOption, weight_means
+from metafacs.methods.sample_weighting import Checkpointing, LookAheadOptions, SampleWeighting, Thrift, weight_means
 from metafacs.methods.training_pass import Scope, TrainingPass, split
-from metafacs.models.network import Network
 
 __all__ = ["MAL", "MetaNetwork", "normalise"]
 
@@ -69,89 +67,76 @@ class Turn(nn.Module):
         return due
 
 
+@dataclass(frozen=True)
+class MALOptions(LookAheadOptions):
+    """Options of `MAL`."""
+
+    alpha: float = 0.1
+    """length of the virtual (look-ahead) SGD step."""
+    beta: float = 0.001
+    """learning rate of the meta network."""
+    meta_optimiser: Literal["sgd", "adam"] = "adam"
+    """"sgd" as in the paper's Algorithm 1, or "adam"."""
+    weights: Literal["sample", "task"] = "sample"
+    """"sample" (the paper: one weight an image) or "task" (one weight a task, no meta network)."""
+    normalise: bool = True
+    """whether raw weights are divided by the sum of the two tasks' means, as in the paper."""
+    lookahead: Scope = "full"
+    """what the virtual step moves: "full" (the paper: the whole network) "last-stage" (of the backbone, and the heads:
+    costs half) or "heads" (the two heads)."""
+    balanced_meta: bool = True
+    """whether the meta loss is class-balanced, as in the paper."""
+    inputs: Inputs = "feature"
+    """what the meta network is told of an image: "feature" (the paper), "feature+label+loss" or "loss"."""
+    normalised_features: bool = False
+    """whether it is told features standardised by running statistics."""
+    meta_every: int = 1
+    """k, look ahead at every k-th step, the first one included; between, the meta network weighs as it is."""
+    checkpointing: Checkpointing = "none"
+    """whose activations are not kept but computed again, block by block: "none", "meta" (the reserved images') or
+    "all"; less memory, the same mathematics with BatchNorm too."""
+    meta_part: int = 0
+    """reserved images that go through the network at a time; 0: all. Not with BatchNorm."""
+    training_part: int = 0
+    """training images that do; 0: all. Not with BatchNorm."""
+
+    def __post_init__(self) -> None:
+        if self.alpha <= 0 or self.beta < 0:
+            raise InputError(f"MAL's alpha must be positive and beta not negative; found {self.alpha} and {self.beta}")
+        if self.normalised_features and (self.weights == "task" or self.inputs == "loss"):
+            raise InputError("MAL's normalised_features is on, but its weights do not look at features; turn it off")
+        if self.weights == "task" and self.inputs != "feature":
+            raise InputError(f"MAL's weights of tasks look at no image; leave out inputs ({self.inputs})")
+        if self.meta_every < 1:
+            raise InputError(f"MAL's meta_every counts steps and must be at least 1; found {self.meta_every}")
+
+
 @METHODS.register("mal")
 class MAL(SampleWeighting):
-    """Learns the weight of every image online, by its effect one step ahead on reserved AU images.
+    """Learns the weight of every image online, by its effect one step ahead on reserved AU images."""
 
-    Args:
-        network: the base network.
-        optimiser: makes the base optimiser.
-        class_weights: weights of present and absent AUs in the meta loss.
-        autocast: mixed precision.
-        alpha: length of the virtual (look-ahead) SGD step.
-        beta: learning rate of the meta network.
-        meta_optimiser: "sgd" as in the paper's Algorithm 1, or "adam".
-        way: how the meta gradient is found: "auto" (forward mode where every layer has a forward-mode rule, else
-            central differences, with a warning), "forward", "difference" or "second-order" (the slow reference).
-        au_reduction: "mean" or "sum" over the labelled AUs of an image.
-        statistics: BatchNorm statistics of the two streams: "joint" or "separate", as for MTL.
-        weights: "sample" (the paper: one weight an image) or "task" (one weight a task, no meta network).
-        normalise: whether raw weights are divided by the sum of the two tasks' means, as in the paper.
-        lookahead: what the virtual step moves: "full" (the paper: the whole network) "last-stage" (of the
-            backbone, and the heads: costs half) or "heads" (the two heads).
-        balanced_meta: whether the meta loss is class-balanced, as in the paper.
-        inputs: what the meta network is told of an image: "feature" (the paper), "feature+label+loss" or "loss".
-        normalised_features: whether it is told features standardised by running statistics.
-        meta_every: k, look ahead at every k-th step, the first one included; between, weights come from the meta
-            network as it is.
-        checkpointing: whose activations are not kept but computed again, block by block: "none", "meta" (the
-            reserved images') or "all"; less memory, the same mathematics with BatchNorm too.
-        meta_part: reserved images that go through the network at a time; 0: all. Not with BatchNorm.
-        training_part: training images that do; 0: all. Not with BatchNorm.
-    """
-
+    Options: ClassVar[type[AUOptions]] = MALOptions
     learns_sample_weights: ClassVar[bool] = True
 
-    def __init__(
-        self,
-        network: Network,
-        optimiser: OptimiserFactory,
-        class_weights: tuple[Tensor, Tensor] | None = None,
-        autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
-        alpha: float = 0.1,
-        beta: float = 0.001,
-        meta_optimiser: Literal["sgd", "adam"] = "adam",
-        way: WayOption = "auto",
-        au_reduction: AUReduction = "mean",
-        statistics: StatisticsMode = "joint",
-        weights: Literal["sample", "task"] = "sample",
-        normalise: bool = True,
-        lookahead: Scope = "full",
-        balanced_meta: bool = True,
-        inputs: Inputs = "feature",
-        normalised_features: bool = False,
-        meta_every: int = 1,
-        checkpointing: Checkpointing = "none",
-        meta_part: int = 0,
-        training_part: int = 0,
-    ) -> None:
-        thrift = Thrift(checkpointing, meta_part, training_part)
-        super().__init__(
-            network, optimiser, class_weights, autocast, way, au_reduction, statistics, balanced_meta, thrift
-        )
-        if alpha <= 0 or beta < 0:
-            raise InputError(f"MAL's alpha must be positive and beta not negative; found {alpha} and {beta}")
-        if normalised_features and (weights == "task" or inputs == "loss"):
-            raise InputError("MAL's normalised_features is on, but its weights do not look at features; turn it off")
-        if weights == "task" and inputs != "feature":
-            raise InputError(f"MAL's weights of tasks look at no image; leave out inputs ({inputs})")
-        if meta_every < 1:
-            raise InputError(f"MAL's meta_every counts steps and must be at least 1; found {meta_every}")
-        split(network, lookahead)  # fails now rather than in the first step
-        self.turn = Turn(meta_every)
-        if meta_every > 1:
+    def __init__(self, setup: Setup, options: MALOptions = MALOptions()) -> None:
+        thrift = Thrift(options.checkpointing, options.meta_part, options.training_part)
+        super().__init__(setup, options, options.balanced_meta, thrift)
+        network = setup.network
+        split(network, options.lookahead)  # fails now rather than in the first step
+        self.turn = Turn(options.meta_every)
+        if options.meta_every > 1:
             self.modules["turn"] = self.turn
-        self.alpha, self.normalised, self.scope = alpha, normalise, lookahead
-        self.told: Told = "task" if weights == "task" else inputs
+        self.alpha, self.normalised, self.scope = options.alpha, options.normalise, options.lookahead
+        self.told: Told = "task" if options.weights == "task" else options.inputs
         self.aus, self.classes = network.au_head.out_features, network.expression_head.out_features
         size = told_size(self.told, network.feature_size, self.aus, self.classes)
-        self.meta_network = MetaNetwork(size, bias=weights == "sample").to(self.like)
+        self.meta_network = MetaNetwork(size, bias=options.weights == "sample").to(self.like)
         self.modules["meta_network"] = self.meta_network
-        self.standard = RunningStandard(network.feature_size).to(self.like) if normalised_features else None
+        self.standard = RunningStandard(network.feature_size).to(self.like) if options.normalised_features else None
         if self.standard:
             self.modules["standard"] = self.standard
-        factory = torch.optim.SGD if meta_optimiser == "sgd" else torch.optim.Adam
-        self.optimisers["meta"] = factory(self.meta_network.parameters(), lr=beta)
+        factory = torch.optim.SGD if options.meta_optimiser == "sgd" else torch.optim.Adam
+        self.optimisers["meta"] = factory(self.meta_network.parameters(), lr=options.beta)
 
     def training_step(self, batch: Mapping[Stream, Batch]) -> dict[str, Tensor]:
         """Meta-train, meta-test and base-learning on one batch."""

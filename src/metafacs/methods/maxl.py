@@ -21,17 +21,18 @@ with one linear layer, and its optimiser is Adam.
 """
 
 import copy
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from metafacs import distributed
 from metafacs.errors import InputError
-from metafacs.methods.base import METHODS, Batch, Method, OptimiserFactory, Stream
-from metafacs.methods.joint import JointForward, StatisticsMode, over_batches
+from metafacs.methods.base import METHODS, AUOptions, Batch, Method, Setup, Stream
+from metafacs.methods.joint import JointForward, over_batches
 from metafacs.methods.lookahead import (
     LossesAt,
     Parameters,
@@ -43,7 +44,8 @@ from metafacs.methods.lookahead import (
     weight_gradient,
     weighted_gradient,
 )
-from metafacs.methods.losses import AUReduction, au_losses
+from metafacs.methods.losses import au_losses
+from metafacs.methods.sample_weighting import LookAheadOptions
 from metafacs.methods.tangents import Record
 from metafacs.models.network import Network, Output
 
@@ -114,63 +116,53 @@ def collapse(labels: Tensor, labelled: Tensor) -> Tensor:
     return (mean * mean.clamp(min=tiny).log()).sum() / (counts > 0).sum().clamp(min=1)
 
 
-@METHODS.register("maxl")
-class MAXL(Method):
-    """MTL with a further task, on the AU images, whose labels are learned by their effect one step ahead.
+@dataclass(frozen=True)
+class MAXLOptions(LookAheadOptions):
+    """Options of `MAXL`."""
 
-    Args:
-        network: the base network; the label network starts from a copy of its backbone.
-        optimiser: makes the base optimiser.
-        class_weights: not used.
-        autocast: mixed precision.
-        subclasses: K, into which the label network splits "present" and "absent" of each AU.
-        generated_weight: of the auxiliary loss beside the AU loss.
-        entropy_weight: c, of the regulariser that keeps the invented labels from collapsing.
-        alpha: length of the virtual (look-ahead) SGD step.
-        beta: learning rate of the label network (Adam).
-        label_decay: weight decay of the label network.
-        auxiliary_weight: a, share of the expression task in the loss, in [0, 1]; 0 is the paper's own form.
-        way: how the meta gradient is found, as for MAL.
-        au_reduction: "mean" or "sum" over the labelled AUs of an image.
-        statistics: BatchNorm statistics of the two streams: "joint" or "separate", as for MTL.
-    """
+    subclasses: int = 5
+    """K, into which the label network splits "present" and "absent" of each AU."""
+    generated_weight: float = 1.0
+    """of the auxiliary loss beside the AU loss."""
+    entropy_weight: float = 0.2
+    """c, of the regulariser that keeps the invented labels from collapsing."""
+    alpha: float = 0.1
+    """length of the virtual (look-ahead) SGD step."""
+    beta: float = 1e-4
+    """learning rate of the label network (Adam)."""
+    label_decay: float = 5e-4
+    """weight decay of the label network."""
+    auxiliary_weight: float = 0.5
+    """a, share of the expression task in the loss, in [0, 1]; 0 is the paper's own form."""
 
-    streams: ClassVar[tuple[Stream, ...]] = ("primary", "auxiliary")
-
-    def __init__(
-        self,
-        network: Network,
-        optimiser: OptimiserFactory,
-        class_weights: tuple[Tensor, Tensor] | None = None,
-        autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
-        subclasses: int = 5,
-        generated_weight: float = 1.0,
-        entropy_weight: float = 0.2,
-        alpha: float = 0.1,
-        beta: float = 1e-4,
-        label_decay: float = 5e-4,
-        auxiliary_weight: float = 0.5,
-        way: Literal["auto", "forward", "difference", "second-order"] = "auto",
-        au_reduction: AUReduction = "mean",
-        statistics: StatisticsMode = "joint",
-    ) -> None:
-        super().__init__(network, optimiser, class_weights, autocast)
-        if subclasses < 2 or alpha <= 0 or not 0 <= auxiliary_weight <= 1:
+    def __post_init__(self) -> None:
+        if self.subclasses < 2 or self.alpha <= 0 or not 0 <= self.auxiliary_weight <= 1:
             raise InputError(
                 "MAXL's subclasses must be at least 2, alpha positive and auxiliary_weight in [0, 1]; "
-                f"found {subclasses}, {alpha} and {auxiliary_weight}"
+                f"found {self.subclasses}, {self.alpha} and {self.auxiliary_weight}"
             )
-        self.generated_weight, self.entropy_weight = generated_weight, entropy_weight
-        self.alpha, self.auxiliary_weight = alpha, auxiliary_weight
-        self.way: Way | None = None if way == "auto" else way
-        self.joint = JointForward(network, au_reduction, statistics, autocast)
+
+
+@METHODS.register("maxl")
+class MAXL(Method):
+    """MTL with a further task, on the AU images, whose labels are learned by their effect one step ahead."""
+
+    streams: ClassVar[tuple[Stream, ...]] = ("primary", "auxiliary")
+    Options: ClassVar[type[AUOptions]] = MAXLOptions
+    options: MAXLOptions
+
+    def __init__(self, setup: Setup, options: MAXLOptions = MAXLOptions()) -> None:
+        super().__init__(setup, options)
+        self.way: Way | None = None if options.way == "auto" else options.way
+        self.joint = JointForward(setup, options)
+        network, subclasses = setup.network, options.subclasses
         like, size = network.au_head.weight, 2 * subclasses * network.au_head.out_features
         self.generated_head = nn.Linear(network.feature_size, size).to(like.device, like.dtype)
         self.label_network = LabelNetwork(network, subclasses)
         self.modules |= {"generated_head": self.generated_head, "label_network": self.label_network}
-        self.optimisers["base"] = optimiser([*network.parameters(), *self.generated_head.parameters()])
+        self.optimisers["base"] = setup.optimiser([*network.parameters(), *self.generated_head.parameters()])
         learned = [p for p in self.label_network.parameters() if p.requires_grad]
-        self.optimisers["labels"] = torch.optim.Adam(learned, lr=beta, weight_decay=label_decay)
+        self.optimisers["labels"] = torch.optim.Adam(learned, lr=options.beta, weight_decay=options.label_decay)
 
     def training_step(self, batch: Mapping[Stream, Batch]) -> dict[str, Tensor]:
         """One update of the network and one of the label network, from the same forward passes."""
@@ -189,13 +181,20 @@ class MAXL(Method):
             labels = self.label_network(primary.images, primary.labels)
         u = self.weigh(labels, primary.labels, m)
         found = weight_gradient(
-            losses, losses_at, self.primary_loss_at(primary), parameters, u.detach(), self.alpha, self.way, record
+            losses,
+            losses_at,
+            self.primary_loss_at(primary),
+            parameters,
+            u.detach(),
+            self.options.alpha,
+            self.way,
+            record,
         )
         entropy = collapse(labels, ~primary.labels.isnan())
         self._update_labels(u, found.gradient, entropy)
         self.update_base(weighted_gradient(losses, parameters, u.detach()), parameters)
         generated = (losses[n + m :] * u[n + m :]).detach().sum() * distributed.count()
-        share = self.generated_weight * (1 - self.auxiliary_weight)
+        share = self.options.generated_weight * (1 - self.options.auxiliary_weight)
         return {
             "loss_primary": losses[:n].detach().mean(),
             "loss_auxiliary": losses[n : n + m].detach().mean(),
@@ -220,10 +219,10 @@ class MAXL(Method):
         Returns:
             (N + M + N * A * 2K,): AU losses, expression losses, focal terms.
         """
-        n, a = len(labels), self.auxiliary_weight
+        n, a = len(labels), self.options.auxiliary_weight
         tasks = over_batches(labels.new_tensor([1 - a] * n + [a] * auxiliary), n)
-        terms = self.generated_weight * (1 - a) * labels / n
-        if self.joint.au_reduction == "mean":
+        terms = self.options.generated_weight * (1 - a) * labels / n
+        if self.options.au_reduction == "mean":
             terms = terms / (~au_labels.isnan()).sum(1).clamp(min=1)[:, None, None]
         return torch.cat([tasks, terms.flatten()]) / distributed.count()
 
@@ -245,7 +244,7 @@ class MAXL(Method):
         def loss_at(parameters: Parameters) -> Tensor:
             with random.replayed(), self.autocast():
                 logits = Output(*passes(_split(parameters)[0], primary.images)).au_logits
-            return au_losses(logits, primary.labels, self.joint.au_reduction).sum() / whole
+            return au_losses(logits, primary.labels, self.options.au_reduction).sum() / whole
 
         return loss_at
 
@@ -259,7 +258,7 @@ class MAXL(Method):
         """phi <- phi - beta * [(d primary loss / d u) (d u / d phi) + c d H / d phi]."""
         phi = [p for p in self.label_network.parameters() if p.requires_grad]
         slopes = torch.autograd.grad(
-            [u, self.entropy_weight * entropy], phi, grad_outputs=[gradient, torch.ones_like(entropy)]
+            [u, self.options.entropy_weight * entropy], phi, grad_outputs=[gradient, torch.ones_like(entropy)]
         )
         for parameter, slope in zip(phi, distributed.total(slopes), strict=True):
             parameter.grad = slope

@@ -13,20 +13,18 @@ the gradient is computed without a second-order graph (`lookahead.py`), exactly.
 paper's equations; the authors' code divides them by their sum (`normalise`: by MAL's normaliser).
 """
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from metafacs.errors import InputError
-from metafacs.methods.base import METHODS, Batch, OptimiserFactory, Stream
-from metafacs.methods.joint import StatisticsMode, over_batches
-from metafacs.methods.losses import AUReduction
+from metafacs.methods.base import METHODS, AUOptions, Batch, Setup, Stream
+from metafacs.methods.joint import over_batches
 from metafacs.methods.meta_network import normalise as normalised
-from metafacs.methods.sample_weighting import SampleWeighting, WayOption, weight_means
-from metafacs.models.network import Network
+from metafacs.methods.sample_weighting import LookAheadOptions, SampleWeighting, weight_means
 
 
 class WeightNet(nn.Module):
@@ -45,51 +43,41 @@ class WeightNet(nn.Module):
         return torch.sigmoid(self.layers(losses[:, None])).squeeze(1)
 
 
-@METHODS.register("meta_weight_net")
-class MetaWeightNet(SampleWeighting):
-    """Learns online which weight images of a given loss should have, by their effect one step ahead.
+@dataclass(frozen=True)
+class MetaWeightNetOptions(LookAheadOptions):
+    """Options of `MetaWeightNet`."""
 
-    Args:
-        network: the base network.
-        optimiser: makes the base optimiser.
-        class_weights: weights of present and absent AUs in the meta loss.
-        autocast: mixed precision.
-        alpha: length of the virtual (look-ahead) SGD step.
-        beta: learning rate of V (Adam).
-        hidden: units of V's hidden layer.
-        normalise: whether weights are divided by the sum of the two tasks' means, as MAL's are.
-        way: how the meta gradient is found: "auto", "forward", "difference" or "second-order", as for MAL.
-        au_reduction: "mean" or "sum" over the labelled AUs of an image.
-        statistics: BatchNorm statistics of the two streams: "joint" or "separate", as for MTL.
-    """
+    alpha: float = 0.1
+    """length of the virtual (look-ahead) SGD step."""
+    beta: float = 0.001
+    """learning rate of V (Adam)."""
+    hidden: int = 100
+    """units of V's hidden layer."""
+    normalise: bool = False
+    """whether weights are divided by the sum of the two tasks' means, as MAL's are."""
 
-    learns_sample_weights: ClassVar[bool] = True
-
-    def __init__(
-        self,
-        network: Network,
-        optimiser: OptimiserFactory,
-        class_weights: tuple[Tensor, Tensor] | None = None,
-        autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
-        alpha: float = 0.1,
-        beta: float = 0.001,
-        hidden: int = 100,
-        normalise: bool = False,
-        way: WayOption = "auto",
-        au_reduction: AUReduction = "mean",
-        statistics: StatisticsMode = "joint",
-    ) -> None:
-        super().__init__(network, optimiser, class_weights, autocast, way, au_reduction, statistics)
-        if alpha <= 0 or beta < 0 or hidden < 1:
+    def __post_init__(self) -> None:
+        if self.alpha <= 0 or self.beta < 0 or self.hidden < 1:
             raise InputError(
                 "Meta-Weight-Net's alpha must be positive, beta not negative and hidden at least 1; found "
-                f"{alpha}, {beta} and {hidden}"
+                f"{self.alpha}, {self.beta} and {self.hidden}"
             )
-        self.alpha, self.normalised = alpha, normalise
-        self.primary_net, self.auxiliary_net = WeightNet(hidden).to(self.like), WeightNet(hidden).to(self.like)
+
+
+@METHODS.register("meta_weight_net")
+class MetaWeightNet(SampleWeighting):
+    """Learns online which weight images of a given loss should have, by their effect one step ahead."""
+
+    Options: ClassVar[type[AUOptions]] = MetaWeightNetOptions
+    learns_sample_weights: ClassVar[bool] = True
+
+    def __init__(self, setup: Setup, options: MetaWeightNetOptions = MetaWeightNetOptions()) -> None:
+        super().__init__(setup, options)
+        self.alpha, self.normalised = options.alpha, options.normalise
+        self.primary_net, self.auxiliary_net = (WeightNet(options.hidden).to(self.like) for _ in range(2))
         self.modules |= {"primary_net": self.primary_net, "auxiliary_net": self.auxiliary_net}
         phi = [*self.primary_net.parameters(), *self.auxiliary_net.parameters()]
-        self.optimisers["meta"] = torch.optim.Adam(phi, lr=beta)
+        self.optimisers["meta"] = torch.optim.Adam(phi, lr=options.beta)
 
     def training_step(self, batch: Mapping[Stream, Batch]) -> dict[str, Tensor]:
         """Virtual step, meta step and network step on one batch."""

@@ -16,45 +16,22 @@ that in training and in use they are normalised by the same statistics; the task
 its own; the authors' code for ResNets has a residual block where E_k has one convolution (the paper's own form).
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import ClassVar
 
-from torch import Tensor
-
-from metafacs.methods.base import METHODS, OptimiserFactory
-from metafacs.methods.joint import StatisticsMode
-from metafacs.methods.losses import AUReduction
-from metafacs.methods.mtl import MTL
+from metafacs.methods.base import METHODS, Setup
+from metafacs.methods.mtl import MTL, MTLOptions
 from metafacs.models.attended import AttendedNetwork
-from metafacs.models.network import Network
 
 
 @METHODS.register("mtan")
 class MTAN(MTL):
     """MTL's steps on a shared network with an attention module per task on each stage.
 
-    Args:
-        network: the base network, on a timm ResNet with at least two blocks in every stage.
-        optimiser: makes the base optimiser.
-        class_weights: not used.
-        autocast: mixed precision.
-        auxiliary_weight: share of the expression task in the loss, in [0, 1].
-        au_reduction: "mean" or "sum" over the labelled AUs of an image.
-        statistics: BatchNorm statistics of the two streams: "joint" or "separate", as for MTL.
+    The network is a timm ResNet with at least two blocks in every stage.
     """
 
     needs_resnet: ClassVar[bool] = True
 
-    def __init__(
-        self,
-        network: Network,
-        optimiser: OptimiserFactory,
-        class_weights: tuple[Tensor, Tensor] | None = None,
-        autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
-        auxiliary_weight: float = 0.5,
-        au_reduction: AUReduction = "mean",
-        statistics: StatisticsMode = "joint",
-    ) -> None:
-        attended = AttendedNetwork(network)
-        super().__init__(attended, optimiser, class_weights, autocast, auxiliary_weight, au_reduction, statistics)
+    def __init__(self, setup: Setup, options: MTLOptions = MTLOptions()) -> None:
+        super().__init__(replace(setup, network=AttendedNetwork(setup.network)), options)

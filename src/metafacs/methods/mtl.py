@@ -5,53 +5,42 @@ Differs from the paper in: the copy at hand lost the paper's task weight. The de
 is what MAL's normalised weights are before it has learned anything: MAL with equal weights is MTL to the last bit.
 """
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
 
 from metafacs import distributed
 from metafacs.errors import InputError
-from metafacs.methods.base import METHODS, Batch, Method, OptimiserFactory, Stream
-from metafacs.methods.joint import JointForward, StatisticsMode, over_batches
+from metafacs.methods.base import METHODS, AUOptions, Batch, Method, Setup, Stream
+from metafacs.methods.joint import JointForward, JointOptions, over_batches
 from metafacs.methods.lookahead import weighted_gradient
-from metafacs.methods.losses import AUReduction
-from metafacs.models.network import Network
+
+
+@dataclass(frozen=True)
+class MTLOptions(JointOptions):
+    """Options of `MTL`."""
+
+    auxiliary_weight: float = 0.5
+    """a, share of the expression task in the loss, in [0, 1]."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.auxiliary_weight <= 1:
+            raise InputError(f"auxiliary_weight is {self.auxiliary_weight}; it must lie in [0, 1]")
 
 
 @METHODS.register("mtl")
 class MTL(Method):
-    """Trains both tasks with fixed weights: (1 - a) * mean AU loss + a * mean expression loss.
-
-    Args:
-        network: the base network.
-        optimiser: makes the base optimiser.
-        class_weights: not used.
-        autocast: mixed precision.
-        auxiliary_weight: a, share of the expression task in the loss, in [0, 1].
-        au_reduction: "mean" or "sum" over the labelled AUs of an image.
-        statistics: BatchNorm statistics of the two streams: "joint" (one forward, as the paper shares it) or
-            "separate" (each stream by its own; running statistics follow the AU images).
-    """
+    """Trains both tasks with fixed weights: (1 - a) * mean AU loss + a * mean expression loss."""
 
     streams: ClassVar[tuple[Stream, ...]] = ("primary", "auxiliary")
+    Options: ClassVar[type[AUOptions]] = MTLOptions
 
-    def __init__(
-        self,
-        network: Network,
-        optimiser: OptimiserFactory,
-        class_weights: tuple[Tensor, Tensor] | None = None,
-        autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
-        auxiliary_weight: float = 0.5,
-        au_reduction: AUReduction = "mean",
-        statistics: StatisticsMode = "joint",
-    ) -> None:
-        super().__init__(network, optimiser, class_weights, autocast)
-        if not 0 <= auxiliary_weight <= 1:
-            raise InputError(f"MTL's auxiliary_weight is {auxiliary_weight}; it must lie in [0, 1]")
-        self.auxiliary_weight = auxiliary_weight
-        self.joint = JointForward(network, au_reduction, statistics, autocast)
+    def __init__(self, setup: Setup, options: MTLOptions = MTLOptions()) -> None:
+        super().__init__(setup, options)
+        self.auxiliary_weight = options.auxiliary_weight
+        self.joint = JointForward(setup, options)
 
     def training_step(self, batch: Mapping[Stream, Batch]) -> dict[str, Tensor]:
         """One gradient step on the weighted sum of the two mean losses."""

@@ -12,19 +12,16 @@ The projection is over the backbone, all of its parameters taken as one vector; 
 their own gradients.
 """
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping
 from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
-from metafacs.methods.base import METHODS, Batch, Method, OptimiserFactory, Stream
-from metafacs.methods.joint import JointForward, StatisticsMode
+from metafacs.methods.base import METHODS, AUOptions, Batch, Method, Setup, Stream
+from metafacs.methods.joint import JointForward, JointOptions
 from metafacs.methods.lookahead import weighted_gradient
-from metafacs.methods.losses import AUReduction
 from metafacs.methods.task_weighting import TASKS, over_images
-from metafacs.models.network import Network
 
 SHARED = "backbone."
 """Parameters of these names serve both tasks."""
@@ -58,30 +55,14 @@ def gradient_surgery(g: Mapping[str, Tensor], h: Mapping[str, Tensor]) -> Surger
 
 @METHODS.register("pcgrad")
 class PCGrad(Method):
-    """Adds the two tasks' gradients up after taking from each what works against the other.
-
-    Args:
-        network: the base network.
-        optimiser: makes the base optimiser.
-        class_weights: not used.
-        autocast: mixed precision.
-        au_reduction: "mean" or "sum" over the labelled AUs of an image.
-        statistics: BatchNorm statistics of the two streams: "joint" or "separate", as for MTL.
-    """
+    """Adds the two tasks' gradients up after taking from each what works against the other."""
 
     streams: ClassVar[tuple[Stream, ...]] = ("primary", "auxiliary")
+    Options: ClassVar[type[AUOptions]] = JointOptions
 
-    def __init__(
-        self,
-        network: Network,
-        optimiser: OptimiserFactory,
-        class_weights: tuple[Tensor, Tensor] | None = None,
-        autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
-        au_reduction: AUReduction = "mean",
-        statistics: StatisticsMode = "joint",
-    ) -> None:
-        super().__init__(network, optimiser, class_weights, autocast)
-        self.joint = JointForward(network, au_reduction, statistics, autocast)
+    def __init__(self, setup: Setup, options: JointOptions = JointOptions()) -> None:
+        super().__init__(setup, options)
+        self.joint = JointForward(setup, options)
 
     def training_step(self, batch: Mapping[Stream, Batch]) -> dict[str, Tensor]:
         """One step along the mean of the two projected gradients."""

@@ -7,6 +7,7 @@ everywhere, so that every process computes the same weights.
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from math import ceil
 from typing import ClassVar, Literal, NamedTuple
 
@@ -15,15 +16,24 @@ from torch import Tensor
 
 from metafacs import distributed
 from metafacs.errors import InputError
-from metafacs.methods.base import Batch, Method, OptimiserFactory, Stream
-from metafacs.methods.joint import JointForward, StatisticsMode
+from metafacs.methods.base import Batch, Method, Setup, Stream
+from metafacs.methods.joint import JointForward, JointOptions
 from metafacs.methods.lookahead import LossesAt, Parameters, RandomState, Way, isolated, pick_way
-from metafacs.methods.losses import AUReduction, au_losses, balanced_au_losses, expression_losses
+from metafacs.methods.losses import au_losses, balanced_au_losses, expression_losses
 from metafacs.methods.recomputing import parts_of, recomputed
 from metafacs.methods.training_pass import PassInParts, Scope, TrainingPass, parts, sees_the_batch
-from metafacs.models.network import Network, Output
+from metafacs.models.network import Output
 
-__all__ = ["Checkpointing", "SampleWeighting", "Scope", "Thrift", "TrainingPass", "WayOption", "weight_means"]
+__all__ = [
+    "Checkpointing",
+    "LookAheadOptions",
+    "SampleWeighting",
+    "Scope",
+    "Thrift",
+    "TrainingPass",
+    "WayOption",
+    "weight_means",
+]
 
 WayOption = Literal["auto", "forward", "difference", "second-order"]
 Checkpointing = Literal["none", "meta", "all"]
@@ -33,55 +43,47 @@ class Thrift(NamedTuple):
     """How memory is saved."""
 
     checkpointing: Checkpointing = "none"
-    """Whose activations are computed again in the backward pass: nobody's, the reserved images', or all images'."""
+    """whose activations are computed again in the backward pass: nobody's, the reserved images', or all images'."""
     meta_part: int = 0
-    """Reserved images that go through the network at a time; 0: all."""
+    """reserved images that go through the network at a time; 0: all."""
     training_part: int = 0
-    """Training images that do; 0: all."""
+    """training images that do; 0: all."""
+
+
+@dataclass(frozen=True)
+class LookAheadOptions(JointOptions):
+    """Options of methods that look one step ahead."""
+
+    way: WayOption = "auto"
+    """how the meta gradient is found: "auto" (forward mode where every layer has a forward-mode rule, else central
+    differences, with a warning), "forward", "difference" or "second-order" (the slow reference)."""
 
 
 class SampleWeighting(Method):
-    """Weights images by what a virtual step on them does to the loss of reserved AU images.
-
-    Args:
-        network: the base network.
-        optimiser: makes the base optimiser.
-        class_weights: weights of present and absent AUs in the meta loss.
-        autocast: mixed precision.
-        way: how the meta gradient is found; "auto": in forward mode where every layer has a forward-mode rule.
-        au_reduction: "mean" or "sum" over the labelled AUs of an image.
-        statistics: BatchNorm statistics of the two streams: "joint" or "separate".
-        balanced_meta: whether the meta loss is class-balanced.
-        thrift: how memory is saved.
-    """
+    """Weights images by what a virtual step on them does to the loss of reserved AU images."""
 
     streams: ClassVar[tuple[Stream, ...]] = ("primary", "auxiliary", "meta")
 
     def __init__(
         self,
-        network: Network,
-        optimiser: OptimiserFactory,
-        class_weights: tuple[Tensor, Tensor] | None,
-        autocast: Callable[[], AbstractContextManager[object]],
-        way: WayOption,
-        au_reduction: AUReduction,
-        statistics: StatisticsMode,
+        setup: Setup,
+        options: LookAheadOptions = LookAheadOptions(),
         balanced_meta: bool = True,
-        thrift: Thrift = Thrift(),  # noqa: B008 - immutable
+        thrift: Thrift = Thrift(),
     ) -> None:
-        super().__init__(network, optimiser, class_weights, autocast)
-        if class_weights is None:
+        super().__init__(setup, options)
+        if setup.class_weights is None:
             raise InputError(f"{type(self).__name__} needs the class weights of the reserved AU images")
-        self.balance = class_weights
+        self.balance = setup.class_weights
         self.balanced_meta = balanced_meta
         self.thrift = thrift
-        self._check_thrift(way)
+        self._check_thrift(options.way)
         again = self._recomputing if thrift.checkpointing != "none" else nullcontext
         self._meta_thrift: Callable[[], AbstractContextManager[None]] = again
         everywhere = again if thrift.checkpointing == "all" else nullcontext
-        self.joint = JointForward(network, au_reduction, statistics, autocast, everywhere)
-        self.way: Way | None = None if way == "auto" else way
-        self.like = next(network.parameters()).detach()
+        self.joint = JointForward(setup, options, everywhere)
+        self.way: Way | None = None if options.way == "auto" else options.way
+        self.like = next(setup.network.parameters()).detach()
 
     def forward_pass(self, batch: Mapping[Stream, Batch], looks_ahead: bool = True) -> TrainingPass:
         """The network, in training mode, on the training images; the one pass of a step that counts for BatchNorm.

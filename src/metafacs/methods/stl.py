@@ -4,50 +4,29 @@ Paper: the baseline "STL" of Li & Shan, IEEE TAFFC 2023, section IV: backbone an
 Differs from the paper in: nothing known.
 """
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping
 from typing import ClassVar
 
 from torch import Tensor
 
 from metafacs import distributed
-from metafacs.methods.base import METHODS, Batch, Method, OptimiserFactory, Stream
+from metafacs.methods.base import METHODS, Batch, Method, Stream
 from metafacs.methods.lookahead import weighted_gradient
-from metafacs.methods.losses import AUReduction, au_losses
-from metafacs.models.network import Network
+from metafacs.methods.losses import au_losses
 
 
 @METHODS.register("stl")
 class STL(Method):
-    """Trains on the primary stream only.
-
-    Args:
-        network: the base network.
-        optimiser: makes the base optimiser.
-        class_weights: not used.
-        autocast: mixed precision.
-        au_reduction: "mean" or "sum" over the labelled AUs of an image.
-    """
+    """Trains on the primary stream only."""
 
     streams: ClassVar[tuple[Stream, ...]] = ("primary",)
-
-    def __init__(
-        self,
-        network: Network,
-        optimiser: OptimiserFactory,
-        class_weights: tuple[Tensor, Tensor] | None = None,
-        autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
-        au_reduction: AUReduction = "mean",
-    ) -> None:
-        super().__init__(network, optimiser, class_weights, autocast)
-        self.au_reduction: AUReduction = au_reduction
 
     def training_step(self, batch: Mapping[Stream, Batch]) -> dict[str, Tensor]:
         """One gradient step on the mean AU loss."""
         self.network.train()
         primary = batch["primary"]
         with self.autocast():
-            losses = au_losses(self.network(primary.images).au_logits, primary.labels, self.au_reduction)
+            losses = au_losses(self.network(primary.images).au_logits, primary.labels, self.options.au_reduction)
         weights = losses.new_full(losses.shape, 1 / (len(losses) * distributed.count()))
         parameters = dict(self.network.named_parameters())
         self.update_base(weighted_gradient(losses, parameters, weights))

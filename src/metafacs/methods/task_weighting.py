@@ -5,49 +5,29 @@ mean over the two tasks: with weights of one each it is MTL's to the last bit, a
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from metafacs import distributed
-from metafacs.methods.base import Batch, Method, OptimiserFactory, Stream
-from metafacs.methods.joint import JointForward, StatisticsMode, over_batches
+from metafacs.methods.base import Batch, Method, Setup, Stream
+from metafacs.methods.joint import JointForward, JointOptions, over_batches
 from metafacs.methods.lookahead import weighted_gradient
-from metafacs.methods.losses import AUReduction
-from metafacs.models.network import Network
 
 TASKS = 2
 
 
 class TaskWeighting(Method):
-    """Trains on the mean over both tasks of weight times mean loss. A subclass provides `task_weights`.
-
-    Args:
-        network: the base network.
-        optimiser: makes the base optimiser.
-        class_weights: not used.
-        autocast: mixed precision.
-        au_reduction: "mean" or "sum" over the labelled AUs of an image.
-        statistics: BatchNorm statistics of the two streams: "joint" or "separate".
-    """
+    """Trains on the mean over both tasks of weight times mean loss. A subclass provides `task_weights`."""
 
     streams: ClassVar[tuple[Stream, ...]] = ("primary", "auxiliary")
 
-    def __init__(
-        self,
-        network: Network,
-        optimiser: OptimiserFactory,
-        class_weights: tuple[Tensor, Tensor] | None,
-        autocast: Callable[[], AbstractContextManager[object]],
-        au_reduction: AUReduction,
-        statistics: StatisticsMode,
-    ) -> None:
-        super().__init__(network, optimiser, class_weights, autocast)
-        self.joint = JointForward(network, au_reduction, statistics, autocast)
-        self.like = next(network.parameters()).detach()
+    def __init__(self, setup: Setup, options: JointOptions) -> None:
+        super().__init__(setup, options)
+        self.joint = JointForward(setup, options)
+        self.like = next(setup.network.parameters()).detach()
 
     @abstractmethod
     def task_weights(self, losses: Tensor, primary: int) -> Tensor:

@@ -9,18 +9,16 @@ Differs from the paper in: the loss is half of that sum, so that with s = 0, the
 of its own, Adam with a constant rate, where the paper trains it with the network's.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from metafacs.errors import InputError
-from metafacs.methods.base import METHODS, OptimiserFactory
-from metafacs.methods.joint import StatisticsMode
-from metafacs.methods.losses import AUReduction
+from metafacs.methods.base import METHODS, AUOptions, Setup
+from metafacs.methods.joint import JointOptions
 from metafacs.methods.task_weighting import TASKS, TaskWeighting, task_means
-from metafacs.models.network import Network
 
 
 class Variances(nn.Module):
@@ -35,36 +33,29 @@ class Variances(nn.Module):
         return 0.5 - torch.exp(-self.log.detach()) * losses
 
 
+@dataclass(frozen=True)
+class UncertaintyOptions(JointOptions):
+    """Options of `Uncertainty`."""
+
+    rate: float = 0.01
+    """learning rate of the log-variances (Adam); 0 freezes them."""
+
+    def __post_init__(self) -> None:
+        if self.rate < 0:
+            raise InputError(f"uncertainty weighting's rate is {self.rate}; it must not be negative")
+
+
 @METHODS.register("uncertainty")
 class Uncertainty(TaskWeighting):
-    """Weights each task by one over its learned variance.
+    """Weights each task by one over its learned variance."""
 
-    Args:
-        network: the base network.
-        optimiser: makes the base optimiser.
-        class_weights: not used.
-        autocast: mixed precision.
-        rate: learning rate of the log-variances (Adam); 0 freezes them.
-        au_reduction: "mean" or "sum" over the labelled AUs of an image.
-        statistics: BatchNorm statistics of the two streams: "joint" or "separate", as for MTL.
-    """
+    Options: ClassVar[type[AUOptions]] = UncertaintyOptions
 
-    def __init__(
-        self,
-        network: Network,
-        optimiser: OptimiserFactory,
-        class_weights: tuple[Tensor, Tensor] | None = None,
-        autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
-        rate: float = 0.01,
-        au_reduction: AUReduction = "mean",
-        statistics: StatisticsMode = "joint",
-    ) -> None:
-        super().__init__(network, optimiser, class_weights, autocast, au_reduction, statistics)
-        if rate < 0:
-            raise InputError(f"uncertainty weighting's rate is {rate}; it must not be negative")
+    def __init__(self, setup: Setup, options: UncertaintyOptions = UncertaintyOptions()) -> None:
+        super().__init__(setup, options)
         self.variances = Variances().to(self.like)
         self.modules["variances"] = self.variances
-        self.optimisers["variances"] = torch.optim.Adam(self.variances.parameters(), lr=rate)
+        self.optimisers["variances"] = torch.optim.Adam(self.variances.parameters(), lr=options.rate)
 
     def task_weights(self, losses: Tensor, primary: int) -> Tensor:
         """exp(-s); then s takes its own step on the same losses."""
