@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from metafacs.data.prepared import PreparedDataset
 from metafacs.errors import InputError
-from metafacs.methods import METHODS, Method
+from metafacs.methods import METHODS, Method, Setup
 from metafacs.runs import DETECTOR, STATE
 from metafacs.tensorfile import read_contents
 from metafacs.training import loop
@@ -41,7 +41,7 @@ class Sum(Method):
     def __init__(self, loss: Mapping[int, float] = {}, parameter: Mapping[int, float] = {}) -> None:
         network = nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 1, 1))
         nn.init.zeros_(network[1].bias)
-        super().__init__(network, lambda parameters: torch.optim.SGD(parameters, lr=1.0, momentum=0.5))  # type: ignore[arg-type]
+        super().__init__(Setup(network, lambda p: torch.optim.SGD(p, lr=1.0, momentum=0.5)))  # type: ignore[arg-type]
         self.loss, self.parameter = loss, parameter
 
     def training_step(self, batch: Mapping[Any, Any]) -> dict[str, Tensor]:

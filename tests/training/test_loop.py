@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from metafacs import distributed
 from metafacs.errors import InputError
-from metafacs.methods import Method
+from metafacs.methods import Method, Setup
 from metafacs.models.network import Network
 from metafacs.training import loop
 from tests.methods.networks import TinyBackbone
@@ -20,7 +20,7 @@ class Counting(Method):
     streams = ("primary",)
 
     def __init__(self, spoilt: int = 0, loss: float = 0.0) -> None:
-        super().__init__(Network(TinyBackbone(), 16, 2, 2), lambda p: torch.optim.SGD(p, lr=0.5))
+        super().__init__(Setup(Network(TinyBackbone(), 16, 2, 2), lambda p: torch.optim.SGD(p, lr=0.5)))
         self.taken, self.spoilt, self.loss = 0, spoilt, loss
         self.random: list[float] = []
         self.rates: list[float] = []
