@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from metafacs.commands.parsing import parse, plain
 from metafacs.commands.train import train_parser
+from metafacs.config import TrainConfig
 from metafacs.data.prepared import DatasetCard, PreparedDataset, PreparedWriter
 from metafacs.errors import InputError
 from metafacs.evaluation.predictions import probability_column, read_predictions, write_predictions
@@ -30,6 +31,7 @@ from metafacs.inference.formats import FORMATS, PYFEAT_COLUMNS
 from metafacs.inference.frames import Frame
 from metafacs.inference.outputs import write_tables
 from metafacs.inference.rows import empty_row, face_row, raw_table, sigmoid, tidy
+from metafacs.methods import METHODS
 from metafacs.models.network import build_network
 from metafacs.training.checkpoint import DetectorCard, load_detector, save_detector
 from tests.datasets.trees import JPEG
@@ -305,5 +307,8 @@ def test_settings(count: int) -> None:
         assert first["optimiser"]["learning_rate"] == rate and first["seed"] == seed and first["label"] == label
         assert first["data"]["primary"] == primary and first["loop"]["steps"] == steps
         assert first["network"]["options"] == {"drop_path_rate": share}
+        config = TrainConfig.read(first, Path(first["out"]))
+        assert TrainConfig.read(config.values(), config.out) == config
+        assert config.values().items() <= first.items() and type(config.options) is METHODS[method].Options
 
     run(check, count)

@@ -98,6 +98,15 @@ def check_run(path: Path, config: Mapping[str, Any], resume: bool = False) -> No
         _locked(path).close()
     if not resume:
         raise InputError(f"{path} holds an unfinished run; add --resume to go on with it, or choose another --out")
+    check_settings(path, config)
+
+
+def check_settings(path: Path, config: Mapping[str, Any]) -> None:
+    """Whether the run in folder `path` is of this configuration.
+
+    Raises:
+        InputError: it has other settings.
+    """
     before, now = _flat(read_config(path)), _flat(config)
     different = [key for key in dict.fromkeys([*before, *now]) if before.get(key) != now.get(key)]
     if different:

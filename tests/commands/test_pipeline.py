@@ -1,6 +1,7 @@
 """From a run folder to tables and figures, through the command line."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from metafacs.commands import demo
+from metafacs.config import DataConfig, TrainConfig
 from metafacs.errors import InputError
 from metafacs.evaluation.predictions import read_predictions
 from metafacs.experiments.jobs import Job, run_jobs
@@ -119,7 +121,7 @@ def test_sample_weights_of_both_streams(place: Path) -> None:
 
 
 def test_a_failing_job_is_named_with_its_log(tmp_path: Path) -> None:
-    job = Job("MAL", tmp_path / "run", ["--data.primary", str(tmp_path / "nothing")], 4)
+    job = Job(TrainConfig(tmp_path / "run", DataConfig(tmp_path / "nothing")), 4, "MAL")
     with pytest.raises(InputError, match=r"MAL failed \(exit 2\).*run\.log:\n.*nothing"):
         run_jobs([job], 1, Console(quiet=True))
 
@@ -127,10 +129,16 @@ def test_a_failing_job_is_named_with_its_log(tmp_path: Path) -> None:
 def test_demo_from_nothing_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     monkeypatch.setattr(rendering, "PAIRS", {"small": ({"subjects": 3, "frames": 30}, {"images": 24})})
     monkeypatch.setattr(rendering, "SIZES", {"small": 40})
-    monkeypatch.setattr(demo, "STEPS", 4)
-    small = {"data.resize": 36, "data.side": 32, "data.reserve_minimum": 12, "loop.steps": 4, "loop.log_every": 1}
-    batches = {"data.batch_primary": 8, "data.batch_auxiliary": 8, "data.batch_meta": 8}
-    monkeypatch.setattr(demo, "SETTINGS", {**demo.SETTINGS, **small, **batches})
+    whole = demo.demo_config
+
+    def small(out: Path, method: str) -> TrainConfig:
+        config = whole(out, method)
+        sizes = {"resize": 36, "side": 32, "reserve_minimum": 12}
+        batches = dict.fromkeys(("batch_primary", "batch_auxiliary", "batch_meta"), 8)
+        data, loop = replace(config.data, **sizes, **batches), replace(config.loop, steps=4, log_every=1)
+        return replace(config, data=data, loop=loop)
+
+    monkeypatch.setattr(demo, "demo_config", small)
     out = tmp_path / "demo"
     assert metafacs("demo", "--out", out) == 0
     first = capsys.readouterr().out

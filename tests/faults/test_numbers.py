@@ -208,13 +208,13 @@ def test_a_full_disk_does_not_hide_why_it_stopped(
 ) -> None:
     import errno
 
-    from metafacs.commands import train as command
+    from metafacs.training import session
 
     def full(*given: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     spoiling(monkeypatch, "stl", {2}, "loss")
-    monkeypatch.setattr(command, "save_batch", full)
+    monkeypatch.setattr(session, "save_batch", full)
     status, printed = said(*flags(tmp_path / "run", toy[0], None, method="stl"))
     assert status == 2 and "Its batch (of step 2) could not be saved (No space left on device)" in printed
     assert "training diverged before step 3: loss_primary is nan" in printed

@@ -1,5 +1,6 @@
 """Several training runs side by side, with bars that show how far they are."""
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,9 +10,10 @@ from rich.console import Console
 from rich.progress import TaskID
 
 from metafacs.analysis.records import metrics_record
+from metafacs.config import TrainConfig
 from metafacs.errors import InputError
 from metafacs.evaluation.predictions import PREDICTIONS_FILE
-from metafacs.experiments.launching import Launch, Launched, LocalProcess
+from metafacs.experiments.launching import Launch, Launched, start_process
 from metafacs.progress import bars, plain_lines
 from metafacs.runs import DONE, METRICS
 
@@ -23,17 +25,23 @@ class Job:
     """One run: training, then predictions on its test fold.
 
     Attributes:
-        name: for the bar.
-        run: its run folder.
-        flags: of `metafacs train`, without `--out` and `--resume`.
+        config: of the run.
         steps: that it will take, for the bar.
+        name: for the bar; that of the run folder where empty.
     """
 
-    name: str
-    run: Path
-    flags: Sequence[str]
+    config: TrainConfig
     steps: int
+    name: str = ""
     launched: Launched | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self.name = self.name or self.run.name
+
+    @property
+    def run(self) -> Path:
+        """Its run folder."""
+        return self.config.out
 
     @property
     def log(self) -> Path:
@@ -47,7 +55,7 @@ class Job:
 
     def start(self, launch: Launch) -> None:
         """Starts it, or goes on where it stopped."""
-        self.launched = launch([str(self.run), *self.flags], self.log)
+        self.launched = launch([str(self.run), json.dumps(self.config.values())], self.log)
 
     def last_line(self) -> tuple[int, str]:
         """The step of the last training line in the log, and what to show of it."""
@@ -70,7 +78,7 @@ class Job:
 
 
 def run_jobs(
-    jobs: Sequence[Job], at_once: int, console: Console, *, keep_going: bool = False, launch: Launch = LocalProcess
+    jobs: Sequence[Job], at_once: int, console: Console, *, keep_going: bool = False, launch: Launch = start_process
 ) -> list[str]:
     """Carries out all jobs that are not done, `at_once` at a time, with progress bars.
 
@@ -109,7 +117,8 @@ def run_jobs(
     finally:
         for job in running:
             if job.launched is not None and job.launched.poll() is None:
-                job.launched.stop()
+                job.launched.terminate()
+                job.launched.wait()
     return failures
 
 

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from metafacs import distributed
+from metafacs.config import Schedule
 from metafacs.errors import InputError
 from metafacs.methods.base import Batch, Method
 from metafacs.training.checkpoint import all_finite
 from metafacs.training.nonfinite import Batches, Taken, first_broken
-from metafacs.training.schedule import Schedule, learning_rate_factor
+from metafacs.training.schedule import learning_rate_factor
 
 Values = dict[str, float]
 _MOST_KEPT = 1000
