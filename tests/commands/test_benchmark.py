@@ -15,6 +15,8 @@ from metafacs.commands.benchmark import read_variants
 from metafacs.data.prepared import PreparedDataset
 from metafacs.errors import InputError
 from metafacs.runs import DONE, METRICS
+from tests.faults.commands import FORKED_CELLS
+from tests.launcher import Launcher
 from tests.toy_runs import flags, metafacs
 
 GRID = ("--methods", "stl,gentle=mal:alpha=0.05", "--folds", "P1", "--seeds", "0")
@@ -30,10 +32,16 @@ def scores(out: Path) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def grid(tmp_path_factory: pytest.TempPathFactory, au_dataset: PreparedDataset, fe_dataset: PreparedDataset) -> Path:
-    """A finished grid."""
+def grid(
+    tmp_path_factory: pytest.TempPathFactory,
+    au_dataset: PreparedDataset,
+    fe_dataset: PreparedDataset,
+    launcher: Launcher,
+) -> Path:
+    """A finished grid, its cells forked."""
     out = tmp_path_factory.mktemp("benchmark") / "grid"
-    assert metafacs(*arguments(out, au_dataset, fe_dataset)) == 0
+    status, printed = launcher.run(arguments(out, au_dataset, fe_dataset), out.with_name("log"), FORKED_CELLS)
+    assert status == 0, printed
     return out
 
 
@@ -113,15 +121,15 @@ def test_a_failing_cell_is_named_and_the_rest_is_in_the_table(
     tmp_path: Path,
     au_dataset: PreparedDataset,
     fe_dataset: PreparedDataset,
-    capsys: pytest.CaptureFixture[str],
+    launcher: Launcher,
 ) -> None:
     shutil.copytree(grid / "runs", tmp_path / "grid" / "runs")
     broken = tmp_path / "grid" / "runs" / "stl_P1_seed0"
     shutil.rmtree(broken)
     broken.mkdir()
     (broken / "notes.txt").write_text("mine")
-    assert metafacs(*arguments(tmp_path / "grid", au_dataset, fe_dataset)) == 2
-    said = capsys.readouterr().err
+    status, said = launcher.run(arguments(tmp_path / "grid", au_dataset, fe_dataset), tmp_path / "log", FORKED_CELLS)
+    assert status == 2
     assert "stl_P1_seed0.log" in said and "holds no run" in said and "1 of 2 cells failed (stl_P1_seed0)" in said
     assert (broken / "notes.txt").read_text() == "mine"
     assert (tmp_path / "grid" / "runs" / "gentle_P1_seed0" / DONE).exists()

@@ -175,14 +175,15 @@ def fork_cells() -> None:
     import time
     import types
 
-    from metafacs.experiments import jobs, launching
+    from metafacs.commands import demo
+    from metafacs.experiments import benchmark, jobs
 
-    launching.start_process = _Cell  # type: ignore[assignment,misc]
+    benchmark.start_process = demo.start_process = _Cell  # type: ignore[assignment,misc]
     jobs.time = types.SimpleNamespace(sleep=lambda seconds: time.sleep(seconds / 25))  # type: ignore[assignment]
 
 
 class _Cell:
-    """A forked cell, with what `LocalProcess` needs of a `Popen`."""
+    """A forked cell, with what `run_jobs` needs of a `Popen`."""
 
     _held: list[int] = []  # noqa: RUF012 - the pipes of all cells, which a new one must not keep open
 

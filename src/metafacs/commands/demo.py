@@ -12,6 +12,7 @@ from metafacs.config import DataConfig, LoopConfig, NetworkConfig, OptimiserConf
 from metafacs.evaluation.comparison import compare
 from metafacs.evaluation.tables import tables, to_csv, to_markdown, to_text
 from metafacs.experiments.jobs import Job, run_jobs
+from metafacs.experiments.launching import start_process
 from metafacs.files import LOCK, lock, write_text
 from metafacs.training.data import steps_of
 
@@ -39,7 +40,7 @@ def _demonstrate(out: Path, console: Console) -> None:
     console.rule("2 of 3: training STL, MTL and MAL, and scoring them on people they never saw")
     configs = [demo_config(out, method) for method in METHODS]
     jobs = [Job(config, steps_of(config), config.method.upper()) for config in configs]
-    run_jobs(jobs, distributed.cores(), console)
+    run_jobs(jobs, distributed.cores(), console, start_process)
     runs = [job.run for job in reversed(jobs)]
     console.rule("3 of 3: table and figures")
     comparison = compare(runs)

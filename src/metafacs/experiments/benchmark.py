@@ -150,7 +150,7 @@ def benchmark(config: BenchmarkConfig) -> Benchmark:
                 on_gpu = any(variant.loop.device == "cuda" for variant in config.variants)
                 launch = RayTasks(config.address, at_once, gpus=float(on_gpu))
                 at_once = len(jobs) if config.address else at_once
-            failures = run_jobs(jobs, at_once, console, keep_going=True, launch=launch)
+            failures = run_jobs(jobs, at_once, console, launch, keep_going=True)
             runs = [job.run for job in jobs if job.done]
             if not runs:
                 return Benchmark(runs, failures)

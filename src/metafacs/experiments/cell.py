@@ -19,8 +19,13 @@ from metafacs.training.session import train
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Trains (or goes on, or finds it done) and predicts the test fold; returns the exit status."""
+    """`carry_out` in a process of its own."""
     threading.Thread(target=_follow, daemon=True).start()
+    return carry_out(arguments)
+
+
+def carry_out(arguments: Sequence[str]) -> int:
+    """Trains (or goes on, or finds it done) and predicts the test fold; returns the exit status."""
     run, values = Path(arguments[0]), json.loads(arguments[1])
     status = 0 if (run / DONE).exists() else cli.run("train", lambda: train(TrainConfig.read(values, run), resume=True))
     return status or cli.run("evaluate", lambda: predict_run(run))

@@ -13,8 +13,8 @@ from metafacs.analysis.records import metrics_record
 from metafacs.config import TrainConfig
 from metafacs.errors import InputError
 from metafacs.evaluation.predictions import PREDICTIONS_FILE
-from metafacs.experiments.launching import Launch, Launched, start_process
-from metafacs.progress import bars, plain_lines
+from metafacs.experiments.launching import Launch, Launched
+from metafacs.progress import bars, can_show_bars, plain_lines
 from metafacs.runs import DONE, METRICS
 
 _SHOWN = {"loss_primary": "AU loss", "loss_auxiliary": "FE loss", "weight_auxiliary": "FE weight"}
@@ -78,7 +78,7 @@ class Job:
 
 
 def run_jobs(
-    jobs: Sequence[Job], at_once: int, console: Console, *, keep_going: bool = False, launch: Launch = start_process
+    jobs: Sequence[Job], at_once: int, console: Console, launch: Launch, keep_going: bool = False
 ) -> list[str]:
     """Carries out all jobs that are not done, `at_once` at a time, with progress bars.
 
@@ -86,8 +86,8 @@ def run_jobs(
         jobs: the runs.
         at_once: how many side by side.
         console: for the bars.
+        launch: where they are carried out, such as `start_process`.
         keep_going: whether the rest is done when a job fails.
-        launch: where they are carried out.
 
     Returns:
         What went wrong in each job that failed.
@@ -123,7 +123,7 @@ def run_jobs(
 
 
 class _Bars:
-    """A bar for all jobs together, one for each that runs; no terminal: a line for every tenth of the whole."""
+    """A bar for all jobs together and one for each that runs; or else a line for every tenth of the whole."""
 
     def __init__(self, jobs: Sequence[Job], console: Console) -> None:
         self._progress = bars(console)
@@ -132,7 +132,7 @@ class _Bars:
         self._whole = self._progress.add_task(f"{len(jobs)} runs", total=self._total, note="")
         self._progress.update(self._whole, completed=sum(self._steps.values()))
         self._tasks: dict[str, TaskID] = {}
-        self._lines = None if console.is_terminal else plain_lines(f"{len(jobs)} runs, steps", console)
+        self._lines = None if can_show_bars(console) else plain_lines(f"{len(jobs)} runs, steps", console)
 
     def __enter__(self) -> "_Bars":
         self._progress.start()

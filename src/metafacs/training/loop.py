@@ -100,7 +100,7 @@ def train(method: Method, batches: Iterable[Batches], steps: range, plan: Plan, 
         if log or validate or save:
             means = meter.means()
             wrong = [f"{name} is {value}" for name, value in means.items() if not isfinite(value)]
-            if not wrong and (validate or save) and not all_finite(method.modules):
+            if (validate or save) and not all_finite(method.modules):
                 wrong = ["a parameter is not a finite number"]
             if wrong:
                 raise InputError(_diverged(wrong[0], taken, hooks.broken(_suspect(recent))))
