@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test test-all test-faults format lint types bench bench-gpu starter clean
+.PHONY: install demo test test-all format lint types bench bench-gpu starter clean
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("metafacs needs Python 3.11 or later, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
@@ -19,12 +19,9 @@ demo: install  ## render faces, train STL, MTL and MAL, print the table
 test: install  ## everything that is not marked slow
 	$(BIN)/python -m pytest -m "not slow and not gpu"
 
-test-all: install  ## the slow tests too, and those that need Ray
+test-all: install  ## the slow tests too (kills, full disks and damaged files at length), and those that need Ray
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[cluster]"
 	$(BIN)/python -m pytest
-
-test-faults: install  ## kills, full disks, damaged and hostile files, fuzzed readers, a soak of the server: the long forms
-	$(BIN)/python -m pytest tests/faults --durations 20
 
 format: install
 	$(BIN)/ruff format .

@@ -18,17 +18,19 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from step_cost import commit, peak_mib, resident_mib
+from step_variants import OTHERS, VARIANTS, Workload
+
 HERE = Path(__file__).resolve().parent
 ROWS, EPOCHS, PAPER_HOURS = 147_000, 30, 54
-VARIANTS = (
-    *("mtl", "mal-forward", "mal-difference", "mal-second-order"),
-    *("mal-checkpointing-meta", "mal-checkpointing-all", "mal-last-stage", "mal-every-4"),
-    *("brute-force", "brute-force-phi", "higher", "higher-phi", "torchopt", "torchopt-phi"),
-    *("mixed-mode", "mixed-mode-phi"),
-)
+STEPS = {**VARIANTS, **OTHERS}
 COLUMNS = (
     *("date", "commit", "machine", "torch", "backbone", "side", "primary", "auxiliary", "meta"),
     *("variant", "precision", "compiled", "seconds", "ratio", "images_per_second", "peak_mib"),
@@ -42,7 +44,7 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--device", default="cuda", help="cuda or cpu")
     parser.add_argument("--backbone", default="resnet34", help="timm name")
     parser.add_argument("--size", default="224:64", metavar="SIDE:B", help="B AU + B expression + 4 B reserved images")
-    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS, help="mtl is always run")
+    parser.add_argument("--variants", nargs="+", default=list(STEPS), choices=list(STEPS), help="mtl is always run")
     parser.add_argument("--precisions", nargs="+", default=["fp32", "tf32", "bf16"], choices=["fp32", "tf32", "bf16"])
     parser.add_argument("--compile", nargs="+", default=["no", "yes"], choices=["no", "yes"])
     parser.add_argument("--steps", type=int, default=20, help="timed steps of a row (a multiple of 4)")
@@ -60,12 +62,6 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
 
 def work(settings: dict[str, Any]) -> dict[str, Any]:
     """The worker's side: one row."""
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
-
-    from step_cost import peak_mib, resident_mib
-    from step_variants import OTHERS, VARIANTS, Workload
-
     workload = Workload(**settings["workload"])
     cuda = workload.device.startswith("cuda")
     fast = workload.precision == "tf32"
@@ -74,7 +70,7 @@ def work(settings: dict[str, Any]) -> dict[str, Any]:
     if not cuda:
         torch.set_num_threads(1)
     idle = resident_mib()
-    step = {**VARIANTS, **OTHERS}[settings["variant"]](workload).step
+    step = STEPS[settings["variant"]](workload).step
     steps: int = settings["steps"]
     for _ in range(4):
         step()
@@ -107,10 +103,8 @@ def work(settings: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _matrix_product(workload: Any, clock: Any) -> float:
+def _matrix_product(workload: Workload, clock: Callable[[], float]) -> float:
     """Tera-operations a second of a large matrix product in this precision."""
-    import torch
-
     cuda = workload.device.startswith("cuda")
     size, dtype = (8192 if cuda else 512), torch.bfloat16 if workload.precision == "bf16" else torch.float32
     a = torch.randn(size, size, device=workload.device, dtype=dtype)
@@ -134,27 +128,27 @@ def measured(variant: str, workload: dict[str, Any], options: argparse.Namespace
         return {"failed": f"not done after {options.limit} s"}
     if done.returncode:
         last = [line for line in done.stderr.splitlines() if line.strip()] or [f"exit status {done.returncode}"]
-        said = [line for line in last if "Error" in line] or last
-        return {"failed": said[-1].strip()[:200]}
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+        errors = [line for line in last if "Error" in line] or last
+        return {"failed": errors[-1].strip()[:200]}
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return figures
 
 
-def row(found: dict[str, Any], unit: dict[str, Any], workload: dict[str, Any]) -> dict[str, Any]:
+def row(figures: dict[str, Any], unit: dict[str, Any], workload: dict[str, Any]) -> dict[str, Any]:
     """The figures of the table from what was measured; `unit` is MTL's, of the same precision, not compiled."""
-    if "failed" in found:
-        return {"failed": found["failed"]}
-    seconds, images = found["seconds"], workload["primary"] + workload["auxiliary"]
+    if "failed" in figures:
+        return {"failed": figures["failed"]}
+    seconds, images = figures["seconds"], workload["primary"] + workload["auxiliary"]
     hours = EPOCHS * ROWS / workload["primary"] * seconds / 3600
-    operations = found["tflop"]
-    share = operations / seconds / found["peak_tflops"] if operations else None
+    operations = figures["tflop"]
+    share = operations / seconds / figures["peak_tflops"] if operations else None
     return {
-        "machine": found["machine"],
-        "torch": found["torch"],
+        "machine": figures["machine"],
+        "torch": figures["torch"],
         "seconds": round(seconds, 5),
         "ratio": round(seconds / unit["seconds"], 3) if "seconds" in unit else None,
         "images_per_second": round(images / seconds, 1),
-        "peak_mib": round(found["peak_mib"]),
+        "peak_mib": round(figures["peak_mib"]),
         "tflop_per_step": operations and round(operations, 4),
         "share_of_peak": share and round(share, 4),
         "hours": round(hours, 2),
@@ -186,10 +180,6 @@ def main() -> None:
     if options.worker:
         print(json.dumps(work(json.loads(options.worker))))
         return
-    import torch
-
-    from step_cost import commit
-
     if options.device.startswith("cuda") and not torch.cuda.is_available():
         sys.exit("torch sees no GPU; `--device cpu --small` shows that the benchmark works")
     side, b = map(int, options.size.split(":"))
@@ -203,13 +193,12 @@ def main() -> None:
             for name in names:
                 chosen = {"device": options.device, "precision": precision, "compiled": compiled == "yes"}
                 workload = {**layout, **chosen, "channels_last": True}
-                found = measured(name, workload, options)
-                unit = unit or found
+                figures = measured(name, workload, options)
+                unit = unit or figures
                 rows.append({**fixed, "variant": name, "precision": precision, "compiled": compiled})
-                rows[-1] |= row(found, unit, workload)
-                print(
-                    f"{name}, {precision}, compiled: {compiled}: {found.get('failed') or found['seconds']}", flush=True
-                )
+                rows[-1] |= row(figures, unit, workload)
+                result = figures.get("failed") or figures["seconds"]
+                print(f"{name}, {precision}, compiled: {compiled}: {result}", flush=True)
     show(rows)
     if options.out:
         with options.out.open("w", newline="", encoding="utf-8") as file:

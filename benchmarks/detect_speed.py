@@ -25,19 +25,20 @@ import numpy as np
 import pandas as pd
 import torch
 
+from facsynth.activity import draw_course, draw_temper, sides, strength
+from facsynth.head import load_head
+from facsynth.identity import draw_person
+from facsynth.photo import Shot, take
+from facsynth.scene import Framing, draw_habits, draw_scene
+from metafacs.faces.video import video_frames
 from metafacs.facs import AU_SETS, EXPRESSIONS, au_column
 from metafacs.files import write_text
 from metafacs.inference import AUDetector
-from metafacs.inference.frames import video_frames
 from metafacs.inference.outputs import to_csv
 from metafacs.inference.rows import face_row, raw_table, tidy
 from metafacs.models.network import build_network
 from metafacs.runs import DETECTOR
-from metafacs.synth.activity import draw_course, draw_temper, sides, strength
-from metafacs.synth.head import load_head
-from metafacs.synth.identity import draw_person
-from metafacs.synth.photo import Shot, take
-from metafacs.synth.scene import Framing, crop_recipe, draw_habits, draw_scene
+from metafacs.synth.rendering import crop_recipe
 from metafacs.training.checkpoint import DetectorCard, save_detector
 
 SIZE, RATE = (480, 640), 25

@@ -7,8 +7,6 @@ meta loss by the meta network's parameters phi (at their start: a detector file 
 exactly, with the run's number of reserved images, and compares with it, by cosine and by relative distance:
 
     meta 1/2, 1/4, 1/8   a smaller reserved batch (the first images of the same one)
-    last-stage, heads    a virtual step of that much of the network
-    every 2, 4, 8        the gradient of one batch in place of the mean over that many batches
     float32, bf16        forward mode and central differences in that precision (bf16: autocast), against float64
     bf16 throughout      central differences as they would be if they did not leave autocast out
 
@@ -22,6 +20,7 @@ import datetime
 import subprocess
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -31,32 +30,33 @@ from rich.console import Console
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from metafacs.commands.train import train_parser
+from metafacs.api import Run
+from metafacs.config import TrainConfig
 from metafacs.data.streams import training_batches
 from metafacs.methods import Batch, Setup
 from metafacs.methods.base import Stream
+from metafacs.methods.lookahead import Call, LookAhead
+from metafacs.methods.losses import over_batches
 from metafacs.methods.mal import MAL, MALOptions
-from metafacs.methods.training_pass import Scope
 from metafacs.models.network import build_network
 from metafacs.runs import DETECTOR
 from metafacs.training.data import TrainingData, open_data
 
 HERE = Path(__file__).resolve().parent
 ALPHA = 0.1
-EVERY = (2, 4, 8)
 SHARES = (2, 4, 8)
 Batches = Mapping[Stream, Batch]
 
 
-def settled(run: Path, meta: int | None) -> tuple[TrainingData, object]:
+def settled(run: Path, meta: int | None) -> tuple[TrainingData, TrainConfig]:
     """The data of a run and its settings, with `meta` reserved images a step if given."""
-    settings = train_parser("train").parse_args(["--config", str(run / "config.yaml"), "--out", str(run)])
+    settings = Run(run).config
     settings.data.batch_meta = meta or settings.data.batch_meta
     return open_data(settings.data, True, settings.seed, Console(quiet=True)), settings
 
 
 def phi_gradient(
-    method: MAL, batch: Batches, dtype: torch.dtype, scope: Scope = "full", meta: int | None = None
+    method: MAL, batch: Batches, dtype: torch.dtype, meta: int | None = None, throughout: bool = False
 ) -> Tensor:
     """d meta loss / d phi of one batch, flat, in float64.
 
@@ -64,8 +64,8 @@ def phi_gradient(
         method: is put into `dtype`; its way and autocast are its own.
         batch: images in [0, 1].
         dtype: of the parameters and images.
-        scope: what the virtual step moves.
         meta: reserved images to use; None: all of the batch's.
+        throughout: whether central differences are taken in autocast too.
     """
     torch.manual_seed(0)
     cut = {name: Batch(b.images.to(dtype), b.labels) for name, b in batch.items()}
@@ -73,11 +73,18 @@ def phi_gradient(
         cut[name].labels = cut[name].labels.to(dtype)
     cut["meta"] = Batch(cut["meta"].images[:meta], cut["meta"].labels[:meta])
     running = {name: b.clone() for name, b in method.network.named_buffers()}
-    images = method.forward_pass(cut)
-    u = method.weigh(method.known(images), images.primary)[1]
-    found = images.look_ahead(u, ALPHA, scope)
+    method.network.train()
+    primary, auxiliary = cut["primary"], cut["auxiliary"]
+
+    def forward(network: Call) -> tuple[Any, Tensor]:
+        with method.autocast() if throughout else nullcontext():
+            return method.joint.through(primary, auxiliary, network)
+
+    images = LookAhead(method.network, forward, method.options.way, method.autocast)
+    u = over_batches(method.weigh(method.known(images, primary, auxiliary), len(primary))[1], len(primary))
+    v, _ = images.gradient_at(images.virtual_step(u, ALPHA), partial(method.meta_loss, cut["meta"]))
     phi = list(method.meta_network.parameters())
-    gradients = torch.autograd.grad(u, phi, grad_outputs=found.gradient.to(u.dtype))
+    gradients = torch.autograd.grad(u, phi, grad_outputs=(-ALPHA * images.alignment(v)).to(u.dtype))
     for name, b in method.network.named_buffers():
         b.copy_(running[name])
     return torch.cat([g.reshape(-1) for g in gradients]).double()
@@ -111,27 +118,19 @@ def compared(method_of: Callable[..., MAL], batches: list[Batches], reserve: Bat
     """Every kind of look-ahead on every batch; those of other precisions on the first `precisions` only."""
     found, single = Comparison(), method_of(torch.float32)
     exact = [phi_gradient(single, batch, torch.float32) for batch in batches]
-    scopes: tuple[Scope, ...] = ("last-stage", "heads")
     for batch, right in zip(batches, exact, strict=True):
         found.add("all reserved", phi_gradient(single, {**batch, "meta": reserve}, torch.float32), right)
         for share in SHARES:
             size = len(batch["meta"]) // share
             found.add(f"meta 1/{share}", phi_gradient(single, batch, torch.float32, meta=size), right)
-        for scope in scopes:
-            found.add(scope, phi_gradient(single, batch, torch.float32, scope), right)
-    for every in EVERY:
-        for start in range(0, len(exact) - every + 1, every):
-            found.add(f"every {every}", exact[start], torch.stack(exact[start : start + every]).mean(0))
     double = [phi_gradient(method_of(torch.float64), batch, torch.float64) for batch in batches[:precisions]]
     for way in ("forward", "difference"):
         for name, autocast in (("float32", nullcontext), ("bf16", lambda: torch.autocast("cpu", torch.bfloat16))):
             method = method_of(torch.float32, way=way, autocast=autocast)
             for batch, right in zip(batches, double, strict=False):
                 found.add(f"{way}, {name}", phi_gradient(method, batch, torch.float32), right)
-    replay = method.joint.replay
-    method.joint.replay = lambda primary, auxiliary, full_precision: replay(primary, auxiliary)  # type: ignore[assignment,misc]
     for batch, right in zip(batches, double, strict=False):
-        found.add("difference, bf16 throughout", phi_gradient(method, batch, torch.float32), right)
+        found.add("difference, bf16 throughout", phi_gradient(method, batch, torch.float32, throughout=True), right)
     return found
 
 
@@ -160,8 +159,8 @@ def measured(run: Path, count: int, precisions: int, meta: int | None) -> list[d
 
     data, settings = settled(run, meta)
     tensors = load_file(run / DETECTOR)
-    own = settings.network  # type: ignore[attr-defined]
-    side = settings.data.side  # type: ignore[attr-defined]
+    own = settings.network
+    side = settings.data.side
 
     def method_of(dtype: torch.dtype, autocast: Callable[[], Any] = nullcontext, **options: Any) -> MAL:
         network = build_network(own.backbone, len(data.aus), len(data.expressions), "scratch", dict(own.options))

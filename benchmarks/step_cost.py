@@ -1,4 +1,4 @@
-"""What one training step costs: MTL, MAL in its three ways, brute force, and the public `higher` package.
+"""What one training step costs: MTL, MAL in its two ways, brute force, and the public `higher` package.
 
 The last two come in two forms: `meta_loss.backward()`, as such training loops are usually written (`higher`'s own
 examples too), which also computes a second-order gradient of the base network that nobody reads; and "-phi", written
@@ -30,14 +30,14 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 NAMES = (
-    *("mtl", "mal-forward", "mal-difference", "mal-second-order"),
+    *("mtl", "mal-forward", "mal-difference"),
     *("brute-force", "higher", "brute-force-phi", "higher-phi"),
 )
 MORE = (
     *("torchopt", "torchopt-phi", "mixed-mode", "mixed-mode-phi"),
-    *("mal-checkpointing-meta", "mal-checkpointing-all", "mal-last-stage", "mal-every-4"),
+    *("mal-checkpointing-meta", "mal-checkpointing-all"),
 )
-"""Run when asked for: `torchopt` is a package to install, `mal-every-4` needs `--steps` that 4 divides."""
+"""Run when asked for: `torchopt` is a package to install."""
 COLUMNS = (
     *("date", "commit", "machine", "cores", "threads", "torch", "clock"),
     *("backbone", "side", "primary", "auxiliary", "meta", "channels_last"),

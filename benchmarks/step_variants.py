@@ -21,7 +21,7 @@ from torch.overrides import TorchFunctionMode
 from metafacs.methods import Batch, Setup
 from metafacs.methods.base import Stream
 from metafacs.methods.lookahead import Way, isolated
-from metafacs.methods.losses import au_losses, balanced_au_losses, class_balance, expression_losses
+from metafacs.methods.losses import au_losses, class_balance, expression_losses
 from metafacs.methods.mal import MAL, MALOptions, MetaNetwork, normalise
 from metafacs.methods.mtl import MTL
 from metafacs.models.network import Network, Output, build_network
@@ -158,7 +158,7 @@ class Usual:
         randomise(self.meta_network)
         self.optimiser = self.base(self.network.parameters())
         self.meta_optimiser = torch.optim.SGD(self.meta_network.parameters(), lr=BETA)
-        self.positive, self.negative = class_balance(self.batches["meta"].labels)
+        self.balance = class_balance(self.batches["meta"].labels)
 
     def weighted_loss(self, network: Callable[[Tensor], Output]) -> Tensor:
         """The re-weighted loss of both streams, with a graph to the network and to the meta network."""
@@ -176,7 +176,7 @@ class Usual:
         meta = self.batches["meta"]
         with self.autocast():
             logits = network(meta.images).au_logits
-        return balanced_au_losses(logits, meta.labels, self.positive, self.negative).mean()
+        return au_losses(logits, meta.labels, balance=self.balance).mean()
 
     @staticmethod
     def still(feature: Tensor) -> Tensor:
@@ -311,7 +311,6 @@ VARIANTS: dict[str, Callable[[Workload], Trainee]] = {
     "mtl": mtl,
     "mal-forward": mal("forward"),
     "mal-difference": mal("difference"),
-    "mal-second-order": mal("second-order"),
     "brute-force": usual(Usual, backward=True),
     "brute-force-phi": usual(Usual, backward=False),
     "higher": usual(Higher, backward=True),
@@ -325,10 +324,8 @@ VARIANTS: dict[str, Callable[[Workload], Trainee]] = {
 OTHERS: dict[str, Callable[[Workload], Trainee]] = {
     "mal-checkpointing-meta": mal("forward", checkpointing="meta"),
     "mal-checkpointing-all": mal("forward", checkpointing="all"),
-    "mal-last-stage": mal("forward", lookahead="last-stage"),
-    "mal-every-4": mal("forward", meta_every=4),
 }
-"""metafacs's MAL with less memory, or with a cheaper look-ahead. A step of the last is every fourth time a full one."""
+"""metafacs's MAL with less memory."""
 
 
 def gradient_errors(name: str, work: Workload) -> tuple[float, float]:

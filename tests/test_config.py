@@ -13,7 +13,7 @@ DATA = DataConfig(Path("au"))
 @pytest.mark.parametrize(
     ("kind", "values", "message"),
     [
-        (DataConfig, {"resize": 4097}, "--data.resize is 4097; it has to be in 1-4096"),
+        (DataConfig, {"resize": 0}, "--data.resize is 0; it has to be at least 1"),
         (DataConfig, {"workers": -1}, "--data.workers is -1; it has to be at least 0"),
         (DataConfig, {"reserve_people": 1.5}, "--data.reserve_people is 1.5; it has to be in 0-1"),
         (

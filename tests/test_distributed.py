@@ -34,7 +34,6 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "maxl": ("maxl", {"alpha": 0.3, "subclasses": 2}),
     "mal, difference": ("mal", {"alpha": 0.3, "beta": 0.5, "meta_optimiser": "sgd", "way": "difference"}),
     "mal, task weights": ("mal", {"alpha": 0.3, "beta": 0.5, "meta_optimiser": "sgd", "weights": "task"}),
-    "mal, heads": ("mal", {"alpha": 0.3, "beta": 0.5, "meta_optimiser": "sgd", "lookahead": "heads"}),
     "mal, told more": ("mal", {"inputs": "feature+label+loss", "normalised_features": True, "normalise": False}),
     "l2rw": ("l2rw", {}),
     "meta_weight_net": ("meta_weight_net", {"alpha": 0.3, "beta": 0.05}),

@@ -88,7 +88,7 @@ def test_wrong_columns_are_refused(text: str) -> None:
 
 
 def test_wrong_code_is_refused() -> None:
-    with pytest.raises(InputError, match="3 is no FACS action unit"):
+    with pytest.raises(InputError, match="3 is not a FACS action unit"):
         facs.au_column(3)
 
 

@@ -1,12 +1,14 @@
 import errno
 import os
+import signal
 import stat
 from pathlib import Path
 
 import pytest
 
 from metafacs.errors import InputError
-from metafacs.files import LONGEST, atomic_file, make_folder, naming, refuse_files, remove_partials, write_text
+from metafacs.files import LOCK, atomic_file, lock, make_folder, naming, read_yaml, refuse_files, write_text
+from tests.launcher import Launcher
 
 
 def names(folder: Path) -> list[str]:
@@ -71,36 +73,19 @@ def test_an_error_that_says_where_is_left_alone(tmp_path: Path) -> None:
     assert caught.value.filename == str(tmp_path / "nowhere") or caught.value.filename == tmp_path / "nowhere"
 
 
-@pytest.mark.parametrize("name", ["n" * LONGEST, "a." + "n" * 253, "ä" * 120 + ".parquet", "a\nb.csv"])
-def test_the_longest_names_can_be_written_and_what_is_left_of_them_be_found(tmp_path: Path, name: str) -> None:
-    with atomic_file(tmp_path / name) as partial:
-        partial.write_text("whole")
-        left = partial.name
-    assert names(tmp_path) == [name]
-    dead = left.replace(str(os.getpid()), "4194305")  # above every process number
-    (tmp_path / dead).touch()
-    remove_partials(tmp_path, ["other"])
-    assert len(names(tmp_path)) == 2
-    remove_partials(tmp_path, [name], of_living=False)
-    assert names(tmp_path) == [name]
+def test_what_a_killed_process_left_is_written_over(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), atomic_file(tmp_path / "a.txt") as partial:
+        raise KeyError
+    partial.write_text("half")
+    write_text(tmp_path / "a.txt", "whole")
+    assert names(tmp_path) == ["a.txt"]
 
 
-def test_only_what_is_left_of_files_is_removed(tmp_path: Path) -> None:
-    kept = [
-        ".a.partial",
-        "b.12.partial.csv",
-        ".c.partial.csv",
-        ".d.12.partial.csv.old.txt",
-        f".e.{os.getppid()}.partial",
-    ]
-    for name in (*kept, ".f.4194305.partial", ".g.h.4194305.partial.h"):
-        (tmp_path / name).touch()
-    (tmp_path / ".folder.4194305.partial").mkdir()
-    remove_partials(tmp_path, of_living=False)
-    assert names(tmp_path) == sorted([*kept, ".folder.4194305.partial"])
-    remove_partials(tmp_path)
-    assert f".e.{os.getppid()}.partial" not in names(tmp_path)
-    remove_partials(tmp_path / "nothing")
+def test_a_link_is_replaced_and_what_it_leads_to_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "a").symlink_to(tmp_path / "mine")
+    write_text(tmp_path / "a", "new")
+    assert (tmp_path / "mine").read_text() == "mine" and not (tmp_path / "a").is_symlink()
 
 
 @pytest.mark.parametrize("below", ["", "a", "a/b"])
@@ -108,7 +93,7 @@ def test_no_folder_is_made_where_something_else_is(tmp_path: Path, below: str) -
     (tmp_path / "dangling").symlink_to(tmp_path / "nothing")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     for link in ("dangling", "loop"):
-        with pytest.raises(InputError, match=f"{link} is a link that leads to no folder, where a folder is needed"):
+        with pytest.raises(InputError, match=f"{link}.* cannot be made: a file, or a link that leads to no folder"):
             make_folder(tmp_path / link / below)
     (tmp_path / "file").touch()
     with pytest.raises(InputError if not below else NotADirectoryError):
@@ -121,3 +106,34 @@ def test_files_that_would_be_replaced_are_named(tmp_path: Path) -> None:
     (tmp_path / "b").symlink_to(tmp_path / "nothing")
     with pytest.raises(InputError, match=r"holds b already, .* move them"):
         refuse_files(tmp_path, ["a", "b"], "move them")
+
+
+def test_a_lock_is_of_one_process_and_a_killed_one_does_not_hold_it(launcher: Launcher, tmp_path: Path) -> None:
+    """Nor does a process that was forked off, and outlives it."""
+    hold = f"from pathlib import Path; from metafacs.files import lock; a = lock(Path({str(tmp_path / LOCK)!r}), 'x')\n"
+    wait = "import os, time; os.fork()\n" + f"Path({str(tmp_path / 'held')!r}).touch(); time.sleep(5)\n"
+    process = launcher.start(["--version"], tmp_path / "log", hold + wait)
+    process.wait_for((tmp_path / "held").exists)
+    for _ in range(2):
+        with pytest.raises(InputError, match="it is taken"):
+            lock(tmp_path / LOCK, "it is taken")
+    process.send(signal.SIGKILL)
+    process.wait()
+    with lock(tmp_path / LOCK, "it is taken"), pytest.raises(InputError, match="here too"):
+        lock(tmp_path / LOCK, "here too")
+    lock(tmp_path / LOCK, "it is taken").close()
+
+
+def test_a_lock_empties_nothing_that_a_link_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / LOCK).symlink_to(tmp_path / "mine")
+    with pytest.raises(OSError, match=r"\.lock"):
+        lock(tmp_path / LOCK, "taken")
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+@pytest.mark.parametrize("content", [b"a: [1", b"\xff", b"a: 2024-99-99", b"!!python/object/apply:os.system [x]"])
+def test_yaml_that_is_not_plain_values_says_where(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_bytes(content)
+    with pytest.raises(InputError, match=r"a.yaml is not valid YAML"):
+        read_yaml(tmp_path / "a.yaml")

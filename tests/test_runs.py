@@ -62,14 +62,6 @@ def test_the_lock_is_held_against_other_processes_until_closed(tmp_path: Path) -
     assert subprocess.run(command, capture_output=True).returncode == 0
 
 
-def test_what_a_killed_process_left_half_written_goes(tmp_path: Path) -> None:
-    RunFolder(tmp_path, CONFIG).close()
-    for name in (".state.safetensors.17.partial.safetensors", ".done.17.partial"):
-        (tmp_path / name).touch()
-    RunFolder(tmp_path, CONFIG, resume=True).close()
-    assert sorted(p.name for p in tmp_path.iterdir()) == [".lock", "config.yaml", "environment.json"]
-
-
 def test_a_folder_left_before_anything_was_written_is_free(tmp_path: Path) -> None:
     (tmp_path / ".lock").touch()
     (tmp_path / ".config.yaml.17.partial.yaml").touch()

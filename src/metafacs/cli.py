@@ -44,6 +44,7 @@ _MESSAGES = {
     errno.EPERM: "not permitted",
     errno.EROFS: "the disk is read-only",
     errno.ENOTDIR: "a part of the path is a file, not a folder",
+    errno.ELOOP: "a link is in the way",
     errno.ENAMETOOLONG: "the name is too long",
 }
 
@@ -95,7 +96,7 @@ def run(command: str, call: Callable[[], object]) -> int:
         console.print(f"metafacs {command}: {error}", markup=False)
         return USAGE
     except (MemoryError, RuntimeError, OSError) as error:  # torch's own for a GPU's memory is a RuntimeError
-        said = memory.message(command, error) or _system_message(error)
+        said = memory.message(error) or _system_message(error)
         if said is None:
             raise
         console.print(f"metafacs {command}: {said}", markup=False)

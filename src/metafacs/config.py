@@ -63,9 +63,9 @@ class DataConfig:
     def __post_init__(self) -> None:
         self.primary = Path(self.primary)
         self.auxiliary = None if self.auxiliary is None else Path(self.auxiliary)
-        at_least = {"reserve_minimum": 0, "batch_primary": 1, "batch_auxiliary": 1, "batch_meta": 1, "side": 1}
-        at_least |= {"workers": 0, "cache_gib": 0, "device_cache_gib": 0}
-        _check("data", self, at_least, {"reserve_people": (0, 1), "resize": (1, 4096)})
+        sizes = dict.fromkeys(("resize", "side", "batch_primary", "batch_auxiliary", "batch_meta"), 1)
+        at_least = {**sizes, "reserve_minimum": 0, "workers": 0, "cache_gib": 0, "device_cache_gib": 0}
+        _check("data", self, at_least, {"reserve_people": (0, 1)})
 
 
 @dataclass

@@ -148,8 +148,8 @@ _OTHER = (
 )
 
 ACTION_UNITS: dict[int, ActionUnit] = {
-    **{code: ActionUnit(code, name, seen, muscles, region) for code, name, seen, muscles, region in _FACE},
-    **{code: ActionUnit(code, name, seen, "", region) for code, name, seen, region in _OTHER},
+    **{entry[0]: ActionUnit(*entry) for entry in _FACE},
+    **{code: ActionUnit(code, name, text, "", region) for code, name, text, region in _OTHER},
 }
 """Every FACS action unit, action descriptor and position code, by number."""
 
@@ -160,7 +160,7 @@ AU_SETS: dict[str, tuple[int, ...]] = {
     "disfa_all": (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26),
     "gft": (1, 2, 4, 6, 10, 12, 14, 15, 23, 24),
 }
-"""The AUs each benchmark reports, in its order."""
+"""Names for lists of AUs that many papers share, each in its order; a dataset's own list stands in its `Protocol`."""
 
 EXPRESSIONS: tuple[str, ...] = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear")
 """The facial expressions, in the order of votes and class indices."""
@@ -194,14 +194,14 @@ def au_column(code: int) -> str:
     """The table column of an AU.
 
     Raises:
-        InputError: `code` is no FACS code.
+        InputError: `code` is not a FACS code.
 
     Example:
         >>> au_column(1)
         'AU01'
     """
     if code not in ACTION_UNITS:
-        raise InputError(f"{code} is no FACS action unit; known: {_codes()}")
+        raise InputError(f"{code} is not a FACS action unit; known: {_codes()}")
     return f"AU{code:02d}"
 
 
@@ -258,9 +258,9 @@ def parse_aus(text: str) -> list[str]:
     parts = [part.strip() for part in text.split(",") if part.strip()]
     unknown = [part for part in parts if not _names_au(part)]
     if unknown or not parts:
-        found = f"unknown AUs: {', '.join(unknown)}" if unknown else "the list of AUs is empty"
+        fault = f"unknown AUs: {', '.join(unknown)}" if unknown else "the list of AUs is empty"
         sets = ", ".join(AU_SETS)
-        raise InputError(f"{found}; give one of the sets {sets}, or a list like '1,2,AU4' of {_codes()}")
+        raise InputError(f"{fault}; give one of the sets {sets}, or a list like '1,2,AU4' of {_codes()}")
     columns = [au_column(au_code(part)) for part in parts]
     twice = sorted({au_title(column) for column in columns if columns.count(column) > 1})
     if twice:

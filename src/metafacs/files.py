@@ -1,34 +1,35 @@
 """Files that are either whole or absent, and folders that one process at a time writes into."""
 
 import errno
-import hashlib
 import os
-import re
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import Any
+
+import yaml
+from filelock import FileLock, Timeout
 
 from metafacs.errors import InputError
 
 TEMPORARY, LOCK = ".partial", ".lock"
 LONGEST = 255
 """Bytes of a file's name, at most, on the file systems in use."""
-_PARTIAL = re.compile(rf"\..+\.(\d+){re.escape(TEMPORARY)}(\.[^.]*)?", re.DOTALL)
 
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path`; on success it is synced to disk and takes the place of `path`.
 
-    On any error the temporary file is removed and what stood at `path` before is untouched. Where `path` is a symbolic
-    link, the file takes the link's place; what it pointed to is left alone.
+    On any error the temporary file is removed and what stood at `path` before is untouched. What a killed process
+    left of it is overwritten by the next one that writes `path`; only one may do so at a time. Where `path` is a
+    symbolic link, the file takes the link's place; what it pointed to is left alone.
 
     Raises:
         InputError: the folder cannot be made, because something else is in its place.
     """
     make_folder(path.parent)
-    partial = path.with_name(_partial_name(path.name, os.getpid()))
+    partial = temporary_path(path)
     try:
         with naming(path):
             yield partial
@@ -39,6 +40,16 @@ def atomic_file(path: Path) -> Iterator[Path]:
         with suppress(OSError):
             partial.unlink()
         raise
+
+
+def temporary_path(path: Path) -> Path:
+    """Where `path` lies while it is being written: hidden, beside it, with its ending.
+
+    Example:
+        >>> temporary_path(Path("table.csv")).name
+        '.table.csv.partial.csv'
+    """
+    return path.with_name(f".{path.name}{TEMPORARY}{path.suffix}")
 
 
 @contextmanager
@@ -52,36 +63,6 @@ def naming(path: Path) -> Iterator[None]:
         raise
 
 
-def _partial_name(name: str, process: int) -> str:
-    """The temporary name of the file `name` while `process` writes it: hidden, beside it, with its ending."""
-    ending = Path(name).suffix
-    partial = f".{name}.{process}{TEMPORARY}{ending}"
-    if len(os.fsencode(partial)) <= LONGEST:
-        return partial
-    short = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
-    return f".{short}.{process}{TEMPORARY}{ending if len(os.fsencode(ending)) <= LONGEST // 4 else ''}"
-
-
-def remove_partials(folder: Path, names: Collection[str] | None = None, of_living: bool = True) -> None:
-    """Removes what killed processes left of files they were writing.
-
-    Args:
-        folder: where the files lie; what is below it is not looked at.
-        names: of the files; None means all.
-        of_living: also those of a process that is running now: its number may be that of a dead one again. Only where
-            no other process writes those files.
-    """
-    with suppress(FileNotFoundError), os.scandir(folder) as entries:
-        for entry in entries:
-            found = _PARTIAL.fullmatch(entry.name)
-            if not found or entry.is_dir(follow_symlinks=False):
-                continue
-            if not of_living and _lives(int(found[1])):
-                continue
-            if names is None or any(entry.name == _partial_name(name, int(found[1])) for name in names):
-                Path(entry.path).unlink(missing_ok=True)
-
-
 def make_folder(folder: Path) -> None:
     """Makes a folder, and those above it, unless it is there.
 
@@ -90,22 +71,12 @@ def make_folder(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except FileExistsError as error:
-        raise InputError(f"{_in_the_way(folder)}, where a folder is needed; choose another place") from error
     except OSError as error:
-        if error.errno != errno.ELOOP:
+        if error.errno not in (errno.EEXIST, errno.ELOOP):
             raise
-        raise InputError(f"{_in_the_way(folder)}, where a folder is needed; choose another place") from error
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        pass
-    return True
+        raise InputError(
+            f"{folder} cannot be made: a file, or a link that leads to no folder, is in its place; choose another place"
+        ) from error
 
 
 def refuse_files(folder: Path, names: Collection[str], instead: str) -> None:
@@ -114,52 +85,43 @@ def refuse_files(folder: Path, names: Collection[str], instead: str) -> None:
     Raises:
         InputError: one is there; `instead` says what to do.
     """
-    found = [name for name in names if os.path.lexists(folder / name)]
-    if found:
-        raise InputError(f"{folder} holds {', '.join(found)} already, of nothing that can be gone on with; {instead}")
+    there = [name for name in names if os.path.lexists(folder / name)]
+    if there:
+        raise InputError(f"{folder} holds {', '.join(there)} already, of nothing that can be gone on with; {instead}")
 
 
-def _in_the_way(folder: Path) -> str:
-    """What stands at `folder`, or at the first folder above it that is none."""
-    place = next((one for one in [*reversed(folder.parents), folder] if not one.is_dir()), folder)
-    return f"{place} is a link that leads to no folder" if place.is_symlink() else f"{place} is a file"
-
-
-def lock(path: Path, told: str) -> IO[str]:
-    """Takes a lock file, which is held until what is returned is closed or the process ends, however it ends.
-
-    Not by `flock`: processes forked off would inherit that, and outlive a killed run by seconds. The price is that a
-    process does not lock itself out.
+def lock(path: Path, refusal: str) -> ExitStack:
+    """Takes a lock file, held until what is returned is closed (or its `with` block ends) or the process ends.
 
     Args:
         path: of the lock file; its folder is made.
-        told: the message where another process holds it.
+        refusal: the message where another process holds it.
 
     Raises:
-        InputError: another process holds it, or the file system knows no locks.
+        InputError: another process holds it.
     """
-    import fcntl  # here, because only Unix has it, and reading and detecting need no locks
-
     make_folder(path.parent)
-    while True:
-        file = path.open("a", encoding="utf-8")  # not "w", which would empty what a link leads to
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                return file
-            file.close()  # its last holder has removed it, and another process may hold the next one
-        except (BlockingIOError, PermissionError) as error:
-            file.close()
-            raise InputError(told) from error
-        except FileNotFoundError:
-            file.close()
-            make_folder(path.parent)
-        except OSError as error:
-            file.close()
-            raise InputError(f"{path} cannot be locked ({error.strerror}); choose another place") from error
+    held = ExitStack()
+    try:
+        held.enter_context(FileLock(path).acquire(blocking=False))
+    except Timeout as error:
+        raise InputError(refusal) from error
+    return held
 
 
 def write_text(path: Path, text: str) -> None:
     """Writes `text` to `path` atomically, UTF-8."""
     with atomic_file(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def read_yaml(path: Path) -> Any:
+    """The value in a YAML file: plain values only.
+
+    Raises:
+        InputError: it cannot be read; says why.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: no UTF-8, or a date that does not exist
+        raise InputError(f"{path} is not valid YAML: {error}") from error

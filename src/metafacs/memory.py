@@ -1,71 +1,32 @@
-"""When memory runs out: what was wanted, and what makes a command want less."""
+"""When memory runs out, on a GPU or here."""
 
 import errno
-import re
 
-_TRAINING = (
-    "smaller batches (--data.batch_primary, --data.batch_auxiliary, --data.batch_meta), smaller images (--data.side, "
-    "--data.resize), --data.device_cache_gib 0 (keeps no images on the GPU), --data.cache_gib 0 (nor in memory), "
-    "--loop.precision bf16; MAL also --mal.checkpointing all, and without BatchNorm --mal.meta_part 32 and "
-    "--mal.training_part 32"
-)
-_ADVICE = {
-    "train": f"{_TRAINING}. What was saved is untouched: --resume goes on from it with the same settings, other "
-    "settings need another --out",
-    "benchmark": f"fewer runs side by side (--jobs 1), {_TRAINING}",
-    "demo": "fewer other programs at the same time",
-    "evaluate": "fewer images at a time (--batch 16)",
-    "detect": "fewer faces at a time (--batch 1), the processor in place of the GPU (--device cpu)",
-    "synth": "fewer processes (--workers 1)",
-    "prepare": "fewer processes (--workers 1)",
-}
-_TEXTS = (
-    "out of memory",
-    "defaultcpuallocator",
-    "not enough memory",
-    "can't allocate memory",
-    "cannot allocate memory",
-)
-_WANTED = re.compile(
-    r"[Tt]ried to allocate ([\d.]+ ?[KMGT]?i?B|\d+ bytes)|[Uu]nable to allocate ([\d.]+ ?[KMGT]?i?B)|"
-    r"[Ww]orker .*(killed by signal)"
-)
+_TEXTS = ("out of memory", "not enough memory", "can't allocate memory", "killed by signal: killed")
+"""What torch says of a GPU, of this machine, and of a decoding process that the system has killed."""
 
 
-def wanted(error: BaseException) -> str | None:
-    """What could not be had, such as "2.00 GiB"; empty where the error does not say; None for errors of another kind.
-
-    Args:
-        error: torch's for a GPU or for this machine, Python's and NumPy's, the system's, or that of a decoding process
-            that the system has killed.
+def is_used_up(error: BaseException) -> bool:
+    """Whether an error says that memory could not be had.
 
     Example:
-        >>> wanted(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 64 bytes."))
-        '64 bytes'
-        >>> wanted(RuntimeError("size mismatch")) is None
+        >>> is_used_up(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 64 bytes."))
         True
+        >>> is_used_up(RuntimeError("size mismatch"))
+        False
     """
-    text = str(error)
-    killed = isinstance(error, RuntimeError) and "killed by signal: Killed" in text
-    known = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
-    told = isinstance(error, RuntimeError) and any(part in text.lower() for part in _TEXTS)
-    if not (killed or known or told):
-        return None
-    found = _WANTED.search(text)
-    return (found[1] or found[2] or "") if found else ""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(part in text for part in _TEXTS))
 
 
-def advice(command: str) -> str:
-    """What makes a command of the command line want less memory."""
-    return _ADVICE.get(command, "fewer or smaller inputs")
-
-
-def message(command: str, error: BaseException) -> str | None:
+def message(error: BaseException) -> str | None:
     """One sentence on what happened and what to do; None for errors of another kind."""
-    amount = wanted(error)
-    if amount is None:
+    if not is_used_up(error):
         return None
-    where = "the GPU's memory" if "cuda" in str(error).lower() else "this machine's memory"
+    reason = f" ({str(error).splitlines()[0]})" if str(error) else ""
     return (
-        f"{where} is used up{f': {amount} more were wanted' if amount else ''}. Less is wanted with {advice(command)}"
+        f"memory is used up{reason}; ask for smaller batches, smaller images or fewer processes. What was saved before "
+        "is untouched"
     )

@@ -13,13 +13,13 @@ from typing import TypeVar
 from metafacs import distributed
 from metafacs.errors import InputError
 
-Part = TypeVar("Part")
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 def run_parts(
-    task: Callable[[Part], Result],
-    parts: Sequence[Part],
+    task: Callable[[Item], Result],
+    parts: Sequence[Item],
     workers: int,
     preload: Sequence[str] = (),
     what: str = "working",

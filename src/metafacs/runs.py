@@ -6,6 +6,7 @@ import resource
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
@@ -15,8 +16,7 @@ import yaml
 
 from metafacs import __version__
 from metafacs.errors import InputError
-from metafacs.files import LOCK, lock, make_folder, remove_partials, write_text
-from metafacs.yamlfile import read_yaml
+from metafacs.files import LOCK, lock, make_folder, read_yaml, write_text
 
 CONFIG, ENVIRONMENT, METRICS, DONE = "config.yaml", "environment.json", "metrics.jsonl", "done"
 DETECTOR, STATE = "detector.safetensors", "state.safetensors"
@@ -42,7 +42,6 @@ class RunFolder:
         check_run(path, config, resume)
         make_folder(path)
         self._lock = _locked(path)
-        remove_partials(path)
         if not (path / CONFIG).exists():
             write_text(path / CONFIG, yaml.safe_dump(dict(config), sort_keys=False))
         write_text(path / ENVIRONMENT, json.dumps(environment(), indent=2) + "\n")
@@ -122,7 +121,7 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _locked(path: Path) -> IO[str]:
+def _locked(path: Path) -> ExitStack:
     """The lock of the run folder, held until it is closed or its process ends."""
     return lock(path / LOCK, f"another process is training in {path}; wait for it or choose another --out")
 

@@ -18,35 +18,29 @@ from trends import trends
 
 from metafacs.data.prepared import PreparedDataset
 from metafacs.evaluation.comparison import compare
-from metafacs.experiments.jobs import Job
 
 PAIRS = (("mal", "mtl"), ("mtl", "stl"), ("mal", "stl"))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     methods = ",".join([common.STL, common.MTL, common.MAL, common.MAL_LOSS])
-    made = common.study("average_f1", __doc__ or "", methods, arguments)
-    whole, fe = PreparedDataset.open(common.au_data(made)), common.fe_data(made)
-    made = common.started(made)
-    jobs: dict[int, list[Job]] = {}
-    for size in sizes(made.scale.subjects):
-        for fold in made.folds:
-            part = fewer_people(whole, fold, size)
-            jobs[size] = jobs.get(size, []) + common.grid(made, f"{size}_people_{fold}", part, fe, folds=[fold])
-    common.train(made, [job for own in jobs.values() for job in own])
-    rows, gains = [], []
-    for size, own in jobs.items():
-        runs = [job.run for job in own]
-        rows.append(common.average_rows(compare(runs)).reset_index().assign(people=size))
+    study = common.read_study("average_f1", __doc__ or "", methods, arguments)
+    whole, fe = PreparedDataset.open(study.au_data()), study.fe_data()
+    tables, gains = [], []
+    for people in sizes(study.scale.subjects):
+        parts = {fold: fewer_people(whole, fold, people) for fold in study.folds}
+        runs = [run for fold in parts for run in study.train(f"{people}_people_{fold}", parts[fold], fe, fold=fold)]
+        comparison = compare(runs)
+        tables.append(common.average_rows(comparison).reset_index().assign(people=people))
         for better, worse in PAIRS:
-            names = compare(runs).methods
-            if {better, worse} <= set(names):
-                entry = common.gain(compare(runs, reference=worse), better)
-                gains.append({"people": size, "gain": f"{better} - {worse}", **entry, "verdict": common.told(entry)})
-    table = pd.concat(rows, ignore_index=True)
-    common.write(made, table[["people", "method", "f1", "f1_sd", "auc", "runs"]])
-    common.write(made, pd.DataFrame(gains), "gains")
-    trends({"": table}, "people", "People with AU labels in training", made.out / made.name / "average_f1")
+            if {better, worse} <= set(comparison.methods):
+                gain = common.gain(compare(runs, reference=worse), better)
+                verdict = common.verdict(gain)
+                gains.append({"people": people, "gain": f"{better} - {worse}", **gain, "verdict": verdict})
+    table = pd.concat(tables, ignore_index=True)
+    study.write(table[["people", "method", "f1", "f1_sd", "auc", "runs"]])
+    study.write(pd.DataFrame(gains), "gains")
+    trends({"": table}, "people", "People with AU labels in training", study.out / study.name / "average_f1")
 
 
 def sizes(subjects: int) -> list[int]:

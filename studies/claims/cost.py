@@ -16,14 +16,13 @@ from metafacs.methods import METHODS
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    every = ",".join(["mtl", *(name for name in METHODS if name != "mtl"), "mal_heads=mal:lookahead=heads"])
+    every = ",".join(["mtl", *(name for name in METHODS if name != "mtl")])
     short = {"steps": 60, "pretraining": 0, "folds": "P1", "seeds": "0,1,2", "at_once": 1, "images": 500, "frames": 20}
-    made = common.study("cost", __doc__ or "", every, arguments, **short)
-    runs = common.finished(made)
-    table = costs(runs, "mtl")
-    if made.scale.settings["loop.device"] == "cuda" and "mtl" in table.index:
+    study = common.read_study("cost", __doc__ or "", every, arguments, **short)
+    table = costs(study.runs(), "mtl")
+    if study.scale.settings["loop.device"] == "cuda" and "mtl" in table.index:
         table["time_ratio"] = table["seconds_per_step"] / table["seconds_per_step"].to_dict()["mtl"]
-    common.write(made, table.sort_values("time_ratio").reset_index())
+    study.write(table.sort_values("time_ratio").reset_index())
 
 
 if __name__ == "__main__":

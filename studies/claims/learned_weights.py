@@ -27,19 +27,19 @@ AIM = 0.4
 
 def main(arguments: Sequence[str] | None = None) -> None:
     methods = ",".join([common.MTL, common.MAL, common.MAL_LOSS])
-    made = common.study("learned_weights", __doc__ or "", methods, arguments)
-    runs = common.finished(made)
+    study = common.read_study("learned_weights", __doc__ or "", methods, arguments)
+    runs = study.runs()
     weights = read_method_weights(runs)
     table = pd.DataFrame([row for method in weights.values() for row in _rows(method)])
-    common.write(made, table)
-    common.write(made, pd.concat([causes(method) for method in weights.values()]), "causes")
-    for method, own in table.groupby("method"):
-        values = own["consistency_spearman"].to_numpy(dtype=np.float64)
+    study.write(table)
+    study.write(pd.concat([causes(method) for method in weights.values()]), "causes")
+    for method, rows in table.groupby("method"):
+        values = rows["consistency_spearman"].to_numpy(dtype=np.float64)
         low, high = mean_interval(values)
-        said = f"{method}: Spearman with consistency {values.mean():.2f} over {len(values)} runs"
-        said += "" if np.isnan(low) else f" (95 % {low:.2f} to {high:.2f})"
-        common.console.print(f"{said}; the aim is {AIM}".replace("-", "−"), markup=False)
-    draw_all(runs, compare(runs), made.out / made.name)
+        text = f"{method}: Spearman with consistency {values.mean():.2f} over {len(values)} runs"
+        text += "" if np.isnan(low) else f" (95 % {low:.2f} to {high:.2f})"
+        common.console.print(f"{text}; the aim is {AIM}", markup=False)
+    draw_all(runs, compare(runs), study.out / study.name)
 
 
 def _rows(weights: MethodWeights) -> list[dict[str, object]]:
@@ -65,9 +65,9 @@ def _rows(weights: MethodWeights) -> list[dict[str, object]]:
 def _activity(weights: MethodWeights, run: str) -> dict[str, float]:
     """Mean weight of the expression images on which a trained AU is active, and on which none is."""
     faces = weights.stream("auxiliary").set_index(["stream", "folder", "row"])
-    own = weights.by_run[run].reindex(faces.index)
-    shown = faces[ACTIVE] > 0
-    return {"fe_weight_some_active": float(own[shown].mean()), "fe_weight_none_active": float(own[~shown].mean())}
+    of_run = weights.by_run[run].reindex(faces.index)
+    active = faces[ACTIVE] > 0
+    return {"fe_weight_some_active": of_run[active].mean(), "fe_weight_none_active": of_run[~active].mean()}
 
 
 def course(run: Path) -> dict[str, float]:
@@ -75,19 +75,19 @@ def course(run: Path) -> dict[str, float]:
     table = read_metrics(run)
     table = table[table["event"] == "train"]
     tenth = max(1, len(table) // 10)
-    found: dict[str, float] = {}
+    changes: dict[str, float] = {}
     for name, column in (("fe_weight", "weight_auxiliary"), ("fe_loss", "loss_auxiliary")):
         values = table[column].to_numpy(dtype=np.float64)
-        found |= {f"{name}_first": float(values[:tenth].mean()), f"{name}_last": float(values[-tenth:].mean())}
-        found[f"{name}_trend"] = spearman(table["step"].to_numpy(dtype=np.float64), values)
-    return found
+        changes |= {f"{name}_first": float(values[:tenth].mean()), f"{name}_last": float(values[-tenth:].mean())}
+        changes[f"{name}_trend"] = spearman(table["step"].to_numpy(dtype=np.float64), values)
+    return changes
 
 
 def causes(weights: MethodWeights) -> pd.DataFrame:
     """Mean weight of the expression images by cause of ambiguity."""
     groups = weights.stream("auxiliary").groupby("cause")
-    found = groups.agg(weight=("weight", "mean"), consistency=("consistency", "mean"), images=("weight", "size"))
-    return found.sort_values("weight", ascending=False).reset_index().assign(method=weights.method)
+    means = groups.agg(weight=("weight", "mean"), consistency=("consistency", "mean"), images=("weight", "size"))
+    return means.sort_values("weight", ascending=False).reset_index().assign(method=weights.method)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,6 @@ from metafacs.analysis.sample_weights import read_method_weights
 from metafacs.data.card import CAUSE
 from metafacs.data.prepared import PreparedDataset
 from metafacs.evaluation.comparison import compare
-from metafacs.experiments.jobs import Job
 
 KINDS: Mapping[str, Mapping[str, float]] = {
     "unrelated": {"gaze": 0.5, "head pose": 0.5},
@@ -38,32 +37,29 @@ GOOD_ONLY = "good_only"
 
 def main(arguments: Sequence[str] | None = None) -> None:
     methods = ",".join([common.MTL, common.MAL, common.MAL_LOSS])
-    made = common.study("negative_transfer", __doc__ or "", methods, arguments, seeds="0", folds="P1", steps=300)
-    whole, clear = PreparedDataset.open(common.au_data(made)), common.fe_data(made, "clear", {})
-    few = sizes(made.scale.subjects)[1]
-    people = {fold: fewer_people(whole, fold, few) for fold in made.folds}
-    made = common.started(made)
-    alone = _over_folds(made, "stl", people, clear, common.STL)
-    grids = {("none", 0): _over_folds(made, "clear", people, clear, made.methods)}
-    ceiling = f"{GOOD_ONLY}={made.methods.split(',')[0].partition('=')[2] or 'mtl'}"
+    study = common.read_study("negative_transfer", __doc__ or "", methods, arguments, seeds="0", folds="P1", steps=300)
+    whole, clear = PreparedDataset.open(study.au_data()), study.fe_data("clear", {})
+    few = sizes(study.scale.subjects)[1]
+    people = {fold: fewer_people(whole, fold, few) for fold in study.folds}
+
+    def over_folds(name: str, fe: Path, methods: str = study.methods) -> list[Path]:
+        return [run for f, au in people.items() for run in study.train(f"{name}_{f}", au, fe, methods, f)]
+
+    alone = over_folds("stl", clear, common.STL)
+    grids = {("none", 0): over_folds("clear", clear)}
+    ceiling = f"{GOOD_ONLY}={study.methods.split(',')[0].partition('=')[2] or 'mtl'}"
     for kind, mix in KINDS.items():
         for share in SHARES:
             causes = {cause: part * share / 100 for cause, part in mix.items()}
-            fe = common.fe_data(made, f"{kind}_{share}", causes)
+            fe = study.fe_data(f"{kind}_{share}", causes)
             good = good_part(PreparedDataset.open(fe), list(mix))
-            grids[kind, share] = [
-                *_over_folds(made, f"{kind}_{share}", people, fe, made.methods),
-                *_over_folds(made, f"{kind}_{share}_good", people, good, ceiling),
-            ]
-    common.train(made, [*alone, *(job for jobs in grids.values() for job in jobs)])
-    table = pd.DataFrame([row for place, jobs in grids.items() for row in rows(*place, alone, jobs)])
-    common.write(made, table)
-    _draw(table, made.out / made.name / "negative_transfer")
-
-
-def _over_folds(made: common.Study, name: str, people: Mapping[str, Path], fe: Path, methods: str) -> list[Job]:
-    found = [common.grid(made, f"{name}_{f}", part, fe, methods=methods, folds=[f]) for f, part in people.items()]
-    return [job for jobs in found for job in jobs]
+            runs = over_folds(f"{kind}_{share}", fe)
+            grids[kind, share] = [*runs, *over_folds(f"{kind}_{share}_good", good, ceiling)]
+    table = pd.DataFrame([row for place, runs in grids.items() for row in rows(*place, alone, runs)])
+    study.write(table)
+    start = table[table["kind"] == "none"]
+    panels = {kind: pd.concat([start, table[table["kind"] == kind]]) for kind in KINDS}
+    trends(panels, "share", "Bad expression images (%)", study.out / study.name / "negative_transfer")
 
 
 def good_part(whole: PreparedDataset, causes: Sequence[str]) -> Path:
@@ -73,31 +69,25 @@ def good_part(whole: PreparedDataset, causes: Sequence[str]) -> Path:
     return common.part_of(whole, rows, folder, {"of": whole.card.faces_sha256, "without": list(causes)})
 
 
-def rows(kind: str, share: int, alone: Sequence[Job], jobs: Sequence[Job]) -> list[dict[str, object]]:
-    """What each method scores on one kind and share of bad images."""
-    runs = [job.run for job in jobs]
-    comparison = compare([*(job.run for job in alone), *runs], reference="stl")
+def rows(kind: str, share: int, alone: Sequence[Path], runs: Sequence[Path]) -> list[dict[str, object]]:
+    """What each method scores on one kind and share of bad images; `alone` are the runs of STL."""
+    comparison = compare([*alone, *runs], reference="stl")
     weights, bad = read_method_weights(runs), list(KINDS.get(kind, {}))
-    found: list[dict[str, object]] = []
+    entries: list[dict[str, object]] = []
     for method, row in common.average_rows(comparison).iterrows():
         entry: dict[str, object] = {"kind": kind, "share": share, "method": method}
         entry |= {str(name): value for name, value in row.items()}
         if method != "stl":
-            over = common.gain(comparison, str(method))
-            entry |= {f"over_stl_{name}": value for name, value in over.items()} | {"verdict": common.told(over)}
+            gain = common.gain(comparison, str(method))
+            entry |= {f"over_stl_{name}": value for name, value in gain.items()}
+            entry["verdict"] = common.verdict(gain)
         if method in weights:
             faces = weights[str(method)].stream("auxiliary")
             wrong = faces["cause"].isin(bad)
             entry |= {"fe_weight_good": faces.loc[~wrong, "weight"].mean()}
             entry |= {"fe_weight_bad": faces.loc[wrong, "weight"].mean() if wrong.any() else np.nan}
-        found.append(entry)
-    return found
-
-
-def _draw(table: pd.DataFrame, out: Path) -> None:
-    start = table[table["kind"] == "none"]
-    panels = {kind: pd.concat([start, table[table["kind"] == kind]]) for kind in KINDS}
-    trends(panels, "share", "Bad expression images (%)", out)
+        entries.append(entry)
+    return entries
 
 
 if __name__ == "__main__":

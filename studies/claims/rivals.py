@@ -19,20 +19,21 @@ from metafacs.methods import METHODS
 
 def main(arguments: Sequence[str] | None = None) -> None:
     rest = [f"{name}={name}:au_reduction=sum" for name in METHODS if name not in ("mal", "stl")]
-    made = common.study("rivals", __doc__ or "", ",".join([common.MAL, common.STL, *rest]), arguments, folds="P1")
-    runs = common.finished(made)
+    methods = ",".join([common.MAL, common.STL, *rest])
+    study = common.read_study("rivals", __doc__ or "", methods, arguments, folds="P1")
+    runs = study.runs()
     comparison = compare(runs, reference="mal")
     rows = []
     for method, row in common.average_rows(comparison).iterrows():
         entry = {"method": str(method), **row.to_dict()}
         if method != "mal":
             rival = common.gain(comparison, str(method))
-            found = {"mean": -rival["mean"], "low": -rival["high"], "high": -rival["low"], "pairs": rival["pairs"]}
-            entry |= {f"mal_gains_{name}": value for name, value in found.items()}
-            entry["mal_scores"] = common.told(found)
+            gain = {"mean": -rival["mean"], "low": -rival["high"], "high": -rival["low"], "pairs": rival["pairs"]}
+            entry |= {f"mal_gains_{name}": value for name, value in gain.items()}
+            entry["mal_scores"] = common.verdict(gain)
         rows.append(entry)
-    common.write(made, pd.DataFrame(rows).sort_values("f1", ascending=False))
-    draw_all(runs, compare(runs, reference="stl" if "stl" in comparison.methods else None), made.out / made.name)
+    study.write(pd.DataFrame(rows).sort_values("f1", ascending=False))
+    draw_all(runs, compare(runs, reference="stl" if "stl" in comparison.methods else None), study.out / study.name)
 
 
 if __name__ == "__main__":

@@ -16,11 +16,10 @@ import pandas as pd
 import torch
 from average_f1 import fewer_people, sizes
 
-from metafacs.commands import synth
+from metafacs.analysis.records import read_run_name
 from metafacs.data.prepared import PreparedDataset
 from metafacs.data.streams import Faces
 from metafacs.evaluation.metrics import au_scores, average_scores
-from metafacs.experiments.jobs import Job
 from metafacs.runs import DETECTOR
 from metafacs.training.checkpoint import load_detector
 from metafacs.training.predicting import over_faces
@@ -49,37 +48,28 @@ TRIALS = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     every = ",".join(f"{name}_{k}={trial}" for name, trials in TRIALS.items() for k, trial in enumerate(trials))
-    made = common.study("search", __doc__ or "", every, arguments, folds="P1", seeds="0")
-    whole, fe = PreparedDataset.open(common.au_data(made)), common.fe_data(made)
-    others = unseen_people(made)
-    made = common.started(made)
-    jobs: dict[int, list[Job]] = {}
-    few = sizes(made.scale.subjects)
-    for people in [few[1] if few[1] >= LEAST else few[-1]]:
-        for fold in made.folds:
-            part = fewer_people(whole, fold, people)
-            jobs[people] = jobs.get(people, []) + common.grid(made, f"{people}_people_{fold}", part, fe, folds=[fold])
-    common.train(made, [job for own in jobs.values() for job in own])
-    options = dict(text.split("=", 1) for text in made.methods.split(","))
+    study = common.read_study("search", __doc__ or "", every, arguments, folds="P1", seeds="0")
+    whole, fe, others = PreparedDataset.open(study.au_data()), study.fe_data(), unseen_people(study)
+    *_, few, most = sizes(study.scale.subjects)
+    people = few if few >= LEAST else most
+    options = dict(text.split("=", 1) for text in study.methods.split(","))
     rows = []
-    for people, own in jobs.items():
-        for job in own:
-            label = job.run.name.rsplit("_", 2)[0]
+    for fold in study.folds:
+        for run in study.train(f"{people}_people_{fold}", fewer_people(whole, fold, people), fe, fold=fold):
+            label = read_run_name(run).method
             row = {"method": label.rsplit("_", 1)[0], "trial": options[label], "people": people}
-            rows.append(row | score(job.run, others, made.scale.settings["loop.device"]))
+            rows.append(row | score(run, others, study.scale.settings["loop.device"]))
     table = pd.DataFrame(rows).groupby(["method", "trial", "people"], sort=False, as_index=False).mean()
     means = table.groupby(["method", "trial"], sort=False)["f1"].mean()
     best = means.groupby("method").idxmax().to_list()
     table["best"] = ["*" if key in best else "" for key in zip(table["method"], table["trial"], strict=True)]
-    common.write(made, table)
+    study.write(table)
 
 
-def unseen_people(made: common.Study) -> PreparedDataset:
-    """AU images of people who are in no other dataset."""
-    folder = made.out / "data" / f"unseen_au_{made.scale.size}px"
-    shape = {"size": made.scale.size, "rays": made.scale.rays, "seed": common.OTHERS}
-    synth.render_own("au", folder, subjects=min(30, made.scale.subjects), frames=made.scale.frames // 5 + 1, **shape)
-    return PreparedDataset.open(folder)
+def unseen_people(study: common.Study) -> PreparedDataset:
+    """AU images of people who train nothing but what all networks start from."""
+    people, frames = min(30, study.scale.subjects), study.scale.frames // 5 + 1
+    return PreparedDataset.open(study.au_data("unseen_au", subjects=people, frames=frames, seed=common.OTHERS))
 
 
 def score(run: Path, data: PreparedDataset, device: str) -> dict[str, float]:
@@ -89,10 +79,10 @@ def score(run: Path, data: PreparedDataset, device: str) -> dict[str, float]:
     labels = data.au_labels(card.aus)
     faces = Faces(data, np.arange(len(data)), card.resize)
     with torch.no_grad():
-        found = over_faces(
+        probabilities = over_faces(
             lambda images: torch.sigmoid(network(images).au_logits), faces, card.side, torch.device(device)
         )
-    average = average_scores(au_scores(labels, found, card.aus))
+    average = average_scores(au_scores(labels, probabilities, card.aus))
     return {"f1": 100 * float(average["f1"]), "auc": 100 * float(average["auc"])}
 
 

@@ -14,33 +14,33 @@ writes, and the test fold has no part in it:
 - `signal_to_noise_reserve.csv`: cosine between the meta gradients of the reserved images and of other people's.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from copy import deepcopy
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 import common
 import numpy as np
 import pandas as pd
 import torch
+import torch.autograd.forward_ad as forward_ad
 from numpy.typing import NDArray
 from rich.console import Console
 from search import unseen_people
-from torch import Tensor, nn
+from torch import Tensor
 
 from metafacs.analysis.statistics import spearman
-from metafacs.commands.parsing import parse
-from metafacs.commands.train import base_network, train_parser
+from metafacs.commands.train import train_config, train_parser
+from metafacs.config import TrainConfig
 from metafacs.data.card import CAUSE
 from metafacs.data.prepared import PreparedDataset
 from metafacs.data.streams import Faces, training_batches
 from metafacs.data.transforms import centre_crops, crop
 from metafacs.methods import METHODS
-from metafacs.methods.base import Batch, Method, Setup
-from metafacs.methods.mal import MAL, MALOptions
-from metafacs.models.network import Network
+from metafacs.methods.base import Batch, Setup
+from metafacs.methods.lookahead import isolated
+from metafacs.methods.losses import au_losses, expression_losses
+from metafacs.models.network import Network, Output
 from metafacs.training import loop
-from metafacs.training.data import TrainingData, open_data
+from metafacs.training.data import TrainingData, open_data, steps_of
+from metafacs.training.session import base_network
 
 PLACES = (0.05, 0.2, 0.5, 0.8, 1.0)
 """Parts of the run after which alignments are measured."""
@@ -49,44 +49,45 @@ Vector = NDArray[np.float64]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    made = common.study("signal_to_noise", __doc__ or "", "mtl", arguments, folds="P1", seeds="0")
-    primary, auxiliary = common.au_data(made), common.fe_data(made)
-    others = unseen_people(made)
-    made = common.started(made)
-    settings = _settings(made, primary, auxiliary)
-    threads = settings.loop.threads
-    if threads:
-        torch.set_num_threads(threads)
+    study = common.read_study("signal_to_noise", __doc__ or "", "mtl", arguments, folds="P1", seeds="0")
+    others = unseen_people(study)
+    settings = _settings(study)
+    if settings.loop.threads:
+        torch.set_num_threads(settings.loop.threads)
     device = torch.device(settings.loop.device)
     data = open_data(settings.data, True, settings.seed, Console(stderr=True, quiet=True))
     torch.manual_seed(settings.seed)
-    network = base_network(settings, data)
+    network = base_network(settings.network, data)
     network = network.to(device).to(memory_format=torch.channels_last)
     unseen = _whole(others, data.aus, settings.data.resize, settings.data.side, device)
     tables: dict[str, list[pd.DataFrame]] = {"": [], "told": [], "reserve": []}
     for step in _stops(settings, network, data, device):
-        found = alignments(network, data, settings.data.side, device)
-        tables[""].append(by_group(found).assign(step=step))
-        tables["told"].append(predictions(found).assign(step=step))
+        images = alignments(network, data, settings.data.side, device)
+        tables[""].append(by_group(images).assign(step=step))
+        tables["told"].append(predictions(images).assign(step=step))
         cosines = reserve_cosines(network, data, settings.data.side, device, unseen)
         tables["reserve"].append(cosines.assign(step=step))
     for name, parts in tables.items():
         table = pd.concat(parts, ignore_index=True)
-        common.write(made, table[["step", *table.columns.drop("step")]], name)
+        study.write(table[["step", *table.columns.drop("step")]], name)
 
 
-def _settings(made: common.Study, primary: Path, auxiliary: Path) -> Any:
-    data = {"data.primary": primary, "data.auxiliary": auxiliary}
-    given = {**made.scale.settings, "loop.steps": made.scale.steps, "network.weights": made.weights, **data}
-    flags = common.flags({**given, "method": "mtl"})
-    return parse(train_parser("signal_to_noise"), [*flags, "--out", str(made.out / made.name)])
+def _settings(study: common.Study) -> TrainConfig:
+    data = {"data.primary": str(study.au_data()), "data.auxiliary": str(study.fe_data())}
+    run = {"method": "mtl", "loop.steps": study.scale.steps, "out": str(study.out / study.name)}
+    start = {"network.weights": study.weights}
+    flags = common.as_flags({**study.scale.settings, **data, **run, **start})
+    return train_config(train_parser(study.name), flags)[0]
 
 
-def _stops(settings: Any, network: Network, data: TrainingData, device: torch.device) -> Any:
+def _stops(settings: TrainConfig, network: Network, data: TrainingData, device: torch.device) -> Iterator[int]:
     """Trains MTL; gives the number of steps taken at each of `PLACES`."""
-    method, own, steps = _mtl(settings, network, data), settings.optimiser, settings.loop.steps
+    optimiser, steps = settings.optimiser, steps_of(settings)
+    rate, decay = optimiser.learning_rate, optimiser.weight_decay
+    setup = Setup(network, lambda parameters: torch.optim.AdamW(parameters, lr=rate, weight_decay=decay))
+    method = METHODS["mtl"](setup)
     streams = {str(name): data.streams[name] for name in method.streams}
-    plan = loop.Plan(steps, own.schedule, own.warmup, 2, log_every=10**9, validate_every=10**9, save_every=10**9)
+    plan = loop.Plan(steps, optimiser.schedule, optimiser.warmup, 2, 10**9, 10**9, 10**9)
     silent = loop.Hooks(lambda *_: None, lambda _: None, lambda _: None)
     begin = 0
     for place in PLACES:
@@ -98,20 +99,13 @@ def _stops(settings: Any, network: Network, data: TrainingData, device: torch.de
         yield begin
 
 
-def _mtl(settings: Any, network: Network, data: TrainingData) -> Method:
-    own = settings.optimiser
-
-    def adamw(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(parameters, lr=own.learning_rate, weight_decay=own.weight_decay)
-
-    return METHODS["mtl"](Setup(network, adamw))
-
-
-def _measuring(network: Network, data: TrainingData) -> MAL:
-    """MAL on a copy of the network, to ask for alignments; nothing of it is ever stepped."""
-    twin = deepcopy(network)
-    weights = data.class_weights(next(twin.parameters()).device)
-    return MAL(Setup(twin, lambda parameters: torch.optim.SGD(parameters, lr=0.0), weights), MALOptions(alpha=1.0))
+def _meta_gradient(network: Network, data: TrainingData, batch: Batch) -> dict[str, Tensor]:
+    """By parameter, the gradient of MAL's meta loss on `batch`."""
+    theta, balance = dict(network.named_parameters()), data.class_weights(batch.images.device)
+    logits = Output(*isolated(network)(theta, batch.images)).au_logits
+    loss = au_losses(logits, batch.labels, balance=balance).mean()
+    gradients = torch.autograd.grad(loss, list(theta.values()), allow_unused=True, materialize_grads=True)
+    return dict(zip(theta, gradients, strict=True))
 
 
 def _whole(dataset: PreparedDataset, aus: list[str], resize: int, side: int, device: torch.device) -> Batch:
@@ -128,23 +122,27 @@ def _batch(faces: Faces, labels: NDArray[np.float32], side: int, device: torch.d
 def alignments(network: Network, data: TrainingData, side: int, device: torch.device) -> pd.DataFrame:
     """A row per image: alignment, loss, what is known and true of it; `feature` holds vectors.
 
-    One pass over the expression images in training's batches, each with a batch of AU images.
+    One pass over the expression images in training's batches, each with a batch of AU images. The derivative of the
+    images' losses in the direction of the meta gradient is the inner product of their gradients with it.
     """
-    reserve = _batch(data.reserve, data.reserve_labels, side, device)
-    method = _measuring(network, data)
+    direction = _meta_gradient(network, data, _batch(data.reserve, data.reserve_labels, side, device))
     streams = {name: data.streams[name] for name in ("primary", "auxiliary")}
     steps = range(-(-len(streams["auxiliary"].labels) // streams["auxiliary"].order.batch))
     rows = {name: _known(*data.rows[name]) for name in streams}
     tables = []
     for step, batch in zip(steps, training_batches(streams, steps, side, 3, device), strict=True):
-        streams_of = {"primary": Batch(*batch["primary"]), "auxiliary": Batch(*batch["auxiliary"]), "meta": reserve}
-        images = method.forward_pass(streams_of)  # type: ignore[arg-type]
-        still = images.losses.new_zeros(len(images.losses))  # the virtual step goes nowhere: alignment at theta
-        aligned = -images.look_ahead(still, method.alpha).gradient
+        au, fe = Batch(*batch["primary"]), Batch(*batch["auxiliary"])
+        with torch.no_grad(), forward_ad.dual_level():
+            theta = {name: forward_ad.make_dual(p, direction[name]) for name, p in network.named_parameters()}
+            out = Output(*isolated(network)(theta, torch.cat([au.images, fe.images])))
+            au_loss = forward_ad.unpack_dual(au_losses(out.au_logits[: len(au)], au.labels))
+            fe_loss = forward_ad.unpack_dual(expression_losses(out.expression_logits[len(au) :], fe.labels))
+            feature = forward_ad.unpack_dual(out.feature).primal
         places = {name: stream.order(step) for name, stream in streams.items()}
         known = pd.concat([rows[name].iloc[places[name]].assign(stream=name) for name in streams], ignore_index=True)
-        known["alignment"], known["loss"] = _plain(aligned), _plain(images.losses)
-        known["feature"] = list(images.feature.cpu().numpy())
+        known["alignment"] = _plain(torch.cat([au_loss.tangent, fe_loss.tangent]))
+        known["loss"] = _plain(torch.cat([au_loss.primal, fe_loss.primal]))
+        known["feature"] = list(feature.cpu().numpy())
         tables.append(known)
     return pd.concat(tables, ignore_index=True)
 
@@ -160,17 +158,16 @@ def _plain(values: Tensor) -> Vector:
     return values.detach().double().cpu().numpy()
 
 
-def by_group(found: pd.DataFrame) -> pd.DataFrame:
+def by_group(images: pd.DataFrame) -> pd.DataFrame:
     """Mean alignment of both tasks' images, and of expression images by consistency and by cause of ambiguity."""
-    fe = found[found["stream"] == "auxiliary"]
-    groups: dict[str, pd.DataFrame] = {"AU images": found[found["stream"] == "primary"], "expression images": fe}
+    fe = images[images["stream"] == "auxiliary"]
+    groups: dict[str, pd.DataFrame] = {"AU images": images[images["stream"] == "primary"], "expression images": fe}
     for name, (low, high) in BINS.items():
         groups[name] = fe[(fe["consistency"] >= low) & (fe["consistency"] < high)]
-    groups |= {f"cause: {cause}": own for cause, own in fe.groupby(CAUSE)}
+    groups |= {f"cause: {cause}": group for cause, group in fe.groupby(CAUSE)}
     everyone = float(fe["alignment"].mean())
-    return pd.DataFrame(
-        [_line(name, own["alignment"].to_numpy(), everyone) for name, own in groups.items() if len(own)]
-    )
+    filled = {name: group["alignment"].to_numpy() for name, group in groups.items() if len(group)}
+    return pd.DataFrame([_line(name, values, everyone) for name, values in filled.items()])
 
 
 def _line(name: str, values: Vector, everyone: float) -> dict[str, object]:
@@ -187,13 +184,13 @@ def _line(name: str, values: Vector, everyone: float) -> dict[str, object]:
     }
 
 
-def predictions(found: pd.DataFrame) -> pd.DataFrame:
+def predictions(images: pd.DataFrame) -> pd.DataFrame:
     """Correlation of alignment with its linear prediction, on the half of the expression images not fitted to."""
-    fe = found[found["stream"] == "auxiliary"].reset_index(drop=True)
+    fe = images[images["stream"] == "auxiliary"].reset_index(drop=True)
     loss = fe[["loss"]].to_numpy(dtype=np.float64)
     labels = pd.get_dummies(fe["expression"]).to_numpy(dtype=np.float64)
     feature = np.stack(fe["feature"].to_list()).astype(np.float64)
-    told: Mapping[str, Vector] = {
+    inputs: Mapping[str, Vector] = {
         "feature": feature,
         "loss": loss,
         "loss, square": np.hstack([loss, loss**2]),
@@ -204,7 +201,7 @@ def predictions(found: pd.DataFrame) -> pd.DataFrame:
         "truth: cause": pd.get_dummies(fe[CAUSE].fillna("none")).to_numpy(dtype=np.float64),
     }
     aligned = fe["alignment"].to_numpy(dtype=np.float64)
-    rows = [{"told": name, "correlation": _unseen_correlation(x, aligned)} for name, x in told.items()]
+    rows = [{"told": name, "correlation": _unseen_correlation(x, aligned)} for name, x in inputs.items()]
     ranks = spearman(fe["consistency"].to_numpy(dtype=np.float64), aligned)
     lossy = spearman(fe["consistency"].to_numpy(dtype=np.float64), loss[:, 0])
     extra = [{"told": "Spearman of alignment and consistency", "correlation": ranks}]
@@ -213,7 +210,7 @@ def predictions(found: pd.DataFrame) -> pd.DataFrame:
 
 def _unseen_correlation(x: Vector, y: Vector, splits: int = 10, penalty: float = 1.0) -> float:
     """Mean over random halvings of the correlation of ridge regression on the half it did not see."""
-    generator, found = np.random.default_rng(0), []
+    generator, correlations = np.random.default_rng(0), []
     z = (x - x.mean(0)) / (x.std(0) + 1e-9)
     for _ in range(splits):
         order = generator.permutation(len(y))
@@ -221,33 +218,27 @@ def _unseen_correlation(x: Vector, y: Vector, splits: int = 10, penalty: float =
         a = np.hstack([z[fit], np.ones((len(fit), 1))])
         beta = np.linalg.solve(a.T @ a + penalty * np.eye(a.shape[1]), a.T @ y[fit])
         predicted = z[test] @ beta[:-1]
-        found.append(np.corrcoef(predicted, y[test])[0, 1] if predicted.std() > 0 else 0.0)
-    return float(np.mean(found))
+        correlations.append(np.corrcoef(predicted, y[test])[0, 1] if predicted.std() > 0 else 0.0)
+    return float(np.mean(correlations))
+
+
+def _flat(gradient: Mapping[str, Tensor]) -> Tensor:
+    return torch.cat([g.flatten() for g in gradient.values()])
 
 
 def reserve_cosines(
     network: Network, data: TrainingData, side: int, device: torch.device, unseen: Batch
 ) -> pd.DataFrame:
     """Cosine of the meta gradient of n reserved images with that of all images of people nobody trained on."""
-    method = _measuring(network, data)
     reserve = _batch(data.reserve, data.reserve_labels, side, device)
-    ideal = _meta_gradient(method, unseen)
+    ideal = _flat(_meta_gradient(network, data, unseen))
     order = torch.randperm(len(reserve), generator=torch.Generator().manual_seed(0)).to(device)
-    counts = sorted({n for n in (16, 32, 64, 128, len(reserve)) if n <= len(reserve)})
     rows = []
-    for n in counts:
+    for n in sorted({n for n in (16, 32, 64, 128, len(reserve)) if n <= len(reserve)}):
         part = Batch(reserve.images[order[:n]], reserve.labels[order[:n]])
-        cosine = torch.cosine_similarity(_meta_gradient(method, part), ideal, dim=0)
+        cosine = torch.cosine_similarity(_flat(_meta_gradient(network, data, part)), ideal, dim=0)
         rows.append({"reserved_images": n, "unseen_images": len(unseen), "cosine": float(cosine)})
     return pd.DataFrame(rows)
-
-
-def _meta_gradient(method: MAL, batch: Batch) -> Tensor:
-    method.network.train()
-    parameters = {n: p for n, p in method.network.named_parameters() if not n.startswith("expression_head")}
-    every = dict(method.network.named_parameters())
-    loss = method.meta_loss_at(batch)(every)
-    return torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(parameters.values()))])
 
 
 if __name__ == "__main__":

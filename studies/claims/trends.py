@@ -25,19 +25,10 @@ def trends(panels: Mapping[str, pd.DataFrame], x: str, label: str, out: Path) ->
         axes = figure.subplots(len(panels), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
         for axis, (title, table) in zip(axes, panels.items(), strict=True):
             for k, method in enumerate(methods):
-                own = table[table["method"] == method].sort_values(x)
-                shown = (f"-{METHOD_MARKERS[k % 7]}", METHOD_COLOURS[k % 7])
-                sd = own["f1_sd"].fillna(0)
-                axis.errorbar(
-                    own[x],
-                    own["f1"],
-                    sd,
-                    fmt=shown[0],
-                    color=shown[1],
-                    markersize=3.5,
-                    capsize=2,
-                    label=method_title(method),
-                )
+                line = table[table["method"] == method].sort_values(x)
+                look = {"fmt": f"-{METHOD_MARKERS[k % 7]}", "color": METHOD_COLOURS[k % 7], "markersize": 3.5}
+                sd = line["f1_sd"].fillna(0)
+                axis.errorbar(line[x], line["f1"], sd, capsize=2, label=method_title(method), **look)
             axis.set_title(title, loc="left")
             axis.set_ylabel("Average F1 × 100")
         places = sorted({float(value) for table in panels.values() for value in table[x]})

@@ -18,14 +18,14 @@ TEMPLATE = Path(__file__).with_name("card.md")
 """The card, with names in braces where what was measured goes."""
 
 
-def write(path: Path, detector: Path, train_images: int, found: scores.Scores, train_people: int) -> None:
+def write(path: Path, detector: Path, train_images: int, measured: scores.Scores, train_people: int) -> None:
     """Writes the card.
 
     Args:
         path: the file.
         detector: the file with the weights.
         train_images: pictures that it was trained on.
-        found: what was measured.
+        measured: on people who never trained.
         train_people: the people in them.
     """
     network, about = load_detector(detector)
@@ -43,17 +43,17 @@ def write(path: Path, detector: Path, train_images: int, found: scores.Scores, t
         "train": train_images,
         "people": train_people,
         "frames": faces.FRAMES,
-        "images": found.images,
-        "held_out": found.people,
-        "table": score_table(found.crops),
-        "photographs": found.photographs,
-        "photographed": found.photographs // faces.FRAMES,
+        "images": measured.images,
+        "held_out": measured.people,
+        "table": score_table(measured.crops),
+        "photographs": measured.photographs,
+        "photographed": measured.photographs // faces.FRAMES,
         "width": scores.WIDTH,
         "height": scores.HEIGHT,
-        "missed": found.missed,
-        "ends": _ends(found),
-        "half": found.half,
-        "shipped": _shipped(found, about.aus),
+        "missed": measured.missed,
+        "ends": _ends(measured),
+        "half": measured.half,
+        "shipped": _shipped(measured, about.aus),
     }
     write_text(path, TEMPLATE.read_text(encoding="utf-8").format(**values))
 
@@ -72,21 +72,21 @@ def _line(name: str, row: pd.Series, rate: float) -> str:
     return f"| {name} | {' | '.join(entries)} | {rate:.0f} % |"
 
 
-def _ends(found: scores.Scores) -> str:
+def _ends(measured: scores.Scores) -> str:
     lines = ["| | average F1 | average AUC |", "| --- | ---: | ---: |"]
-    for name, table in (("found and aligned by dlib", found.found), ("cut out by the renderer", found.given)):
+    for name, table in (("found and aligned by dlib", measured.found), ("cut out by the renderer", measured.cropped)):
         average = average_scores(table)
         lines.append(f"| {name} | {100 * average['f1']:.1f} | {100 * average['auc']:.1f} |")
     return "\n".join(lines)
 
 
-def _shipped(found: scores.Scores, aus: list[str]) -> str:
+def _shipped(measured: scores.Scores, aus: list[str]) -> str:
     lines = ["| photograph | what we see | called present (probability) | nearest below |", "| --- | --- | --- | --- |"]
-    for name, values in found.shipped.items():
+    for name, values in measured.shipped.items():
         order = sorted(aus, key=lambda au: -values[au])
-        told = [f"{au_title(au)} {values[au]:.2f}" for au in order]
+        texts = [f"{au_title(au)} {values[au]:.2f}" for au in order]
         count = int(np.sum([values[au] >= 0.5 for au in aus]))
-        said = ", ".join(told[:count]) or "none"
-        _, _, whose, seen = scores.SHIPPED[name]
-        lines.append(f"| {whose} `{name}` | {seen} | {said} | {', '.join(told[count : count + 3])} |")
+        present, nearest = ", ".join(texts[:count]) or "none", ", ".join(texts[count : count + 3])
+        _, _, whose, visible = scores.SHIPPED[name]
+        lines.append(f"| {whose} `{name}` | {visible} | {present} | {nearest} |")
     return "\n".join(lines)

@@ -6,25 +6,29 @@ alone and in every mixture, and crops that lie as loosely as dlib's landmarks pu
 """
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from facsynth import LICENCE, RENDERING
+from facsynth.activity import draw_course, draw_temper, settle, sides, strength, with_resting
+from facsynth.emotion import prototype
+from facsynth.head import load_head
+from facsynth.identity import draw_person, spread_demographics
+from facsynth.photo import Shot, photograph
+from facsynth.rig import RIG_AUS
+from facsynth.scene import CROP, Framing, Scene, draw_framing, draw_habits, draw_scene
 from metafacs.data.prepared import DatasetCard, PreparedDataset, PreparedWriter
 from metafacs.facs import EXPRESSIONS, PRESENT_FROM, au_column
-from metafacs.synth.activity import draw_course, draw_temper, settle, sides, strength, with_resting
-from metafacs.synth.emotion import prototype
-from metafacs.synth.head import load_head
-from metafacs.synth.identity import draw_person, spread_demographics
-from metafacs.synth.parts import LICENCE, RENDERING, Progress, Row, write_dataset
-from metafacs.synth.photo import Shot, encode, take
-from metafacs.synth.rig import RIG_AUS
-from metafacs.synth.scene import CROP, Framing, Scene, crop_recipe, draw_framing, draw_habits, draw_scene
+from metafacs.synth.rendering import Progress, Row, crop_recipe, with_picture, write_parts
 
 AUS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 24, 25, 26)
 """What the starter model detects: the AUs of BP4D, DISFA and GFT, all of which are rendered, and 7, 20, 23, 24."""
+PEOPLE = 2000
+"""Whom the starter model is trained and scored on."""
 PEOPLE_A_PART = 20
 FRAMES = 6
 """Pictures of each person, each in another place."""
@@ -55,12 +59,14 @@ class Taken:
     row: Row
 
 
-def render(out: Path, people: int, seed: int, workers: int, progress: Progress | None = None) -> PreparedDataset:
+def render(
+    out: Path, people: Sequence[int], seed: int, workers: int, progress: Progress | None = None
+) -> PreparedDataset:
     """Renders the dataset into `out`; what was interrupted goes on, what is done is reused.
 
     Args:
         out: folder of the prepared dataset.
-        people: how many; each is in `FRAMES` pictures, and every tenth only tests.
+        people: their numbers; each is in `FRAMES` pictures, and those whose number ends in 0 only test.
         seed: of everything random.
         workers: processes; 0 for all cores.
         progress: is told how many pictures are done, and of how many.
@@ -72,23 +78,20 @@ def render(out: Path, people: int, seed: int, workers: int, progress: Progress |
         [au_column(au) for au in AUS],
         crop=crop_recipe(SIZE) | {"jitter": SCATTER},
     )
-    mix = {"people": people, "frames": FRAMES, "wild": WILD, "acting": ACTING, "scatter": SCATTER}
+    mix = {"people": list(people), "frames": FRAMES, "wild": WILD, "acting": ACTING, "scatter": SCATTER}
     settings = {**mix, "size": SIZE, "rays": RAYS, "seed": seed, "rendering": RENDERING}
-    firsts = range(0, people, PEOPLE_A_PART)
-    sizes = [FRAMES * min(PEOPLE_A_PART, people - first) for first in firsts]
-    make = functools.partial(rows, people=people, seed=seed)
-    return write_dataset(PreparedWriter(out, card, settings), make, sizes, workers, progress)
+    parts = [people[first : first + PEOPLE_A_PART] for first in range(0, len(people), PEOPLE_A_PART)]
+    make, sizes = functools.partial(rows, parts=parts, seed=seed), [FRAMES * len(part) for part in parts]
+    writer = PreparedWriter(out, card, settings)
+    write_parts(writer, make, sizes, workers, progress)
+    return writer.finish(len(sizes))
 
 
-def rows(part: int, *, people: int, seed: int) -> list[Row]:
-    """The rows of one part: all pictures of `PEOPLE_A_PART` people."""
-    numbers = range(part * PEOPLE_A_PART, min((part + 1) * PEOPLE_A_PART, people))
-    made = [one for number in numbers for one in pictures(number, seed)]
-    images, points = take(load_head(), [one.shot for one in made], SIZE, RAYS)
-    return [
-        {**one.row, "image": encode(image, one.shot.scene.habits.sensor), "landmarks": marks}
-        for one, image, marks in zip(made, images, points, strict=True)
-    ]
+def rows(part: int, *, parts: Sequence[Sequence[int]], seed: int) -> list[Row]:
+    """The rows of one part: all pictures of its people."""
+    taken = [picture for number in parts[part] for picture in pictures(number, seed)]
+    photos = photograph((picture.shot for picture in taken), SIZE, RAYS)
+    return [with_picture(picture.row, photo) for picture, photo in zip(taken, photos, strict=True)]
 
 
 def pictures(number: int, seed: int) -> list[Taken]:
@@ -96,7 +99,7 @@ def pictures(number: int, seed: int) -> list[Taken]:
     rng = np.random.default_rng([seed, _STREAM, number])
     person = draw_person(load_head(), rng, spread_demographics(seed + _STREAM, number))
     resting = draw_temper(rng).resting
-    made = []
+    taken = []
     for frame in range(FRAMES):
         course = draw_acting(rng)
         lean = rng.normal(0, 0.06, len(RIG_AUS)) + rng.normal(0, 0.05)
@@ -106,8 +109,8 @@ def pictures(number: int, seed: int) -> list[Taken]:
         shot = Shot(person, shown, gaze, _scene(rng, person.colours["skin"]), int(rng.integers(2**31)))
         labels = _labels(course)
         where = {"subject": f"S{number:05d}", "sequence": "1", "frame": frame, "fold": FOLDS[number % len(FOLDS)]}
-        made.append(Taken(shot, {**where, **labels}))
-    return made
+        taken.append(Taken(shot, {**where, **labels}))
+    return taken
 
 
 def as_photo(shot: Shot, rng: np.random.Generator, width: int, height: int, eyes: float) -> Shot:

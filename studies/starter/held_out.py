@@ -8,65 +8,35 @@ training data, so `metafacs export` scores on the people who never trained and c
 """
 
 import argparse
-import functools
 from pathlib import Path
 
 from rich.console import Console
 
 import faces
-from metafacs.data.prepared import DatasetCard, PreparedDataset, PreparedWriter
-from metafacs.facs import au_column
 from metafacs.progress import progress_bar
-from metafacs.synth.head import load_head
-from metafacs.synth.parts import LICENCE, RENDERING, Progress, Row, write_dataset
-from metafacs.synth.photo import encode, take
-from metafacs.synth.scene import crop_recipe
 
-PEOPLE = 2000
-"""Of the training data, held-out ones among them."""
-NAME = "rendered-starter"
-PART = 10
 console = Console(soft_wrap=True, highlight=False)
 
 
 def numbers(held_out: int, trained: int) -> list[int]:
     """The first so many people who only test, and the first so many who train."""
-    tests = [number for number in range(PEOPLE) if faces.FOLDS[number % len(faces.FOLDS)] == "test"]
-    trains = [number for number in range(PEOPLE) if faces.FOLDS[number % len(faces.FOLDS)] != "test"]
+    tests = [number for number in range(faces.PEOPLE) if faces.FOLDS[number % len(faces.FOLDS)] == "test"]
+    trains = [number for number in range(faces.PEOPLE) if faces.FOLDS[number % len(faces.FOLDS)] != "test"]
     return tests[:held_out] + trains[:trained]
-
-
-def render(out: Path, people: list[int], seed: int, workers: int, progress: Progress | None = None) -> PreparedDataset:
-    """Renders all pictures of `people` into `out`; what was interrupted goes on."""
-    aus = [au_column(au) for au in faces.AUS]
-    card = DatasetCard(NAME, "some of the people of the starter detector", LICENCE, aus, crop=crop_recipe(faces.SIZE))
-    settings = {"people": people, "size": faces.SIZE, "rays": faces.RAYS, "seed": seed, "rendering": RENDERING}
-    sizes = [faces.FRAMES * len(people[k : k + PART]) for k in range(0, len(people), PART)]
-    make = functools.partial(rows, people=people, seed=seed)
-    return write_dataset(PreparedWriter(out, card, settings), make, sizes, workers, progress)
-
-
-def rows(part: int, *, people: list[int], seed: int) -> list[Row]:
-    """The rows of `PART` people."""
-    made = [one for number in people[part * PART : (part + 1) * PART] for one in faces.pictures(number, seed)]
-    images, points = take(load_head(), [one.shot for one in made], faces.SIZE, faces.RAYS)
-    return [
-        {**one.row, "image": encode(image, one.shot.scene.habits.sensor), "landmarks": marks}
-        for one, image, marks in zip(made, images, points, strict=True)
-    ]
 
 
 def main() -> None:
     """Renders the dataset."""
-    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--out", type=Path, default=Path("starter/held_out"), help="folder of the dataset")
-    made.add_argument("--held_out", type=int, default=200, help="people who only test")
-    made.add_argument("--trained", type=int, default=43, help="people who trained, to calibrate on")
-    made.add_argument("--seed", type=int, default=0, help="that of make.py")
-    made.add_argument("--workers", type=int, default=0, help="processes that render; 0 for all cores")
-    given = made.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("starter/held_out"), help="folder of the dataset")
+    parser.add_argument("--held_out", type=int, default=200, help="people who only test")
+    parser.add_argument("--trained", type=int, default=43, help="people who trained, to calibrate on")
+    parser.add_argument("--seed", type=int, default=0, help="that of make.py")
+    parser.add_argument("--workers", type=int, default=0, help="processes that render; 0 for all cores")
+    given = parser.parse_args()
+    people = numbers(given.held_out, given.trained)
     with progress_bar("rendering") as (update, _):
-        dataset = render(given.out, numbers(given.held_out, given.trained), given.seed, given.workers, update)
+        dataset = faces.render(given.out, people, given.seed, given.workers, update)
     console.print(f"{dataset.folder}: {len(dataset)} pictures", markup=False)
 
 

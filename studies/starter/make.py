@@ -9,6 +9,7 @@ is done is not done again; rendering and training go on where they were interrup
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 import card
@@ -18,15 +19,12 @@ import torch
 from rich.console import Console
 
 import faces
-from metafacs.commands import train
-from metafacs.commands.evaluate import predict_run
-from metafacs.commands.parsing import parse
+from metafacs import cli
 from metafacs.progress import progress_bar
 from metafacs.runs import DETECTOR, DONE
 from metafacs.training.checkpoint import load_detector, save_detector
 
 PACKAGE = Path(__file__).parents[2] / "src" / "metafacs" / "starter"
-PEOPLE = 2000
 WARM_UP, STEPS = 1500, 1600
 BACKBONE = "test_resnet"
 OPTIONS: dict[str, object] = {"channels": [32, 64, 128, 256], "layers": [1, 2, 2, 1]}
@@ -48,32 +46,39 @@ console = Console(soft_wrap=True, highlight=False)
 
 def main() -> None:
     """Does all of it."""
-    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--out", type=Path, default=Path("starter"), help="where data and runs go")
-    made.add_argument("--package", type=Path, default=PACKAGE, help="where the detector goes")
-    made.add_argument("--people", type=int, default=PEOPLE)
-    made.add_argument("--warm_up", type=int, default=WARM_UP, help="steps")
-    made.add_argument("--steps", type=int, default=STEPS, help="of `metafacs train`")
-    made.add_argument("--seed", type=int, default=0)
-    made.add_argument("--workers", type=int, default=0, help="processes that render; 0 for all cores")
-    settings = made.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("starter"), help="where data and runs go")
+    parser.add_argument("--package", type=Path, default=PACKAGE, help="where the detector goes")
+    parser.add_argument("--people", type=int, default=faces.PEOPLE)
+    parser.add_argument("--warm_up", type=int, default=WARM_UP, help="steps")
+    parser.add_argument("--steps", type=int, default=STEPS, help="of `metafacs train`")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=0, help="processes that render; 0 for all cores")
+    settings = parser.parse_args()
     with progress_bar("rendering") as (update, _):
-        dataset = faces.render(settings.out / "faces", settings.people, settings.seed, settings.workers, update)
+        people = range(settings.people)
+        dataset = faces.render(settings.out / "faces", people, settings.seed, settings.workers, update)
     weights = settings.out / "warm_up.safetensors"
     sizes = {"resize": RESIZE, "side": SIDE, "steps": settings.warm_up, "seed": settings.seed}
     shape.warm_up(dataset, weights, BACKBONE, OPTIONS, **sizes)
     run = settings.out / "run"
     if not (run / DONE).exists():
-        given = TRAINING | {"data.primary": dataset.folder, "network.weights": weights, "seed": settings.seed}
-        flags = [f"--{name}={value}" for name, value in (given | {"loop.steps": settings.steps, "out": run}).items()]
-        train.run(parse(train.train_parser("metafacs train"), flags), resume=True)
-    predict_run(run, console=console)
+        data = {"data.primary": dataset.folder, "network.weights": weights, "seed": settings.seed}
+        flags = {**TRAINING, **data, "loop.steps": settings.steps, "out": run}
+        metafacs("train", "--resume", *(f"--{name}={value}" for name, value in flags.items()))
+    metafacs("evaluate", str(run))
     write_package(run, settings.package)
-    found = scores.measure(run, settings.package, settings.people, settings.seed)
+    measured = scores.measure(run, settings.package, settings.people, settings.seed)
     trained = dataset.column("fold") != "test"
     subjects = len(set(dataset.column("subject")[trained]))
-    card.write(settings.package / card.NAME, settings.package / DETECTOR, int(trained.sum()), found, subjects)
+    card.write(settings.package / card.NAME, settings.package / DETECTOR, int(trained.sum()), measured, subjects)
     console.print(f"{settings.package / DETECTOR} and {card.NAME} are written")
+
+
+def metafacs(*arguments: str) -> None:
+    """Runs a command of metafacs; ends the script, with its message printed, where that fails."""
+    if status := cli.main(arguments):
+        sys.exit(status)
 
 
 def write_package(run: Path, package: Path) -> None:

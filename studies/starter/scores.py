@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import faces
+from facsynth.head import load_head
+from facsynth.photo import take
 from metafacs.data.prepared import PreparedDataset
 from metafacs.data.streams import Faces
 from metafacs.evaluation.metrics import au_scores
 from metafacs.evaluation.predictions import PREDICTIONS_FILE, read_predictions
 from metafacs.inference.detector import AUDetector
 from metafacs.runs import DETECTOR, read_config
-from metafacs.synth.head import load_head
-from metafacs.synth.photo import take
 from metafacs.training.checkpoint import load_detector
 from metafacs.training.predicting import over_faces
 
@@ -46,7 +46,7 @@ class Scores:
         crops: `au_scores` of crops of held-out people.
         people: how many people, `images` how many crops.
         images: see above.
-        given: `au_scores` of crops of those whose photographs were rendered, aligned by the rendered landmarks.
+        cropped: `au_scores` of crops of those whose photographs were rendered, aligned by the rendered landmarks.
         found: `au_scores` of the same faces found by dlib in whole photographs; those not found are left out.
         photographs: how many photographs were rendered.
         missed: in how many of them no face was found.
@@ -57,7 +57,7 @@ class Scores:
     crops: pd.DataFrame
     people: int
     images: int
-    given: pd.DataFrame
+    cropped: pd.DataFrame
     found: pd.DataFrame
     photographs: int
     missed: int
@@ -77,13 +77,13 @@ def measure(run: Path, package: Path, people: int, seed: int) -> Scores:
     predictions = read_predictions(run / PREDICTIONS_FILE)
     detector = AUDetector.from_run(package, device="cpu")
     labels, photographed, cropped, missed = _photographs(detector, people, seed)
-    seen = ~np.isnan(photographed).any(axis=1)
+    found = ~np.isnan(photographed).any(axis=1)
     return Scores(
         crops=au_scores(predictions.labels(), predictions.probabilities(), predictions.aus),
         people=predictions.table["subject"].nunique(),
         images=len(predictions.table),
-        given=au_scores(labels[seen], cropped[seen], detector.aus),
-        found=au_scores(labels[seen], photographed[seen], detector.aus),
+        cropped=au_scores(labels[found], cropped[found], detector.aus),
+        found=au_scores(labels[found], photographed[found], detector.aus),
         photographs=len(labels),
         missed=missed,
         half=_half(run, package),
@@ -93,14 +93,14 @@ def measure(run: Path, package: Path, people: int, seed: int) -> Scores:
 
 def look(detector: AUDetector) -> dict[str, dict[str, float]]:
     """Probabilities of the largest face of each real photograph that is installed."""
-    found = {}
+    probabilities = {}
     for name, (package, inside, *_) in SHIPPED.items():
         spec = find_spec(package)
         path = Path((spec.submodule_search_locations or [""])[0]) / inside if spec else Path()
         if path.is_file():
             row = detector.detect(path, faces=1).iloc[0]
-            found[name] = {au: float(row[au]) for au in detector.aus}
-    return found
+            probabilities[name] = {au: float(row[au]) for au in detector.aus}
+    return probabilities
 
 
 def _photographs(
@@ -112,15 +112,15 @@ def _photographs(
     labels, photographed, cropped = [], [], []
     for number in held_out:
         taken = faces.pictures(number, seed)
-        whole = [faces.as_photo(one.shot, rng, WIDTH, HEIGHT, EYES) for one in taken]
-        pictures = take(load_head(), whole, (HEIGHT, WIDTH), faces.RAYS)[0]
+        shots = [faces.as_photo(one.shot, rng, WIDTH, HEIGHT, EYES) for one in taken]
+        pictures = take(load_head(), shots, (HEIGHT, WIDTH), faces.RAYS)[0]
         crops = take(load_head(), [one.shot for one in taken], faces.SIZE, faces.RAYS)[0]
         rows = detector.detect(list(pictures), faces=1)
         photographed.append(rows[detector.aus].to_numpy(np.float64))
         cropped.append(1 / (1 + np.exp(-detector.logits([_resized(one, detector.card.resize) for one in crops]))))
         labels.append(np.array([[one.row[au] for au in detector.aus] for one in taken], np.float64))
-    found = np.concatenate(photographed)
-    return np.concatenate(labels), found, np.concatenate(cropped), int(np.isnan(found).any(axis=1).sum())
+    whole = np.concatenate(photographed)
+    return np.concatenate(labels), whole, np.concatenate(cropped), int(np.isnan(whole).any(axis=1).sum())
 
 
 def _resized(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
@@ -131,12 +131,12 @@ def _half(run: Path, package: Path) -> float:
     """Largest difference of a probability that halving the weights makes, on held-out crops."""
     dataset = PreparedDataset.open(Path(read_config(run)["data"]["primary"]))
     rows = np.flatnonzero(dataset.column("fold") == "test")[:500]
-    found = []
+    probabilities = []
     for folder in (run, package):
         network, about = load_detector(folder / DETECTOR)
         crops = Faces(dataset, rows, about.resize)
         with torch.no_grad():
-            found.append(
+            probabilities.append(
                 over_faces(lambda x, n=network: torch.sigmoid(n(x).au_logits), crops, about.side, torch.device("cpu"))
             )
-    return float(np.abs(found[0] - found[1]).max())
+    return float(np.abs(probabilities[0] - probabilities[1]).max())

@@ -74,11 +74,11 @@ def warm_up(
             places = order(step)
             generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
             images, moved = _augmented(faces.images(places), points[places], side, generator)
-            wanted = (moved - middle) / scale
-            losses.append(_step(network, shape, learner, images, wanted, labels[places]))
+            target = (moved - middle) / scale
+            losses.append(_step(network, shape, learner, images, target, labels[places]))
             if (step + 1) % LOG_EVERY == 0:
-                found = np.mean(losses[-LOG_EVERY:], axis=0)
-                note(f"landmarks {found[0]:.3f}, AUs {found[1]:.3f}")
+                by_shape, by_aus = np.mean(losses[-LOG_EVERY:], axis=0)
+                note(f"landmarks {by_shape:.3f}, AUs {by_aus:.3f}")
             update(step + 1, steps)
     weights = {name: value.contiguous() for name, value in network.backbone.state_dict().items()}
     with atomic_file(out) as partial:
@@ -95,12 +95,12 @@ def _lessons(dataset: PreparedDataset, resize: int) -> tuple[Faces, Tensor, Tens
 
 
 def _step(
-    network: Network, shape: nn.Linear, learner: torch.optim.Optimizer, images: Tensor, wanted: Tensor, labels: Tensor
+    network: Network, shape: nn.Linear, learner: torch.optim.Optimizer, images: Tensor, target: Tensor, labels: Tensor
 ) -> tuple[float, float]:
     network.train()
     with torch.autocast("cpu", torch.bfloat16):
         out = network(images)
-    by_shape = functional.smooth_l1_loss(shape(out.feature).view(-1, POINTS, 2), wanted)
+    by_shape = functional.smooth_l1_loss(shape(out.feature).view(-1, POINTS, 2), target)
     known = ~labels.isnan()
     by_aus = functional.binary_cross_entropy_with_logits(out.au_logits[known], labels[known].float())
     learner.zero_grad()

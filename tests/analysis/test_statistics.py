@@ -20,17 +20,6 @@ def test_nothing_correlates_with_a_constant() -> None:
     assert np.isnan(spearman(np.ones(1), np.ones(1)))
 
 
-def test_replicates_are_those_of_drawn_images() -> None:
-    """A bootstrap sample by counts gives what repeating the images gives."""
-    from metafacs.analysis.statistics import _correlations
-
-    random = np.random.default_rng(0)
-    x, y, counts = random.integers(0, 6, 50) + 0.0, random.random(50), random.integers(0, 4, (3, 50)) + 0.0
-    for row, found in zip(counts, _correlations(x, y[None], counts), strict=True):
-        repeated = np.repeat(np.arange(50), row.astype(int))
-        assert found == pytest.approx(pd.Series(x[repeated]).rank().corr(pd.Series(y[repeated]).rank()))
-
-
 def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     random = np.random.default_rng(1)
     true, covered = 6 / np.pi * np.arcsin(0.5 / 2), 0

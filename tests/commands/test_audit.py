@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from metafacs import cli
-from metafacs.datasets.audit.files import PAGE_FILE, TEXT_FILE
+from metafacs.datasets.audit.report import PAGE_FILE, TEXT_FILE
 from tests.datasets.audit.small import face_lost, rows_of, store
 
 
@@ -17,7 +17,7 @@ def test_the_report_is_printed_and_written(tmp_path: Path, capsys: pytest.Captur
 
 def test_what_is_no_dataset_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["audit", str(tmp_path)]) == 2
-    assert "is no prepared dataset" in capsys.readouterr().err
+    assert "is not a prepared dataset" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["--folds_elsewhere"], ["bp4d", "--folds_elsewhere"]])

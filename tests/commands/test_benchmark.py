@@ -15,7 +15,7 @@ from metafacs.commands.benchmark import read_variants
 from metafacs.data.prepared import PreparedDataset
 from metafacs.errors import InputError
 from metafacs.runs import DONE, METRICS
-from tests.faults.commands import FORKED_CELLS
+from tests.forked_cells import FORKED_CELLS
 from tests.launcher import Launcher
 from tests.toy_runs import flags, metafacs
 

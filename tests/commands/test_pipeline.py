@@ -13,7 +13,7 @@ from metafacs.evaluation.predictions import read_predictions
 from metafacs.experiments.jobs import Job, run_jobs
 from metafacs.experiments.launching import start_process
 from tests.builders import make_prepared
-from tests.faults.commands import FORKED_CELLS
+from tests.forked_cells import FORKED_CELLS
 from tests.launcher import Launcher
 from tests.toy_runs import flags, metafacs
 
@@ -129,9 +129,9 @@ def test_a_failing_job_is_named_with_its_log(tmp_path: Path) -> None:
 SMALL_DEMO = """
 from dataclasses import replace
 from metafacs.commands import demo
-from metafacs.synth import rendering
-rendering.PAIRS = {"small": ({"subjects": 3, "frames": 30}, {"images": 24})}
-rendering.SIZES = {"small": 40}
+from metafacs.synth import presets
+presets.PAIRS = {"small": ({"subjects": 3, "frames": 30}, {"images": 24})}
+presets.SIZES = {"small": 40}
 whole = demo.demo_config
 def small(out, method):
     config = whole(out, method)

@@ -56,7 +56,7 @@ def test_help_and_list_teach(raw: Path, capsys: pytest.CaptureFixture[str]) -> N
     [
         (["nosuch"], "nosuch"),
         (["drawn", "--out", "o"], "raw"),
-        (["drawn", "--raw", "nowhere", "--out", "o", "--detector", "given"], "--raw nowhere is no folder"),
+        (["drawn", "--raw", "nowhere", "--out", "o", "--detector", "given"], "--raw nowhere is not a folder"),
         (["drawn", "--raw", ".", "--out", "o", "--detector", "haar"], "haar"),
         (["drawn", "--raw", ".", "--out", "o", "--detector", "yunet"], "needs --model"),
         (["drawn", "--raw", ".", "--out", "o", "--size", "3", "--detector", "given"], "crops of 3 pixels"),

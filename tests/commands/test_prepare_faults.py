@@ -188,11 +188,11 @@ def test_the_wrong_camera(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     for frame in range(1, 5):
         trees.picture(tmp_path / f"raw/frames/RightVideoSN001_comp/{frame:04d}.png")
     status, printed = run(tmp_path / "raw", "disfa")
-    assert status == 2 and "pictures or videos of the right camera only, camera=left was asked for" in printed
+    assert status == 2 and "pictures or videos of the right camera only, --camera left was asked for" in printed
 
 
 def test_no_raw_folder(run: Run, tmp_path: Path) -> None:
     status, printed = run(tmp_path / "nothing")
-    assert status == 2 and "is no folder" in printed
+    assert status == 2 and "is not a folder" in printed
     (tmp_path / "file").write_text("")
     assert run(tmp_path / "file")[0] == 2

@@ -99,7 +99,7 @@ def test_a_dataset_that_is_not_there(refused: Refused, tmp_path: Path) -> None:
 
 def test_an_empty_folder(refused: Refused, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    assert "is no prepared dataset: it has no dataset.json" in refused(primary=tmp_path / "empty")
+    assert "is not a prepared dataset: it has no dataset.json" in refused(primary=tmp_path / "empty")
 
 
 def test_a_half_written_dataset(refused: Refused, toy: Toy, tmp_path: Path) -> None:
@@ -282,7 +282,7 @@ def test_a_state_of_something_else(refused: Refused, killed: Path, undisturbed: 
     save_file({"a": torch.zeros(2)}, killed / STATE)
     assert "was not written by metafacs" in refused("--resume", kept=True)
     (killed / STATE).write_bytes(b"\x80\x02pickled")
-    assert "is damaged or no safetensors file" in refused("--resume", kept=True)
+    assert "is damaged or not a safetensors file" in refused("--resume", kept=True)
 
 
 def test_a_damaged_configuration(refused: Refused, killed: Path) -> None:

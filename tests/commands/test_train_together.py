@@ -138,7 +138,7 @@ def test_processes_that_were_given_different_things_say_so(
 
 @pytest.mark.slow
 def test_two_machines_meet_over_tcp(toy: tuple[Path, Path], alone: Path, tmp_path: Path) -> None:
-    """The instructions of docs/scale.md: one torchrun on each machine; here both are this one."""
+    """The instructions of docs/speed.md: one torchrun on each machine; here both are this one."""
     port = free_port()
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     started, program = [], tmp_path / "program.py"

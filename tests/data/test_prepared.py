@@ -237,18 +237,19 @@ def test_interrupted_work_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert contents(folder) == contents(whole.folder)
 
 
-def test_parts_of_other_settings_are_discarded(tmp_path: Path) -> None:
-    old = PreparedWriter(tmp_path / "a", make_card(), SETTINGS)
-    old.write_part(0, make_rows(0))
-    new = PreparedWriter(tmp_path / "a", make_card(), SETTINGS | {"seed": 4})
-    assert not new.has_part(0)
-    old.write_part(0, make_rows(0))
-    assert not new.has_part(0), "a worker of the old run that is still alive must not slip its part in"
-    assert not PreparedWriter(tmp_path / "a", make_card(aus=["AU01"]), SETTINGS).has_part(0)
+def test_unfinished_parts_of_other_settings_are_neither_lost_nor_mixed(tmp_path: Path) -> None:
+    PreparedWriter(tmp_path / "a", make_card(), SETTINGS).write_part(0, make_rows(0), {"left out": 2})
+    with pytest.raises(InputError, match=r"seed is 3, asked for 4; give the same, remove .*\.parts, or name another"):
+        PreparedWriter(tmp_path / "a", make_card(), SETTINGS | {"seed": 4})
+    with pytest.raises(InputError, match=r"aus is \['AU01', 'AU12'\], asked for \['AU01'\]"):
+        PreparedWriter(tmp_path / "a", make_card(aus=["AU01"]), SETTINGS)
+    again = PreparedWriter(tmp_path / "a", make_card(), SETTINGS)
+    assert again.has_part(0) and again.note(0) == {"left out": 2}
 
 
 def test_a_finished_dataset_is_reused(tmp_path: Path) -> None:
     before = contents(write(tmp_path / "a").folder)
+    (tmp_path / "a" / ".parts").mkdir()  # its maker was killed when all else was done
     writer = PreparedWriter(tmp_path / "a", make_card(), SETTINGS)
     assert writer.finished and writer.has_part(0)
     assert len(writer.finish(3)) == 9
@@ -292,7 +293,7 @@ def test_parts_may_be_written_by_several_processes(tmp_path: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from metafacs import files
+from metafacs import files, parts
 from metafacs.data import card, writer
 from tests.data.test_prepared import SETTINGS, make_card, make_rows
 
@@ -311,7 +312,7 @@ if when == "while faces are joined":
 if when == "before the card":
     card.DatasetCard.write = die
 if when == "before parts are removed":
-    writer.shutil.rmtree = die
+    parts.PartsFolder._empty = die
 mine.finish(3)
 """
 
@@ -406,7 +407,7 @@ def test_a_damaged_part_is_refused(tmp_path: Path) -> None:
     writer = PreparedWriter(tmp_path / "a", make_card(), SETTINGS)
     for part in range(2):
         writer.write_part(part, make_rows(part))
-    [path] = (tmp_path / "a").glob(".parts/*/part-000001.arrow")
+    path = tmp_path / "a" / ".parts" / "part-000001.arrow"
     os.truncate(path, path.stat().st_size // 2)
     with pytest.raises(InputError, match=r"part-000001.arrow is damaged .*; remove it and run"):
         writer.finish(2)
@@ -440,9 +441,7 @@ def test_a_file_cut_and_filled_up_is_refused(tmp_path: Path, keep: float) -> Non
 
 
 def edit_card(folder: Path, change: dict[str, Any]) -> None:
-    """As somebody who knows what they do: without the digest of the entries."""
     card = json.loads((folder / "dataset.json").read_text())
-    del card["card_sha256"]
     (folder / "dataset.json").write_text(json.dumps(card | change))
 
 
@@ -451,9 +450,30 @@ def test_swapped_files_are_refused(tmp_path: Path) -> None:
     shutil.copy(other.folder / "faces.arrow", one.folder / "faces.arrow")
     with pytest.raises(InputError, match="belongs to another dataset"):
         PreparedDataset.open(one.folder)
-    edit_card(one.folder, {"faces_bytes": other.card.faces_bytes, "table_sha256": "", "image_blocks": []})
+    edit_card(one.folder, {"faces_bytes": other.card.faces_bytes})
     with pytest.raises(InputError, match=r"has 12 rows instead of the 9 of the dataset.json.*do not belong together"):
         PreparedDataset.open(one.folder)
+
+
+def test_a_dataset_of_an_earlier_version_opens(tmp_path: Path) -> None:
+    dataset = write(tmp_path / "a")
+    block = {"first": 0, "last": 8, "start": 1, "stop": 2, "sha256": "0" * 64}
+    edit_card(dataset.folder, {"card_sha256": "0" * 64, "table_sha256": "0" * 64, "image_blocks": [block]})
+    assert PreparedDataset.open(dataset.folder).card == dataset.card
+
+
+def test_flipped_bits_are_found_by_inspection(tmp_path: Path) -> None:
+    """One in the pixels, one in the labels: whatever else is seen of them, the SHA-256 tells."""
+    path = write(tmp_path / "a").folder / "faces.arrow"
+    content = path.read_bytes()
+    for place in range(5, len(content), 997):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
+        try:
+            problems = prepared.validate(PreparedDataset.open(tmp_path / "a"))
+        except InputError as error:
+            assert "faces.arrow" in str(error)
+        else:
+            assert "is not the file its card describes" in problems[0].message
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
@@ -465,7 +485,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 def test_other_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no folder"):
         PreparedDataset.open(tmp_path / "nowhere")
-    with pytest.raises(InputError, match=r"is no prepared dataset: it has no dataset.json"):
+    with pytest.raises(InputError, match=r"is not a prepared dataset: it has no dataset.json"):
         PreparedDataset.open(tmp_path)
 
 
@@ -477,8 +497,6 @@ def test_other_folders_are_refused(tmp_path: Path) -> None:
         ({"colour": "red"}, "missing, unknown or mistyped entries: colour"),
         ({"aus": ["AU01", ["AU04"]]}, "missing, unknown or mistyped entries: aus"),
         ({"rows": True}, "missing, unknown or mistyped entries: rows"),
-        ({"name": "a\x1b[2J"}, "entries with characters that cannot be printed: name"),
-        ({"expressions": ["joy\n"]}, "entries with characters that cannot be printed: expressions"),
         ({"aus": ["AU1"]}, "not AU columns"),
         ({"aus": ["AU01", "AU04"]}, "has other columns than the dataset.json"),
     ],
@@ -492,7 +510,7 @@ def test_a_changed_card_is_refused(tmp_path: Path, change: dict[str, Any], messa
 @pytest.mark.parametrize("text", ["", "[]", '{"name": "x"', "{}"])
 def test_a_file_that_is_no_card_is_refused(tmp_path: Path, text: str) -> None:
     (write(tmp_path / "a").folder / "dataset.json").write_text(text)
-    with pytest.raises(InputError, match=r"dataset.json (cannot be read|is not the card)"):
+    with pytest.raises(InputError, match=r"dataset.json is not the card of a prepared dataset"):
         PreparedDataset.open(tmp_path / "a")
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from facsynth.plans import AuPlan
 from metafacs import cli
 from metafacs.data.prepared import PreparedDataset
 from metafacs.datasets import cropping
@@ -18,9 +19,9 @@ from metafacs.datasets.bp4d import BP4D
 from metafacs.datasets.preparation import read_skipped
 from metafacs.faces import Recipe, move
 from metafacs.facs import AU_SETS, EXPRESSIONS, au_column
-from metafacs.synth.plans import AuPlan
-from metafacs.synth.raw.layouts import write_raw
-from metafacs.synth.rendering import preset_plans
+from metafacs.synth.presets import preset_plans
+from metafacs.synth.raw import write_raw
+from metafacs.synth.rendering import Drawing
 
 pytest.importorskip("dlib")
 
@@ -40,7 +41,7 @@ def write(folder: Path, preset: str, frames: int = 8, people: int = 6, images: i
     if isinstance(plan, AuPlan):
         step = len(plan.subjects) // people
         plan = replace(plan, subjects=plan.subjects[step - 1 :: step][:people])
-    return write_raw(folder, preset, plan, width=width, rays=1, workers=1)
+    return write_raw(folder, preset, plan, Drawing(width, rays=1, workers=1))
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ def test_a_frame_before_the_first_of_its_clip_is_left_out(tmp_path: Path) -> Non
     picture(tmp_path / "F001_T1.avi")
     listing = BP4D().read(tmp_path)
     assert listing.rows["frame"].tolist() == [1, 2]
-    assert "is first_frame=1 right?" in listing.skipped[0].reason
+    assert "is --first_frame 1 right?" in listing.skipped[0].reason
 
 
 def test_bom_crlf_spaces_and_upper_case_do_not_matter(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_bom_crlf_spaces_and_upper_case_do_not_matter(tmp_path: Path) -> None:
         path.unlink()
         lines = [" , ".join(row) + " " for row in rows]
         text(path.with_suffix(".CSV"), ["\ufeff" + lines[0], "", *lines[1:], "", "  "], newline="\r\n")
-    assert labels(BP4D().read(tmp_path).rows, BP4D().aus) == truth
+    assert labels(BP4D().read(tmp_path).rows, BP4D().au_columns) == truth
 
 
 def test_au_order_is_as_asked(tmp_path: Path) -> None:

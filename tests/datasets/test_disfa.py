@@ -3,7 +3,6 @@ from pathlib import Path
 import pytest
 
 from metafacs.datasets.disfa import DISFA
-from metafacs.datasets.protocols import DISFA_PARTS
 from metafacs.errors import InputError
 from metafacs.facs import AU_SETS, au_column
 from tests.datasets.trees import disfa, picture, text
@@ -49,7 +48,7 @@ def test_the_threshold_is_an_option_and_recorded(tmp_path: Path) -> None:
 
 
 def test_folds_hold_all_27_people(tmp_path: Path) -> None:
-    people = {subject: part for part, names in DISFA_PARTS.items() for subject in names}
+    people = {subject: part for part, names in DISFA.published.folds.items() for subject in names}
     disfa(tmp_path, sorted(people), 1)
     listing = DISFA().read(tmp_path)
     assert listing.rows.set_index("subject")["fold"].to_dict() == people
@@ -74,9 +73,9 @@ def test_the_wrong_camera_is_an_error(tmp_path: Path) -> None:
     disfa(tmp_path, SUBJECTS, images=None)
     for subject in SUBJECTS:
         picture(tmp_path / f"Videos_RightCamera/RightVideo{subject}_comp.avi")
-    with pytest.raises(InputError, match=r"right camera only, camera=left was asked for; give camera=right"):
+    with pytest.raises(InputError, match=r"right camera only, --camera left .*; give --camera right"):
         DISFA().read(tmp_path)
-    with pytest.raises(InputError, match="camera 'top'; it is left or right"):
+    with pytest.raises(InputError, match="--camera is 'top'; it is left or right"):
         DISFA(camera="top")  # type: ignore[arg-type]
 
 

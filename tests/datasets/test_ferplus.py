@@ -88,7 +88,7 @@ def spoil(path: Path, line: int, column: int, cell: str) -> None:
     [
         ("fer2013.csv", 1, 1, "picture", r"fer2013\.csv, line 1: no column 'pixels'"),
         ("fer2013.csv", 3, 1, "0 1 2", r"fer2013\.csv, line 3: 3 of 2304 pixels; cut off there"),
-        ("fer2013.csv", 3, 1, "256 " * 2304, r"fer2013\.csv, line 3: a pixel is no number from 0 to 255"),
+        ("fer2013.csv", 3, 1, "256 " * 2304, r"fer2013\.csv, line 3: a pixel .* 0 to 255"),
         ("fer2013.csv", 3, 2, "Test", r"fer2013\.csv, line 3: usage 'Test'; known: Training, PublicTest, PrivateTest"),
         ("fer2013.csv", 3, 2, "PublicTest", r"fer2013\.csv, line 3 is of PublicTest, its partner .* of Training"),
         ("fer2013new.csv", 1, 11, "nf2", r"fer2013new\.csv, line 1: no column 'NF'"),

@@ -18,7 +18,7 @@ def test_subjects_folds_and_labels_through_flags(tmp_path: Path) -> None:
     assert rows["subject"].tolist() == ["101"] * 3 + ["102"] * 3
     assert rows["fold"].tolist() == ["train"] * 3 + ["test"] * 3
     assert rows["image"].tolist() == [
-        f"frames/{subject}/{frame:05d}.jpg" for subject in (101, 102) for frame in (1, 2, 3)
+        f"frames/{subject}/{frame:04d}.jpg" for subject in (101, 102) for frame in (1, 2, 3)
     ]
     assert rows["AU14"].tolist() == [1, 0, 1] * 2
     assert any("never tried on the real release" in note for note in listing.notes)
@@ -45,7 +45,7 @@ def test_a_mapping_file_with_declared_columns_and_videos(write, tmp_path: Path) 
 
 def test_missing_pictures_strangers_and_repeats_are_told(tmp_path: Path) -> None:
     options = miniature("gft", tmp_path)
-    (tmp_path / "frames/101/00002.jpg").unlink()
+    (tmp_path / "frames/101/0002.jpg").unlink()
     text(tmp_path / "test.txt", ["103"])
     listing = GFT(**options).read(tmp_path)
     (skip,) = listing.skipped
@@ -71,9 +71,9 @@ def test_one_table_of_folds_in_place_of_two_lists(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"files": "other/*.csv"}, r"no file in .* fits files='other/\*\.csv'"),
+        ({"files": "other/*.csv"}, r"no file in .* fits --files 'other/\*\.csv'"),
         ({"image": ""}, "where are GFT's pictures"),
-        ({"image": "frames/{person}.jpg"}, r"is no path with \{subject\} and \{frame\}"),
+        ({"image": "frames/{person}.jpg"}, r"is not a path with \{subject\} and \{frame\}"),
         ({"columns": {"frame": "Time"}}, r"101\.csv, line 1: no column 'Time'"),
         ({"subjects": r"P(\d+)"}, r"has no column of subjects and does not fit"),
         ({"aus": "1,2,5"}, r"101\.csv, line 1: no column for AU5"),

@@ -1,47 +1,83 @@
-from metafacs.datasets.protocols import (
-    BASE_RATES,
-    BP4D_PARTS,
-    DISFA_FRAMES,
-    DISFA_PARTS,
-    FOLD_NAMES,
-    FRAMES_PER_PART,
-    RAFDB_COUNTS,
-    RAFDB_EXPRESSIONS,
-    part_of,
-)
-from metafacs.facs import AU_SETS, EXPRESSIONS
+"""What is published: everybody in one fold, frames and rates that add up; how others name the folds."""
+
+from pathlib import Path
+
+import pytest
+
+from metafacs.datasets import DATASETS, fold_numbering, rafdb
+from metafacs.datasets.bp4d import BP4D
+from metafacs.datasets.disfa import DISFA, FRAMES
+from metafacs.datasets.ferplus import USAGES, VOTES
+from metafacs.datasets.gft import GFT
+from metafacs.datasets.protocols import FOLD_NAMES, folds_from_lists
+from metafacs.errors import InputError
+from metafacs.facs import EXPRESSIONS
+from tests.datasets.trees import text
 
 
-def test_everybody_is_in_one_part() -> None:
-    bp4d = [subject for part in BP4D_PARTS.values() for subject in part]
+def test_everybody_is_in_one_fold() -> None:
     women, men = [f"F{k:03d}" for k in range(1, 24)], [f"M{k:03d}" for k in range(1, 19)]
-    assert sorted(bp4d) == [*women, *men]
-    disfa = [subject for part in DISFA_PARTS.values() for subject in part]
+    assert sorted(BP4D.published.everybody) == [*women, *men]
+    disfa = DISFA.published.everybody
     missing = {f"SN{k:03d}" for k in range(1, 33)} - set(disfa)
     assert len(disfa) == len(set(disfa)) == 27 and missing == {"SN014", "SN015", "SN019", "SN020", "SN022"}
-    assert part_of(DISFA_PARTS, "SN021") == "P2" and part_of(BP4D_PARTS, "X") is None
 
 
-def test_frames_add_up_to_the_published_totals() -> None:
-    totals = {name: {who: sum(of.values()) for who, of in found.items()} for name, found in FRAMES_PER_PART.items()}
+def test_folds_are_named_by_the_people_they_test() -> None:
+    folds, notes = BP4D.published.assign(["F001", "M011", "F014", "F024"])
+    assert folds == {"F001": "P1", "M011": "P2", "F014": "P3", "F024": ""}
+    assert "41 people" in notes[0] and notes[0].endswith("F024")
+    assert "F002" in notes[1] and "F001" not in notes[1]
+    folds, _ = DISFA.published.assign(["SN002", "SN013", "SN003"])
+    assert folds == {"SN002": "P1", "SN013": "P2", "SN003": "P3"}
+
+
+def test_counts_add_up_to_the_published_totals() -> None:
+    totals = {
+        name: {source: sum(counts.values()) for source, counts in DATASETS[name].published.frames.items()}
+        for name in ("bp4d", "disfa", "rafdb")
+    }
     assert totals["bp4d"]["ME-GraphAU"] == 146847 and totals["bp4d"]["JAA-Net"] == 146576
     assert totals["disfa"]["ME-GraphAU"] == 130814 and totals["disfa"]["JAA-Net"] == 126144
-    assert abs(27 * DISFA_FRAMES - totals["disfa"]["ME-GraphAU"]) < 5
+    assert abs(27 * FRAMES - totals["disfa"]["ME-GraphAU"]) < 5
+    assert totals["rafdb"] == {"RAF-DB": 12271 + 3068}
+    assert GFT.published.people == 96 and GFT.published.rows == 172800
+    assert DATASETS["ferplus"].published.rows == sum(USAGES.values()) == 35887
 
 
 def test_every_reported_au_has_a_base_rate() -> None:
-    for name in ("bp4d", "disfa"):
-        assert tuple(BASE_RATES[name]) == AU_SETS[name]
-        floor = [2 * rate / (1 + rate) for rate in BASE_RATES[name].values()]
+    for protocol in (BP4D.published, DISFA.published):
+        assert tuple(protocol.base_rates) == protocol.aus
+        floor = [2 * rate / (1 + rate) for rate in protocol.base_rates.values()]
         assert round(100 * sum(floor) / len(floor), 1) in (48.0, 48.1, 18.7, 18.8)
 
 
-def test_fold_names_lead_to_every_part() -> None:
-    for folds in FOLD_NAMES.values():
-        assert sorted(folds.values()) == ["P1", "P2", "P3"]
-    assert FOLD_NAMES["ME-GraphAU"]["fold1"] == "P3" and FOLD_NAMES["FG-Net"]["labels/0"] == "P1"
+def test_codes_of_expressions_are_those_of_the_releases() -> None:
+    assert rafdb.CODES == {
+        1: "surprise",
+        2: "fear",
+        3: "disgust",
+        4: "happiness",
+        5: "sadness",
+        6: "anger",
+        7: "neutral",
+    }
+    assert set(rafdb.COUNTS["test"]) == set(EXPRESSIONS) and rafdb.COUNTS["train"]["happiness"] == 4772
+    assert VOTES[:2] == ("neutral", "happiness") and VOTES[7:] == ("contempt", "unknown", "NF")
 
 
-def test_rafdb_counts_are_its_own() -> None:
-    assert {split: sum(counts.values()) for split, counts in RAFDB_COUNTS.items()} == {"train": 12271, "test": 3068}
-    assert set(RAFDB_EXPRESSIONS.values()) == set(EXPRESSIONS) == set(RAFDB_COUNTS["test"])
+def test_numbering_of_other_repositories() -> None:
+    assert all(sorted(folds.values()) == ["P1", "P2", "P3"] for folds in FOLD_NAMES.values())
+    lines = {line.split()[0]: line.split()[1:] for line in fold_numbering().splitlines()[1:]}
+    assert lines["ME-GraphAU"] == ["fold3", "fold2", "fold1"]
+    assert lines["JAA-Net"] == ["part1", "part2", "part3"]
+    assert lines["FG-Net"] == ["labels/0", "labels/1", "labels/2"]
+    assert lines["LibreFace"] == ["labels/2", "labels/1", "labels/0"]
+
+
+def test_lists_of_subjects(tmp_path: Path) -> None:
+    train, test = text(tmp_path / "train.txt", ["\ufeff101", ' "102" ', ""], "\r\n"), text(tmp_path / "test.txt", ["7"])
+    assert folds_from_lists({"train": train, "test": test}) == {"101": "train", "102": "train", "7": "test"}
+    text(test, ["7", "101"])
+    with pytest.raises(InputError, match=r"test\.txt, line 2: 101 .*train"):
+        folds_from_lists({"train": train, "test": test})

@@ -42,7 +42,7 @@ def test_test_images_from_a_list(tmp_path: Path) -> None:
 
 def test_strange_tokens_and_repeats_are_counted(tmp_path: Path) -> None:
     tree(tmp_path, ["0001.jpg 1", "0002.jpg Q3", "0001.jpg 1"])
-    assert [skip.reason for skip in RAFAU().read(tmp_path).skipped] == ["'Q3' is no AU", "repeats an image"]
+    assert [skip.reason for skip in RAFAU().read(tmp_path).skipped] == ["'Q3' is not an AU", "repeats an image"]
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def test_an_image_in_two_folders_is_left_out(tmp_path: Path) -> None:
     assert len(listing.rows) == 1
     assert listing.skipped[0].rows == 2 and "lies in several folders" in listing.skipped[0].reason
     picture(tmp_path / "train/8/train_00003_aligned.jpg")
-    with pytest.raises(InputError, match="folder 8 is no code of RAF-DB; they are 1 surprise, 2 fear"):
+    with pytest.raises(InputError, match="folder 8 is not a code of RAF-DB; they are 1 surprise, 2 fear"):
         RAFDB().read(tmp_path)
 
 

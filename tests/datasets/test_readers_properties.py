@@ -11,24 +11,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from metafacs.datasets import ckplus, rafdb
 from metafacs.datasets.bp4d import BP4D
-from metafacs.datasets.ckplus import CODES, CKPlus
+from metafacs.datasets.ckplus import CKPlus
 from metafacs.datasets.disfa import DISFA
-from metafacs.datasets.ferplus import FERPlus, winner
+from metafacs.datasets.ferplus import VOTES, FERPlus, winner
 from metafacs.datasets.gft import GFT
-from metafacs.datasets.protocols import BP4D_PARTS, DISFA_PARTS, FERPLUS_VOTES, RAFDB_EXPRESSIONS, part_of
 from metafacs.datasets.rafau import RAFAU
 from metafacs.datasets.rafdb import RAFDB
 from metafacs.datasets.table import Table
 from metafacs.datasets.words import UNKNOWN_WORDS
 from metafacs.facs import AU_SETS, EXPRESSIONS, au_column, intensity_column
+from metafacs.synth import layouts
 from tests.datasets import trees
 from tests.datasets.test_datasets import check
-from tests.faults.examples import run
+from tests.strategies import run
 
 COUNTS = [8, pytest.param(200, marks=pytest.mark.slow)]
-bp4d_people = [subject for people in BP4D_PARTS.values() for subject in people]
-disfa_people = [subject for people in DISFA_PARTS.values() for subject in people]
+bp4d_people = BP4D.published.everybody
+disfa_people = DISFA.published.everybody
 newlines = st.sampled_from(["\n", "\r\n", "\r"])
 encodings = st.sampled_from(["utf-8", "utf-8-sig", "utf-16"])
 
@@ -70,7 +71,7 @@ def test_bp4d(count: int) -> None:
         for row in listing.rows.to_dict("records"):
             labels = truth[row["sequence"], row["frame"]]
             assert {au: plain(row[au]) for au in listing.aus} == labels
-            assert row["fold"] == part_of(BP4D_PARTS, row["subject"]) and row["sequence"].startswith(row["subject"])
+            assert row["fold"] == BP4D.published.fold_of(row["subject"]) and row["sequence"].startswith(row["subject"])
             for au in AU_SETS["bp4d_intensity"] if levels else ():
                 expected = None if row["frame"] % 5 == 0 else row["frame"] % 6
                 assert plain(row[intensity_column(au_column(au))]) == expected
@@ -96,7 +97,7 @@ def test_disfa(count: int) -> None:
                 level = truth[row["subject"], row["frame"]][au]
                 assert row[intensity_column(au)] == level and row[au] == int(level >= present)
             assert row["image"] == f"img/{row['subject']}/{row['frame'] - 1 + first}.png"
-            assert row["fold"] == part_of(DISFA_PARTS, row["subject"])
+            assert row["fold"] == DISFA.published.fold_of(row["subject"])
 
     run(read, count)
 
@@ -104,7 +105,7 @@ def test_disfa(count: int) -> None:
 @pytest.mark.parametrize("count", COUNTS)
 def test_gft(count: int) -> None:
     label = st.sampled_from(["0", "1", "9", "-1", "999", "", "NA"])
-    aus = [f"AU{au}" for au in AU_SETS["gft"]]
+    aus = [au_column(au) for au in AU_SETS["gft"]]
     frames = st.lists(st.integers(1, 99_999), min_size=1, max_size=4, unique=True)
 
     @given(st.dictionaries(st.from_regex(r"[a-z0-9]{1,6}", fullmatch=True), frames, min_size=1, max_size=3), st.data())
@@ -114,12 +115,11 @@ def test_gft(count: int) -> None:
             for name, numbers in people.items():
                 for number in numbers:
                     truth[name, number] = data.draw(st.lists(label, min_size=len(aus), max_size=len(aus)))
-                    trees.picture(raw / f"frames/{name}/{number:05d}.jpg")
-                rows = [[number, *truth[name, number]] for number in numbers]
-                trees.table(raw / f"labels/{name}.csv", [["Frame", *aus], *rows])
+                    trees.picture(raw / layouts.gft_frame(name, number))
+                layouts.gft_labels(raw, name, aus, [[number, *truth[name, number]] for number in numbers])
             names = sorted(people)
             train, test = trees.text(raw / "train.txt", names[:1]), trees.text(raw / "test.txt", names[1:] or ["none"])
-            reader = GFT("labels/*.csv", image="frames/{subject}/{frame}.jpg", train=str(train), test=str(test))
+            reader = GFT("annotations/*.csv", image="frames/{subject}/{frame}.jpg", train=str(train), test=str(test))
             listing = reader.read(raw)
             check(listing, raw)
         assert {(row.subject, row.frame) for row in listing.rows.itertuples()} == set(truth)
@@ -136,7 +136,7 @@ def test_ckplus(count: int) -> None:
     who = st.tuples(st.integers(1, 999), st.integers(1, 12), st.integers(2, 20))
     seen = st.tuples(
         st.dictionaries(st.sampled_from([1, 2, 4, 12, 25, 43, 64]), st.integers(0, 5)),
-        st.none() | st.integers(1, len(CODES) - 1),
+        st.none() | st.integers(1, len(ckplus.CODES) - 1),
     )
 
     @given(st.dictionaries(who, seen, min_size=1, max_size=3), newlines, encodings)
@@ -161,7 +161,7 @@ def test_ckplus(count: int) -> None:
                 code = int(au[2:])
                 assert row[au] == int(code in levels)
                 assert plain(row[intensity_column(au)]) == (levels[code] or None if code in levels else 0)
-            name = None if emotion is None else CODES[emotion]
+            name = None if emotion is None else ckplus.CODES[emotion]
             assert row["expression"] == (name if name in EXPRESSIONS else None)
 
     run(read, count)
@@ -169,21 +169,21 @@ def test_ckplus(count: int) -> None:
 
 @pytest.mark.parametrize("count", COUNTS)
 def test_rafdb_and_rafau(count: int) -> None:
-    code = st.sampled_from(sorted(RAFDB_EXPRESSIONS))
+    code = st.sampled_from(sorted(rafdb.CODES))
     token = st.sampled_from(["1", "2", "L4", "R12", "25", "B10", "T26"])
 
     @given(st.dictionaries(st.integers(1, 99_999), code, min_size=1, max_size=6), newlines, encodings)
     def faces(codes: dict[int, int], newline: str, encoding: str) -> None:
         names = {f"{'train' if number % 2 else 'test'}_{number:05d}": own for number, own in codes.items()}
         with folder() as raw:
-            trees.text(raw / "EmoLabel/list_patition_label.txt", [f"{name}.jpg {own}" for name, own in names.items()])
+            layouts.rafdb_labels(raw, names)
             for name in names:
-                trees.picture(raw / f"Image/aligned/{name}_aligned.jpg")
+                trees.picture(raw / layouts.rafdb_image(name, "aligned"))
             written_otherwise(raw, newline, encoding)
             listing = RAFDB().read(raw)
             check(listing, raw)
         found = {row.subject: (row.expression, row.fold) for row in listing.rows.itertuples()}
-        assert found == {name: (RAFDB_EXPRESSIONS[own], name.split("_")[0]) for name, own in names.items()}
+        assert found == {name: (rafdb.CODES[own], name.split("_")[0]) for name, own in names.items()}
 
     @given(st.dictionaries(st.integers(1, 9999), st.lists(token, max_size=4, unique=True), min_size=1, max_size=6))
     def units(tokens: dict[int, list[str]]) -> None:
@@ -222,7 +222,7 @@ def test_ferplus(count: int) -> None:
         for row in listing.rows.itertuples():
             expression, own, usage = won[row.sequence]
             assert (row.expression, row.fold) == (expression, folds[usage])
-            assert row.votes == [own[FERPLUS_VOTES.index(name)] for name in EXPRESSIONS]
+            assert row.votes == [own[VOTES.index(name)] for name in EXPRESSIONS]
             assert row.pixels[-1] == row.pixels[-2304] == int(row.sequence[3:]) % 256
 
     run(read, count)

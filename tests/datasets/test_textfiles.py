@@ -36,7 +36,7 @@ def test_what_is_no_text_file_is_told_apart(reader, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="blank lines only"):
         reader(tmp_path / "blank.txt", "the list")
     (tmp_path / "binary.txt").write_bytes(b"a,\xff\xd8,\n")
-    with pytest.raises(InputError, match="no text in UTF-8"):
+    with pytest.raises(InputError, match="not text in UTF-8"):
         reader(tmp_path / "binary.txt", "the list")
 
 

@@ -1,4 +1,7 @@
-"""Miniature trees in the layouts of the releases, with labels that are random but known."""
+"""Miniature trees in the layouts of the releases, with labels that are random but known.
+
+Where rendered faces are written in the layout too, `metafacs.synth.layouts` describes it for both.
+"""
 
 import csv
 import io
@@ -8,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from metafacs.datasets.ckplus import DEFAULT_AUS
-from metafacs.datasets.protocols import FERPLUS_VOTES
-from metafacs.facs import AU_SETS
+from metafacs.facs import AU_SETS, au_column
+from metafacs.files import write_text
+from metafacs.synth import layouts
 
 BP4D_HEADER = [1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 22, 23, 24, 27, 28]
 
@@ -50,19 +53,17 @@ def bp4d(
     """Writes a BP4D tree; returns sequence and frame -> AU column -> label."""
     rng, truth = np.random.default_rng(seed), {}
     for (subject, task), frames in recordings.items():
-        codes = rng.choice([0, 1, 9], (len(frames), len(BP4D_HEADER)), p=[0.6, 0.3, 0.1])
-        rows = [[frame, *own] for frame, own in zip(frames, codes, strict=True)]
-        table(raw / f"AUCoding/AU_OCC/{subject}_{task}.csv", [[0, *BP4D_HEADER], *rows])
-        for frame, own in zip(frames, codes, strict=True):
-            named = dict(zip(BP4D_HEADER, own.tolist(), strict=True))
+        drawn = rng.choice([0, 1, 9], (len(frames), len(BP4D_HEADER)), p=[0.6, 0.3, 0.1])
+        codes = dict(zip(BP4D_HEADER, drawn.T.tolist(), strict=True))
+        graded = [9 if frame % 5 == 0 else frame % 6 for frame in frames]
+        aus = AU_SETS["bp4d_intensity"] if levels else ()
+        layouts.bp4d_labels(raw, f"{subject}_{task}", frames, codes, dict.fromkeys(aus, graded))
+        for k, frame in enumerate(frames):
             truth[f"{subject}/{task}", frame] = {
-                f"AU{au:02d}": None if named[au] == 9 else named[au] for au in AU_SETS["bp4d"]
+                f"AU{au:02d}": None if codes[au][k] == 9 else codes[au][k] for au in AU_SETS["bp4d"]
             }
             if images:
                 picture(raw / images.format(subject=subject, task=task, frame=frame))
-        for au in AU_SETS["bp4d_intensity"] if levels else ():
-            own = [[frame, 9 if frame % 5 == 0 else frame % 6] for frame in frames]
-            table(raw / f"AUCoding/AU_INT/AU{au:02d}/{subject}_{task}_AU{au:02d}.csv", own)
     return truth
 
 
@@ -78,9 +79,7 @@ def disfa(
     rng, truth = np.random.default_rng(seed), {}
     for subject in subjects:
         levels = rng.integers(0, 6, (frames, len(AU_SETS["disfa_all"])))
-        for index, au in enumerate(AU_SETS["disfa_all"]):
-            lines = [f"{frame + 1},{level}" for frame, level in enumerate(levels[:, index])]
-            text(raw / f"ActionUnit_Labels/{subject}/{subject}_au{au}.txt", lines)
+        layouts.disfa_labels(raw, subject, dict(zip(AU_SETS["disfa_all"], levels.T, strict=True)))
         for frame in range(frames):
             named = zip(AU_SETS["disfa_all"], levels[frame].tolist(), strict=True)
             truth[subject, frame + 1] = {f"AU{au:02d}": level for au, level in named}
@@ -91,13 +90,12 @@ def disfa(
 
 def ferplus(raw: Path, votes: Sequence[Sequence[int]], usages: Sequence[str], nameless: Sequence[int] = ()) -> None:
     """Writes fer2013.csv and fer2013new.csv; image k is grey with value k."""
-    pixels = [["emotion", "pixels", "Usage"]]
-    labels = [["Usage", "Image name", *FERPLUS_VOTES]]
-    for index, (own, usage) in enumerate(zip(votes, usages, strict=True)):
-        pixels.append(["0", " ".join([str(index % 256)] * 2304), usage])
-        labels.append([usage, "" if index in nameless else f"fer{index:07d}.png", *map(str, own)])
-    table(raw / "fer2013.csv", pixels)
-    table(raw / "fer2013new.csv", labels)
+    pixels, labels = layouts.FER_HEADERS.values()
+    for index, (given, usage) in enumerate(zip(votes, usages, strict=True)):
+        pixels += layouts.fer_pixels(0, [index % 256] * 2304, usage)
+        labels += layouts.fer_votes(usage, "" if index in nameless else f"fer{index:07d}.png", given)
+    write_text(raw / layouts.FER_PIXELS, pixels)
+    write_text(raw / layouts.FER_VOTES, labels)
 
 
 def miniature(name: str, raw: Path) -> dict[str, object]:
@@ -114,13 +112,13 @@ def _disfa(raw: Path) -> None:
 
 
 def _gft(raw: Path) -> dict[str, object]:
+    aus = [au_column(au) for au in AU_SETS["gft"]]
     for subject in ("101", "102"):
-        rows = [[frame, *(frame % 2 for _ in AU_SETS["gft"])] for frame in (1, 2, 3)]
-        table(raw / f"labels/{subject}.csv", [["Frame", *(f"AU{au}" for au in AU_SETS["gft"])], *rows])
+        layouts.gft_labels(raw, subject, aus, [[frame, *[frame % 2] * len(aus)] for frame in (1, 2, 3)])
         for frame in (1, 2, 3):
-            picture(raw / f"frames/{subject}/{frame:05d}.jpg")
+            picture(raw / layouts.gft_frame(subject, frame))
     train, test = text(raw / "train.txt", ["101"]), text(raw / "test.txt", ["102"])
-    options = {"files": "labels/*.csv", "image": "frames/{subject}/{frame}.jpg"}
+    options = {"files": "annotations/*.csv", "image": "frames/{subject}/{frame}.jpg"}
     return {**options, "train": str(train), "test": str(test)}
 
 
@@ -136,7 +134,6 @@ def ckplus(raw: Path, sequences: Mapping[tuple[str, str, int], tuple[Mapping[int
             text(raw / f"Emotion/{stem}_emotion.txt", [f"   {emotion:.7e}"])
         for frame in range(1, peak + 1):
             picture(raw / f"cohn-kanade-images/{subject}/{number}/{subject}_{number}_{frame:08d}.png")
-    assert DEFAULT_AUS
 
 
 def _rafau(raw: Path) -> None:
@@ -146,10 +143,10 @@ def _rafau(raw: Path) -> None:
 
 
 def _rafdb(raw: Path) -> None:
-    lines = [f"{part}_{number:05d}.jpg {number}" for part in ("train", "test") for number in range(1, 8)]
-    text(raw / "EmoLabel/list_patition_label.txt", lines)
-    for line in lines:
-        picture(raw / f"Image/aligned/{line.split('.')[0]}_aligned.jpg")
+    codes = {f"{part}_{number:05d}": number for part in ("train", "test") for number in range(1, 8)}
+    layouts.rafdb_labels(raw, codes)
+    for name in codes:
+        picture(raw / layouts.rafdb_image(name, "aligned"))
 
 
 def _affectnet(raw: Path) -> None:

@@ -20,7 +20,7 @@ from metafacs.evaluation.metrics import (
     f1_from_counts,
     undefined_scores,
 )
-from tests.faults.examples import COUNTS, masked_labels, probabilities, run
+from tests.strategies import COUNTS, masked_labels, probabilities, run
 
 AUS = ["AU01", "AU02", "AU12"]
 stats = pytest.importorskip("scipy.stats")

@@ -21,11 +21,11 @@ Faces = tuple[np.ndarray, np.ndarray]
 @pytest.fixture(scope="module")
 def rendered() -> Faces:
     """People in pictures of 480 pixels: (48, 480, 480, 3) and (48, 68, 2)."""
-    from metafacs.synth.activity import draw_course, draw_temper, sides, strength
-    from metafacs.synth.head import load_head
-    from metafacs.synth.identity import draw_person
-    from metafacs.synth.photo import Shot, take
-    from metafacs.synth.scene import Framing, draw_habits, draw_scene
+    from facsynth.activity import draw_course, draw_temper, sides, strength
+    from facsynth.head import load_head
+    from facsynth.identity import draw_person
+    from facsynth.photo import Shot, take
+    from facsynth.scene import Framing, draw_habits, draw_scene
 
     head, rng, shots = load_head(), np.random.default_rng(11), []
     for _ in range(48):

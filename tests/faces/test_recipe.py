@@ -2,9 +2,10 @@ import json
 
 import pytest
 
+from facsynth.scene import EYES
 from metafacs.errors import InputError
 from metafacs.faces import Recipe
-from metafacs.synth import scene
+from metafacs.synth.rendering import crop_recipe
 
 
 def test_a_recipe_survives_the_card() -> None:
@@ -13,10 +14,10 @@ def test_a_recipe_survives_the_card() -> None:
 
 
 def test_photographs_and_rendered_crops_share_a_template() -> None:
-    rendered, ours = scene.crop_recipe(256), Recipe(size=256).to_card()
+    rendered, ours = crop_recipe(256), Recipe(size=256).to_card()
     for key in ("kind", "size", "points", "template", "template_unit"):
         assert ours[key] == rendered[key]
-    assert Recipe.from_card(rendered).template == scene.EYES
+    assert Recipe.from_card(rendered).template == EYES
 
 
 @pytest.mark.parametrize(

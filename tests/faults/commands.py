@@ -1,9 +1,8 @@
-"""The commands that are killed, filled disks and turned clocks are tried on, each with tiny inputs."""
+"""The commands that are killed or meet a full disk, each with tiny inputs."""
 
 import functools
 import io
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,6 @@ from tests.toy_runs import flags, logged_steps, same_parameters
 RECORDINGS = {("F001", "T1"): range(2440, 2446), ("M008", "T2"): range(1, 5), ("F007", "T1"): range(8, 12)}
 GRID = ("--methods", "stl,gentle=mal:alpha=0.05", "--folds", "P1", "--seeds", "0", "--jobs", "2")
 SMALL_PARTS = "import metafacs.datasets.preparation as p; p.PART = 4\n"
-FORKED_CELLS = "from tests.faults.commands import fork_cells; fork_cells()\n"
 TOY_FINDER = """
 import metafacs.commands.detect as command
 import metafacs.inference.detector as detector
@@ -75,13 +73,13 @@ class Inputs:
         return self._train(loop__save_every=1, data__cache_gib=0, data__workers=2)
 
     def benchmark(self) -> Command:
-        """A grid of two cells, side by side, forked instead of started."""
+        """A grid of two cells, side by side."""
 
         def arguments(out: Path) -> Sequence[object]:
             made = flags(out / "grid", self._au, self._fe, method=None, loop__save_every=2)[1:]
             return ["benchmark", *made, *GRID]
 
-        return Command(arguments, _same_grid, setup=FORKED_CELLS)
+        return Command(arguments, _same_grid)
 
     def detect_pictures(self) -> Command:
         """Twenty pictures, drawn on."""
@@ -165,68 +163,3 @@ def _same_grid(out: Path, whole: Path) -> None:
         own = out / "grid" / "runs" / cell.parent.name
         assert same_parameters(own, cell.parent)
         assert (own / cell.name).read_bytes() == cell.read_bytes()
-
-
-def fork_cells() -> None:
-    """Called in a benchmark: its cells are forked off and not started anew, which saves them all their imports.
-
-    As when they are started, a pipe that the benchmark holds is their standard input.
-    """
-    import time
-    import types
-
-    from metafacs.commands import demo
-    from metafacs.experiments import benchmark, jobs
-
-    benchmark.start_process = demo.start_process = _Cell  # type: ignore[assignment,misc]
-    jobs.time = types.SimpleNamespace(sleep=lambda seconds: time.sleep(seconds / 25))  # type: ignore[assignment]
-
-
-class _Cell:
-    """A forked cell, with what `run_jobs` needs of a `Popen`."""
-
-    _held: list[int] = []  # noqa: RUF012 - the pipes of all cells, which a new one must not keep open
-
-    def __init__(self, arguments: Sequence[str], log: Path) -> None:
-        from metafacs.experiments import cell
-
-        log.parent.mkdir(parents=True, exist_ok=True)
-        taken, held = os.pipe()
-        self._status: int | None = None
-        self._pid = os.fork()
-        if self._pid:
-            os.close(taken)
-            self._held.append(held)
-            return
-        for other in (*self._held, held):
-            os.close(other)
-        file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-        for stream, source in ((0, taken), (1, file), (2, file)):
-            os.dup2(source, stream)
-        _leave(functools.partial(cell.main, arguments))
-
-    def poll(self) -> int | None:
-        return self.wait(os.WNOHANG)
-
-    def wait(self, options: int = 0) -> int | None:
-        if self._status is None:
-            pid, status = os.waitpid(self._pid, options)
-            self._status = os.waitstatus_to_exitcode(status) if pid else None
-        return self._status
-
-    def terminate(self) -> None:
-        os.kill(self._pid, 15)
-
-
-def _leave(work: Callable[[], int]) -> None:
-    """Ends a forked process with the status of its work."""
-    import sys
-
-    status = 1
-    try:
-        status = work()
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)

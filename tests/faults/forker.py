@@ -8,8 +8,8 @@ from importlib.util import find_spec
 from tests.launcher import PRELOADED, serve
 
 OFTEN = ("metafacs.commands.detect",)
-SYNTH = ("metafacs.synth.preload", "metafacs.commands.synth", "metafacs.synth.rendering")
-AUDIT = ("metafacs.commands.prepare", "metafacs.datasets.audit.files", "matplotlib.figure")
+SYNTH = ("facsynth.preload", "metafacs.commands.synth", "metafacs.synth.presets")
+AUDIT = ("metafacs.commands.prepare", "metafacs.datasets.audit.report", "matplotlib.figure")
 
 if __name__ == "__main__":
     rendering = SYNTH if find_spec("anny") and find_spec("warp") else ()

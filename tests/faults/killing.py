@@ -1,6 +1,5 @@
 """Kills real `metafacs` commands again and again at random moments, starts them again, and looks at what they leave."""
 
-import logging
 import os
 import random
 import shutil
@@ -8,7 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,8 @@ from tests.faults.reading import check_readable
 from tests.launcher import Launcher
 from tests.toy_runs import leftovers
 
-logger = logging.getLogger(__name__)
-
 SECONDS = 60
-"""So long a process may take to end after its parent was killed, or a command when it is not killed."""
+"""So long a process may take to end after its parent was killed."""
 
 
 @dataclass(frozen=True)
@@ -39,36 +36,6 @@ class Command:
     again: Sequence[str] = ()
     setup: str = ""
     done: Callable[[Path], bool] = lambda folder: False
-
-
-@dataclass
-class Tally:
-    """What happened: kills by kind, starts, and how long the undisturbed command took, seconds."""
-
-    seconds: float = 0.0
-    changes: int = 0
-    kills: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("group", "parent", "time", "change"), 0))
-    starts: int = 0
-    stories: int = 0
-
-    @property
-    def total(self) -> int:
-        return self.kills["group"] + self.kills["parent"]
-
-
-@dataclass(frozen=True)
-class Moment:
-    """When to kill, and whom.
-
-    Attributes:
-        delay: seconds after the start; or
-        change: before the so-many-th change of a file.
-        group: the children too, not the parent alone.
-    """
-
-    delay: float | None
-    change: int | None
-    group: bool
 
 
 def pause(folder: str, name: str, go: str) -> None:
@@ -91,22 +58,22 @@ def strike(folder: str, change: int | None, group: bool, counter: str | None = N
     Args:
         folder: whose files are meant.
         change: the number, from 1; None never kills.
-        group: kill the whole group of processes.
+        group: kill the whole group of processes, not the parent alone.
         counter: a file that gets a byte for each change that this process makes; those forked off go on counting from
             where they were.
     """
     os.setsid()
-    owner, seen = os.getpid(), 0
+    owner, count = os.getpid(), 0
     noted = os.open(counter, os.O_WRONLY | os.O_CREAT | os.O_APPEND) if counter else None
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        nonlocal seen
+        nonlocal count
         if not _changes(event, arguments, folder):
             return
-        seen += 1
+        count += 1
         if noted is not None and os.getpid() == owner:
             os.write(noted, b".")
-        if seen != change:
+        if count != change:
             return
         if event == "open" and ".partial" in str(arguments[0]) and arguments[1] == "r":
             os.truncate(arguments[0], Path(arguments[0]).stat().st_size // 2)
@@ -126,86 +93,43 @@ def _changes(event: str, arguments: tuple[Any, ...], folder: str) -> bool:
     return bool(flags & (os.O_WRONLY | os.O_RDWR)) or (".partial" in str(path) and mode == "r")
 
 
-def survive(command: Command, launcher: Launcher, place: Path, kills: int, seed: int = 0) -> Tally:
-    """Kills a command until it was killed `kills` times, goes on each time until it ends, and checks all it leaves."""
-    moments, tally, whole = random.Random(seed), Tally(), place / "undisturbed"
-    _undisturbed(command, launcher, whole, tally)
-    while tally.total < kills:
-        tally.stories += 1
-        folder, groups = place / "disturbed", []
+def survive(command: Command, launcher: Launcher, place: Path, kills: int) -> int:
+    """Kills a command until it was killed so often, goes on each time until it ends, and checks all it leaves.
+
+    Returns:
+        How often it was killed.
+    """
+    moments, killed, whole, counter = random.Random(0), 0, place / "undisturbed", place / "changes"
+    whole.mkdir()
+    count = f"from tests.faults.killing import strike; strike({str(whole)!r}, None, False, {str(counter)!r})\n"
+    status, printed = launcher.run(command.arguments(whole), place / "log", count + command.setup)
+    assert status == 0, printed
+    check_readable(whole)
+    while killed < kills:
+        folder, groups, status = place / "disturbed", [], -1
         folder.mkdir()
         for attempt in range(100):
-            moment = _moment(moments, tally) if attempt == 0 or moments.random() < 0.6 else None
+            change = moments.randint(1, counter.stat().st_size) if not attempt or moments.random() < 0.6 else None
+            group = moments.random() < 0.5
+            before = f"from tests.faults.killing import strike; strike({str(folder)!r}, {change}, {group})\n"
             arguments = [*command.arguments(folder), *(command.again if attempt else ())]
-            begun = time.monotonic()
-            status, printed, group = _start(command, launcher, arguments, folder, moment)
-            groups.append(group)
-            tally.starts += 1
+            process = launcher.start(arguments, place / "log", before + command.setup)
+            status, printed = process.wait()
+            groups.append(process.pid)
             if status == 0:
-                if attempt == 0:  # the moment came too late: the first time had more to load
-                    tally.seconds = min(tally.seconds, time.monotonic() - begun)
                 break
-            assert moment is not None and status == -signal.SIGKILL, (status, printed)
-            for kind in ("group" if moment.group else "parent", "time" if moment.delay is not None else "change"):
-                tally.kills[kind] += 1
+            assert change is not None and status == -signal.SIGKILL, (status, printed)
+            killed += 1
             check_readable(folder)
             if command.done(folder):
                 break
         wait_until_gone(groups)
         check_readable(folder)
-        if not command.done(folder) or status == 0:
+        if status == 0:
             assert not leftovers(folder), leftovers(folder)
         command.check(folder, whole)
         shutil.rmtree(folder)
-    logger.info("%s", tally)
-    return tally
-
-
-def _undisturbed(command: Command, launcher: Launcher, whole: Path, tally: Tally) -> None:
-    counter = whole.with_name("changes")
-    before = f"from tests.faults.killing import strike; strike({str(whole)!r}, None, False, {str(counter)!r})\n"
-    whole.mkdir()
-    log = whole.with_name("undisturbed.log")
-    launcher.run(["--version"], log)  # the forking process, which imports everything first, is not measured
-    begun = time.monotonic()
-    status, printed = launcher.run(command.arguments(whole), log, before + command.setup)
-    tally.seconds, tally.changes = time.monotonic() - begun, counter.stat().st_size
-    assert status == 0, printed
-    check_readable(whole)
-
-
-def _moment(moments: random.Random, tally: Tally) -> Moment:
-    group = moments.random() < 0.5
-    if moments.random() < 0.5:
-        return Moment(moments.uniform(0, tally.seconds), None, group)
-    return Moment(None, moments.randint(1, tally.changes), group)
-
-
-def _start(
-    command: Command, launcher: Launcher, arguments: Sequence[object], folder: Path, moment: Moment | None
-) -> tuple[int, str, int]:
-    """The exit status, what was printed, and the group of processes; the moment may come too late."""
-    change, group = (moment.change, moment.group) if moment else (None, False)
-    before = f"from tests.faults.killing import strike; strike({str(folder)!r}, {change}, {group})\n"
-    log = folder.with_name("log")
-    log.unlink(missing_ok=True)
-    process = launcher.start(arguments, log, before + command.setup)
-    if moment and moment.delay is not None:
-        process.wait_for(log.exists)
-        end = time.monotonic() + moment.delay
-        process.wait_for(lambda: time.monotonic() >= end)
-        _kill(process.pid, moment.group)
-    status, printed = process.wait()
-    return status, printed, process.pid
-
-
-def _kill(pid: int, group: bool) -> None:
-    """Before it has a group of its own, a process is killed alone."""
-    try:
-        own = os.getpgid(pid) == pid
-    except ProcessLookupError:
-        return
-    (os.killpg if group and own else os.kill)(pid, signal.SIGKILL)
+    return killed
 
 
 def wait_until_gone(groups: Sequence[int]) -> None:
@@ -218,7 +142,7 @@ def wait_until_gone(groups: Sequence[int]) -> None:
 
 def alive(groups: Sequence[int]) -> list[int]:
     """Processes of these groups that have not ended."""
-    found = []
+    pids = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
@@ -226,5 +150,5 @@ def alive(groups: Sequence[int]) -> list[int]:
             except OSError:
                 continue
             if int(group) in groups and state not in "ZX":
-                found.append(int(entry.name))
-    return found
+                pids.append(int(entry.name))
+    return pids

@@ -15,7 +15,7 @@ from metafacs.data.prepared import PreparedDataset
 from metafacs.errors import InputError
 from metafacs.methods import METHODS, Method, Setup
 from metafacs.runs import DETECTOR, STATE
-from metafacs.tensorfile import read_contents
+from metafacs.tensorfile import read_tensors
 from metafacs.training import loop
 from metafacs.training.nonfinite import Taken
 from tests.commands.test_train_together import PROCESSES, together
@@ -151,8 +151,8 @@ def test_training_stops_with_the_batch_saved(
     assert status == 2 and "training diverged before step" in printed
     saved = run / "nonfinite_step8.safetensors"
     assert f"The batch of step 8 (rows, images, labels, losses) is in {saved}" in printed
-    tensors, header = load_file(saved), read_contents(saved).header
-    assert header is not None and header["step"] == 8 and header["state"] == STATE
+    header, tensors = read_tensors(saved)
+    assert header["step"] == 8 and header["state"] == STATE
     assert (header["losses"]["loss_primary"] == "nan") == (what == "loss")
     streams = ["primary", "auxiliary", "meta"] if name == "mal" else ["primary"]
     assert {key.split(".")[0] for key in tensors} == set(streams) == set(header["datasets"])

@@ -1,146 +1,124 @@
-"""Links, loops, `..` and strange names of output folders: an answer or a clear error, nothing else is touched."""
+"""Links, loops and strange names: a result or a clear error, and nothing that is the user's is touched."""
 
 import os
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
+import pandas as pd
 import pytest
 
+from metafacs.data.prepared import PreparedDataset
+from metafacs.inference import detector
 from tests.faults.killing import Command
-from tests.faults.oddities import NAMES, below_a_file, below_a_loop, dangling, file, loop, refused, too_long
+from tests.inference.toys import DotFinder, draw, save_picture, save_toy
 from tests.launcher import Launcher
+from tests.toy_runs import flags, leftovers, metafacs
 
-RENDERS = pytest.mark.skipif(not (find_spec("anny") and find_spec("warp")), reason="needs the synth extra")
-PLACES = {"synth": "data", "prepare": "dataset", "train": "run", "benchmark": "grid"}
-"""Where a command of `commands.py` puts what it makes, in the folder that it is given."""
-WHOLE = {"synth": "au/dataset.json", "prepare": "dataset.json", "train": "done", "benchmark": "table.csv"}
+NAMES = ["two words", "new\nline", "Gesicht-表情-🙂", "-x", "ä" * 90]
 
 
-def marked(name: str, *more: object, slow: bool = False) -> Any:
-    marks = [RENDERS] * name.startswith("synth") + [pytest.mark.slow] * slow
-    return pytest.param(name, *more, marks=marks)
-
-
-def into(name: str, command: Command, out: Path) -> list[str]:
-    """The command's arguments with another folder for what it makes."""
-    arguments = list(map(str, command.arguments(Path("/PLACE"))))
-    at = arguments.index(f"/PLACE/{PLACES[name]}")
-    return [*arguments[: at - 1], f"{arguments[at - 1]}={out}", *arguments[at + 1 :]]
-
-
-@pytest.mark.parametrize("make", [dangling, loop, below_a_loop, file, below_a_file, too_long])
-@pytest.mark.parametrize("name", [marked(name) for name in PLACES])
-def test_no_folder_to_write_into(
-    name: str, make: Callable[[Path], Path], commands: Callable[[str], Command], launcher: Launcher, tmp_path: Path
-) -> None:
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two pictures."""
     (tmp_path / "in").mkdir()
-    out, command = make(tmp_path / "in"), commands(name)
-    before = sorted(os.walk(tmp_path / "in"))
-    status, printed = launcher.run(into(name, command, out), tmp_path / "log", command.setup)
-    refused(status, printed)
-    assert str(out) in printed or str(out.parent) in printed
-    assert sorted(os.walk(tmp_path / "in")) == before
-    assert not (tmp_path / "in" / "file").exists() or (tmp_path / "in" / "file").read_text() == "mine"
+    for k in range(2):
+        save_picture(tmp_path / "in" / f"{k}.png", draw([(50 + k, 40)], k))
+    return tmp_path / "in"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [marked(name) for name in PLACES])
-def test_a_link_to_a_folder_and_a_way_up_and_down(
-    name: str, commands: Callable[[str], Command], launcher: Launcher, tmp_path: Path
+@pytest.fixture
+def detect(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    pytest.importorskip("av")
+    monkeypatch.setattr(detector, "make_finder", lambda settings: DotFinder())
+    model = save_toy(tmp_path / "model")
+
+    def run(*arguments: object) -> int:
+        status = metafacs("detect", "--model", model, "--device", "cpu", *arguments)
+        assert "Traceback" not in capfd.readouterr().err
+        return status
+
+    return run
+
+
+@pytest.mark.parametrize("kind", ["file", "broken link", "loop", "below a file", "too long"])
+def test_no_folder_to_write_into(
+    kind: str, au_dataset: PreparedDataset, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    command = commands(name)
-    (tmp_path / "disk" / "deep").mkdir(parents=True)
-    (tmp_path / "disk" / ".mine").write_text("mine")
-    (tmp_path / "link").symlink_to(tmp_path / "disk")
-    status, printed = launcher.run(into(name, command, tmp_path / "link"), tmp_path / "log", command.setup)
-    if name == "train":  # refuses a folder with anything in it
-        refused(status, printed)
-        (tmp_path / "disk" / "deep").rmdir()
-        status, printed = launcher.run(into(name, command, tmp_path / "link"), tmp_path / "log", command.setup)
-        (tmp_path / "disk" / "deep").mkdir()
-    assert status == 0, printed
-    assert (tmp_path / "link").is_symlink() and (tmp_path / "disk" / WHOLE[name]).exists()
-    assert (tmp_path / "disk" / ".mine").read_text() == "mine"
-    up = tmp_path / "link" / "deep" / ".." / "other"
-    status, printed = launcher.run(into(name, command, up), tmp_path / "log", command.setup)
-    assert status == 0, printed
-    assert (tmp_path / "disk" / "other" / WHOLE[name]).exists()
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "broken").symlink_to(tmp_path / "nothing")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    names = {"file": "file", "broken link": "broken", "loop": "loop", "below a file": "file/out", "too long": "n" * 256}
+    before, out = sorted(os.walk(tmp_path)), tmp_path / names[kind]
+    assert metafacs(*flags(out, au_dataset.folder, None, method="stl")) == 2
+    printed = capfd.readouterr().err
+    assert str(tmp_path) in printed and "Traceback" not in printed
+    assert sorted(os.walk(tmp_path)) == before and (tmp_path / "file").read_text() == "mine"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("text", NAMES)
-@pytest.mark.parametrize("name", [marked(name) for name in PLACES])
-def test_strange_names_of_folders(
-    name: str, text: str, commands: Callable[[str], Command], launcher: Launcher, tmp_path: Path
+@pytest.mark.parametrize("precious", ["faces.arrow", "skipped.csv", ".parts/notes.txt"])
+def test_files_of_the_user_are_not_replaced(
+    precious: str, commands: Callable[[str], Command], launcher: Launcher, tmp_path: Path
 ) -> None:
-    command = commands(name)
-    there = f"import os; os.chdir({str(tmp_path)!r})\n"
-    status, printed = launcher.run(into(name, command, Path(text)), tmp_path / "log", there + command.setup)
-    if status:
-        refused(status, printed)
-        assert text == NAMES[-1], printed  # YAML and JSON hold no such name
-    else:
-        assert (tmp_path / text / WHOLE[name]).exists(), printed
-
-
-def test_parts_that_lie_elsewhere_are_not_removed(
-    commands: Callable[[str], Command], launcher: Launcher, tmp_path: Path
-) -> None:
-    command = commands("prepare")
-    (tmp_path / "disk" / "precious").mkdir(parents=True)
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / ".parts").symlink_to(tmp_path / "disk")
-    refused(*launcher.run(into("prepare", command, tmp_path / "out"), tmp_path / "log", command.setup))
-    assert (tmp_path / "disk" / "precious").exists()
-
-
-@pytest.mark.parametrize(
-    ("name", "precious"),
-    [
-        marked("synth", "au/faces.arrow"),
-        marked("prepare", "faces.arrow"),
-        marked("prepare", "skipped.csv"),
-        marked("prepare", "audit.html"),
-        marked("train", "detector.safetensors"),
-        marked("benchmark", "table.csv"),
-    ],
-)
-def test_a_file_of_the_user_that_has_the_name_of_a_result(
-    name: str, precious: str, commands: Callable[[str], Command], launcher: Launcher, tmp_path: Path
-) -> None:
-    command, mine = commands(name), tmp_path / "out" / precious
+    command, mine = commands("prepare"), tmp_path / "dataset" / precious
     mine.parent.mkdir(parents=True)
     mine.write_text("mine")
-    refused(*launcher.run(into(name, command, tmp_path / "out"), tmp_path / "log", command.setup))
-    assert mine.read_text() == "mine"
+    status, printed = launcher.run(command.arguments(tmp_path), tmp_path / "log", command.setup)
+    assert status == 2 and "Traceback" not in printed and mine.read_text() == "mine", printed
 
 
-def test_a_dataset_inside_its_raw_release(
-    commands: Callable[[str], Command], undisturbed: Callable[[str], Path], launcher: Launcher
+@pytest.mark.parametrize("name", NAMES)
+def test_strange_names_of_pictures_and_tables(
+    name: str, detect: Callable[..., int], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command, whole = commands("prepare"), undisturbed("prepare")
-    raw = Path(str(command.arguments(whole)[3]))
-    for _ in range(2):
-        out = raw / "prepared"
-        status, printed = launcher.run(into("prepare", command, out), raw.with_name("log"), command.setup)
-        assert status == 0, printed
-        assert (out / "faces.arrow").read_bytes() == (whole / "dataset" / "faces.arrow").read_bytes()
+    monkeypatch.chdir(tmp_path)
+    picture = save_picture(folder / f"{name}.png", draw([(50, 40)]))
+    assert detect(f"--out={name}.csv", "--", picture) == 0
+    table = pd.read_csv(tmp_path / f"{name}.csv", keep_default_na=False)
+    assert table["success"].tolist() == [1] and table["input"].tolist() == [str(picture)]
+    assert not leftovers(tmp_path)
 
 
-@pytest.mark.parametrize("make", [dangling, loop, file, too_long])
-@pytest.mark.parametrize("flag", ["--data.primary", "--data.auxiliary"])
-@pytest.mark.parametrize("name", ["train", "benchmark"])
-def test_datasets_that_are_not_there(
-    name: str,
-    flag: str,
-    make: Callable[[Path], Path],
-    commands: Callable[[str], Command],
-    launcher: Launcher,
-    tmp_path: Path,
+def test_a_name_that_is_too_long_is_refused_at_once(detect: Callable[..., int], folder: Path, tmp_path: Path) -> None:
+    assert detect(folder, "--out", tmp_path / f"{'n' * 250}.csv") == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "model"]
+
+
+def test_a_link_is_replaced_when_asked_and_what_it_leads_to_is_left_alone(
+    detect: Callable[..., int], folder: Path, tmp_path: Path
 ) -> None:
-    command = commands(name)
-    arguments = into(name, command, tmp_path / "out")
-    arguments[arguments.index(flag) + 1] = str(make(tmp_path))
-    refused(*launcher.run(arguments, tmp_path / "log", command.setup))
+    out, kept = tmp_path / "a.csv", tmp_path / "kept.csv"
+    kept.write_text("mine")
+    out.symlink_to(kept)
+    assert detect(folder, "--out", out) == 2 and out.is_symlink()
+    assert detect(folder, "--out", out, "--overwrite") == 0
+    assert kept.read_text() == "mine" and not out.is_symlink() and len(pd.read_csv(out)) == 2
+
+
+def test_what_is_drawn_among_the_inputs_is_not_an_input(
+    detect: Callable[..., int], folder: Path, tmp_path: Path
+) -> None:
+    inside = ("--overlay", folder / "drawn", "--plot", folder / "drawn")
+    assert detect(folder, "--out", folder / "a.csv", *inside) == 0
+    before = (folder / "a.csv").read_bytes()
+    assert detect(folder, "--out", folder / "b.csv", *inside) == 2
+    assert detect(folder, "--out", folder / "a.csv", *inside, "--overwrite") == 0
+    assert (folder / "a.csv").read_bytes() == before
+
+
+def test_a_picture_called_like_a_copy_is_not_replaced(detect: Callable[..., int], folder: Path, tmp_path: Path) -> None:
+    mine = save_picture(folder / "0_aus.png", draw([(70, 40)], 5))
+    before = mine.read_bytes()
+    assert detect(folder, "--out", tmp_path / "a.csv", "--overlay", folder) == 2
+    assert mine.read_bytes() == before
+
+
+def test_links_and_loops_among_the_inputs(detect: Callable[..., int], folder: Path, tmp_path: Path) -> None:
+    (folder / "2.png").symlink_to(save_picture(tmp_path / "elsewhere.png", draw([(60, 40)], 3)))
+    (folder / "3.png").symlink_to(folder / "nothing.png")
+    (folder / "4.png").symlink_to(folder / "4.png")
+    (folder / "deep").mkdir()
+    (folder / "deep" / "up").symlink_to(folder)
+    assert detect(folder, "--out", tmp_path / "a.csv") == 0
+    table = pd.read_csv(tmp_path / "a.csv", keep_default_na=False)
+    assert [Path(name).name for name in table["input"]] == [f"{k}.png" for k in range(5)]
+    assert table["success"].tolist() == [1, 1, 1, 0, 0] and (table["problem"][3:] != "").all()

@@ -228,7 +228,7 @@ def test_crops_that_cannot_be_repeated_are_refused(tmp_path: Path) -> None:
 
 
 def test_rendered_crops_and_given_landmarks_are_sought_with_dlib(tmp_path: Path) -> None:
-    from metafacs.synth.scene import crop_recipe
+    from metafacs.synth.rendering import crop_recipe
 
     rendered = AUDetector.from_run(save_toy(tmp_path / "a", crop=crop_recipe(64)))
     assert rendered.finder["name"] == "dlib5" and rendered.recipe.size == 64

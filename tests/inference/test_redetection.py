@@ -21,11 +21,12 @@ PEOPLE = 24
 @pytest.mark.slow
 @pytest.mark.skipif(not (find_spec("anny") and find_spec("warp")), reason="the synth extra is not installed")
 def test_faces_found_in_frames_nearly_give_what_their_rendered_crops_give(tmp_path: Path) -> None:
-    from metafacs.synth.activity import draw_course, draw_temper, sides, strength
-    from metafacs.synth.head import load_head
-    from metafacs.synth.identity import draw_person
-    from metafacs.synth.photo import Shot, take
-    from metafacs.synth.scene import CROP, Framing, crop_recipe, draw_habits, draw_scene
+    from facsynth.activity import draw_course, draw_temper, sides, strength
+    from facsynth.head import load_head
+    from facsynth.identity import draw_person
+    from facsynth.photo import Shot, take
+    from facsynth.scene import CROP, Framing, draw_habits, draw_scene
+    from metafacs.synth.rendering import crop_recipe
 
     pytest.importorskip("dlib")
     head, rng, near, far = load_head(), np.random.default_rng(4), [], []

@@ -52,16 +52,14 @@ def ahead(
     u_of: Callable[[Tensor, Tensor], Tensor],
     alpha: float,
     balance: tuple[Tensor, Tensor] | None,
-    moved: Callable[[str], bool] = lambda name: True,
 ) -> Tensor:
     """The meta loss after a virtual step with weights `u_of(features, losses)`, with its second-order graph."""
     theta = dict(network.named_parameters())
     feature, losses = training_losses(network, theta, batch)
     loss = (u_of(feature.detach(), losses.detach()) * losses).sum()
-    names = [name for name in theta if moved(name)]
-    gradients = torch.autograd.grad(loss, [theta[name] for name in names], create_graph=True)
-    virtual = {name: theta[name] - alpha * g for name, g in zip(names, gradients, strict=True)}
-    return meta_loss(network, {**theta, **virtual}, batch["meta"], balance)
+    gradients = torch.autograd.grad(loss, list(theta.values()), create_graph=True)
+    virtual = {name: p - alpha * g for (name, p), g in zip(theta.items(), gradients, strict=True)}
+    return meta_loss(network, virtual, batch["meta"], balance)
 
 
 def stepped(network: Network, loss: Tensor) -> dict[str, Tensor]:
@@ -72,6 +70,11 @@ def stepped(network: Network, loss: Tensor) -> dict[str, Tensor]:
         name: p.detach() if g is None else p.detach() - RATE * g
         for (name, p), g in zip(theta.items(), gradients, strict=True)
     }
+
+
+def relative(a: Tensor, b: Tensor) -> float:
+    """Distance of a from b, in lengths of b."""
+    return ((a - b).norm() / b.norm().clamp(min=1e-300)).item()
 
 
 def assert_parameters(network: nn.Module, expected: Parameters, tolerance: float = 1e-12) -> None:

@@ -1,4 +1,4 @@
-"""L2RW against second-order autograd through its virtual step, and against the gradient MAL takes."""
+"""L2RW against second-order autograd through its virtual step."""
 
 import copy
 
@@ -7,7 +7,6 @@ import torch
 
 from metafacs.methods.l2rw import L2RW, rectified
 from metafacs.methods.losses import class_balance
-from metafacs.methods.mal import MAL
 from tests.methods.brute_force import ahead, assert_parameters, stepped, training_losses
 from tests.methods.networks import batches, build, tiny_network
 
@@ -22,32 +21,19 @@ def weights_by_brute_force(network, batch, balance):
     return helpful / helpful.sum()
 
 
-@pytest.mark.parametrize("way", ["forward", "second-order"])
 @pytest.mark.parametrize("sizes", [(6, 6), (4, 9)])
-def test_a_step_equals_brute_force(way, sizes):
+def test_a_step_equals_brute_force(sizes):
     network, batch = tiny_network().train(), batches(*sizes, masked=0.3)
     balance = class_balance(batch["meta"].labels)
     twin = copy.deepcopy(network)
     weights = weights_by_brute_force(twin, batch, balance)
     assert 0 < (weights == 0).sum() < len(weights)
     losses = training_losses(twin, dict(twin.named_parameters()), batch)[1]
-    values = build(L2RW, network, balance, way=way).training_step(batch)
+    values = build(L2RW, network, balance).training_step(batch)
     assert_parameters(network, stepped(twin, (weights * losses).sum()), 1e-10)
     assert values["weight_primary"] == pytest.approx(weights[: sizes[0]].sum().item())
     assert values["weight_primary"] + values["weight_auxiliary"] == pytest.approx(1)
     assert values["zero_weights"] == (weights == 0).double().mean()
-
-
-def test_the_images_that_count_are_those_to_which_mals_gradient_gives_weight():
-    """MAL with a table of weights, all zero, in place of its meta network: one step of it goes the same way."""
-    batch = batches(masked=0.3)
-    balance = class_balance(batch["meta"].labels)
-    mal = build(MAL, tiny_network(), balance, way="forward")
-    images = mal.forward_pass(batch)
-    table = -images.look_ahead(torch.zeros(12, dtype=torch.float64), ALPHA).gradient
-    weights = weights_by_brute_force(tiny_network().train(), batch, balance)
-    assert torch.equal(weights > 0, table > 0)
-    torch.testing.assert_close(rectified(-table), weights)
 
 
 def test_no_helpful_image_no_step():

@@ -10,9 +10,8 @@ from torch import Tensor
 from torch.func import functional_call
 
 from metafacs.errors import InputError
-from metafacs.methods.l2t_ww import L2TWW
+from metafacs.methods.l2t_ww import L2TWW, PAIRS, TransferWeights, matching_losses
 from metafacs.methods.stl import STL
-from metafacs.methods.transfer import PAIRS, TransferWeights, matching_losses
 from metafacs.training.checkpoint import load_state, save_state
 from tests.methods.networks import batches, build, small_resnet, tiny_network
 from tests.methods.test_mal import au_loss

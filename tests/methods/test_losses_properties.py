@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from metafacs.methods.losses import AUReduction, au_losses, balanced_au_losses, class_balance, expression_losses
-from metafacs.methods.meta_network import described, normalise
-from tests.faults.examples import COUNTS, masked_labels, run
+from metafacs.methods.base import AUReduction
+from metafacs.methods.losses import au_losses, class_balance, expression_losses
+from metafacs.methods.mal import normalise
+from metafacs.methods.meta_network import described
+from tests.strategies import COUNTS, masked_labels, run
 
 AUS = 4
 reductions = st.sampled_from(["mean", "sum"])
@@ -38,7 +40,7 @@ def test_what_is_not_labelled_changes_no_loss_and_no_gradient(count: int) -> Non
         weights = torch.linspace(0.5, 2, AUS, dtype=torch.float64)
         for loss in (
             lambda z: au_losses(z, labels, reduction),
-            lambda z: balanced_au_losses(z, labels, weights, weights.flip(0), reduction),
+            lambda z: au_losses(z, labels, reduction, (weights, weights.flip(0))),
         ):
             losses = loss(logits)
             assert losses.shape == (len(labels),) and losses.isfinite().all() and (losses >= 0).all()
@@ -79,11 +81,11 @@ def test_balanced_losses_scale_with_their_weights(count: int) -> None:
         logits, labels = batch
         one = torch.ones(AUS, dtype=torch.float64)
         plain = au_losses(logits, labels, reduction)
-        torch.testing.assert_close(balanced_au_losses(logits, labels, one, one, reduction), plain)
-        scaled = balanced_au_losses(logits, labels, scale * one, scale * one, reduction)
+        torch.testing.assert_close(au_losses(logits, labels, reduction, (one, one)), plain)
+        scaled = au_losses(logits, labels, reduction, (scale * one, scale * one))
         torch.testing.assert_close(scaled, scale * plain)
-        present = balanced_au_losses(logits, labels, one, 0 * one, "sum")
-        absent = balanced_au_losses(logits, labels, 0 * one, one, "sum")
+        present = au_losses(logits, labels, "sum", (one, 0 * one))
+        absent = au_losses(logits, labels, "sum", (0 * one, one))
         torch.testing.assert_close(present + absent, au_losses(logits, labels, "sum"))
 
     run(check, count)

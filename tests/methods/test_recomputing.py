@@ -9,7 +9,7 @@ from torch.func import functional_call
 from metafacs.errors import InputError
 from metafacs.methods.losses import class_balance
 from metafacs.methods.mal import MAL
-from metafacs.methods.recomputing import blocks, parts_of, recomputed
+from metafacs.methods.recomputing import blocks, recomputed
 from tests.methods.networks import batches, build, small_resnet, timm_network, tiny_network
 
 
@@ -28,16 +28,18 @@ def state(method):
 @pytest.mark.parametrize(
     "name, options, count",
     [
-        ("resnet18", {}, 8),
+        ("resnet18", {}, 9),
         ("convnext_atto", {}, 12),
         ("vit_tiny_patch16_224", {"img_size": 32}, 12),
         ("test_efficientnet", {}, 5),
     ],
 )
-def test_blocks_are_what_repeats(name, options, count):
-    found = blocks(timm_network(name, dtype=torch.float32, **options))
-    assert len(found) == count
-    assert not any(inner in found for block in found for inner in list(block.modules())[1:])
+def test_blocks_are_what_repeats_and_the_stem(name, options, count):
+    found = [
+        module for block in blocks(timm_network(name, dtype=torch.float32, **options).backbone) for module in block
+    ]
+    assert len(found) == count + (3 if name == "resnet18" else 0)
+    assert not any(inner in found for module in found for inner in list(module.modules())[1:])
 
 
 @pytest.mark.parametrize("checkpointing", ["meta", "all"])
@@ -73,9 +75,9 @@ def test_a_backward_pass_is_computed_at_the_parameters_of_its_forward_pass():
     network, images = small_resnet(zero_init_last=False).train(), batches(4, side=32)["primary"].images
     moved = {name: (p + 0.1).detach().requires_grad_() for name, p in network.named_parameters()}
     gradients = []
-    for parts in ([], parts_of(network.backbone)):
+    for again in ([], blocks(network.backbone)):
         buffers = {name: b.clone() for name, b in network.named_buffers()}
-        with recomputed(parts):
+        with recomputed(again):
             out = functional_call(network, {**moved, **buffers}, (images,))
         gradients.append(torch.autograd.grad(out.feature.square().sum(), list(moved.values()), allow_unused=True))
     for expected, found in zip(*gradients, strict=True):
@@ -87,35 +89,33 @@ def test_a_backward_pass_is_computed_at_the_parameters_of_its_forward_pass():
 def test_less_is_kept_and_the_network_is_left_as_it_was():
     network, images = small_resnet().train(), batches(4, side=32)["primary"].images
 
-    def kept(parts):
+    def kept(again):
         storages = {}
         with (
             torch.autograd.graph.saved_tensors_hooks(
                 lambda t: storages.setdefault(t.untyped_storage().data_ptr(), t) is None or t, lambda t: t
             ),
-            recomputed(parts),
+            recomputed(again),
         ):
             network(images)
         return sum(t.untyped_storage().nbytes() for t in storages.values())
 
-    # hooks inside a part are the checkpoint's own, so that only what it keeps of the outside is seen here
-    assert kept(parts_of(network.backbone)) < 0.65 * kept([])
+    # hooks inside a block are the checkpoint's own, so that only what it keeps of the outside is seen here
+    assert kept(blocks(network.backbone)) < 0.65 * kept([])
     assert not any("forward" in module.__dict__ for module in network.modules())
 
 
 def test_a_pass_without_a_graph_is_left_alone():
     network, images = small_resnet().train(), batches(4, side=32)["primary"].images
     twin = copy.deepcopy(network)
-    with torch.no_grad(), recomputed(parts_of(network.backbone)):
+    with torch.no_grad(), recomputed(blocks(network.backbone)):
         found = network(images)
     torch.testing.assert_close(found.feature, twin(images).feature.detach())
     for name, buffer in network.named_buffers():
         assert torch.equal(buffer, dict(twin.named_buffers())[name])
 
 
-def test_a_network_without_blocks_and_the_slow_reference_are_told_so():
+def test_a_network_without_blocks_is_refused():
     batch = batches()
     with pytest.raises(InputError, match="no repeated blocks"):
         made(tiny_network(), batch, checkpointing="all")
-    with pytest.raises(InputError, match="second-order"):
-        made(small_resnet(), batch, way="second-order", checkpointing="all")

@@ -16,7 +16,6 @@ pytest.importorskip("av")
 from starlette.testclient import TestClient
 
 from metafacs.serving.limits import Limits
-from metafacs.serving.uploads import DRAIN_SECONDS
 from tests.inference.toys import AUS, draw, make_video, save_toy, walk
 from tests.serving.hostile import bad_files, good_files
 from tests.serving.rooms import LOCAL, client, png, private_files, private_folders, toy_detector
@@ -164,7 +163,7 @@ def test_forms_without_a_file(api: TestClient) -> None:
     assert (
         error_of(api.post(DETECT, content=b"x", headers={"content-type": "multipart/form-data"}))["code"] == "bad_form"
     )
-    assert time.monotonic() - begin < DRAIN_SECONDS  # what was read whole is not waited for again
+    assert time.monotonic() - begin < 5  # what was read whole is not waited for again
 
 
 @pytest.mark.parametrize("wrong", [{"faces": -1}, {"faces": "x"}, {"every": 0}, {"every": 10**9}, {"format": "xml"}])
@@ -187,7 +186,7 @@ def test_the_description_and_its_page_need_nothing_from_elsewhere(api: TestClien
     assert form["properties"]["file"]["format"] == "binary"
     page = api.get("/docs").text
     assert DETECT in page and "probabilities" in page and "<script" not in page
-    assert "http" not in page.replace(LOCAL, "").replace("HTTP", "")
+    assert page.count("http") == page.count(LOCAL)
 
 
 @pytest.mark.parametrize(

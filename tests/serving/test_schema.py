@@ -1,7 +1,6 @@
 """Requests made up from the API's own description: never a server error, always what the description says."""
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,10 +13,8 @@ from hypothesis import HealthCheck, Phase, given, settings  # noqa: E402 - after
 from schemathesis import GenerationMode  # noqa: E402
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance  # noqa: E402
 
-from metafacs.serving import app as serving  # noqa: E402
-from metafacs.serving.limits import Limits  # noqa: E402
 from tests.inference.toys import draw, save_toy  # noqa: E402
-from tests.serving.rooms import NOTE, png, toy_detector  # noqa: E402
+from tests.serving.rooms import png, toy_app  # noqa: E402
 
 LONG = 300
 """Requests of each kind in the slow form."""
@@ -26,10 +23,9 @@ KINDS = ("proper", "improper", "photo")
 
 
 @pytest.fixture(scope="module")
-def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def described(tmp_path_factory: pytest.TempPathFactory) -> Any:
     run = save_toy(tmp_path_factory.mktemp("toy") / "run")
-    with serving.served(toy_detector(run), "toy", NOTE, Limits(), page=False, hosts=["testserver"]) as app:
-        yield schemathesis.openapi.from_asgi("/openapi.json", app)
+    return schemathesis.openapi.from_asgi("/openapi.json", toy_app(run, hosts=["testserver"]))
 
 
 def fuzz(described: Any, kind: str, examples: int) -> Counter[int]:

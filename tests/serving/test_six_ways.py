@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-pytest.importorskip("gradio")
+pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
 pytest.importorskip("dlib")
 pytest.importorskip("onnxruntime")
@@ -72,7 +72,7 @@ def straight(face: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    with listening(AUDetector.starter(device="cpu"), page=True) as address:
+    with listening(AUDetector.starter(device="cpu")) as address:
         yield address
 
 
@@ -100,7 +100,7 @@ def by_page(address: str, photo: Path, aus: list[str]) -> tuple[np.ndarray, np.n
     html = json.loads(answer.text.splitlines()[-1])["html"]
     (table,) = re.findall(f'href="{re.escape(DATA)}([^"]+)"', html)
     numbers = pd.read_csv(io.BytesIO(base64.b64decode(table)))[aus].to_numpy()[0]
-    beside = re.findall(r'class="mf-value">([\d.]+)<', html)
+    beside = re.findall(r'class="value">([\d.]+)<', html)
     lengths = re.findall(r'probability [^"]+"><div style="width:([\d.]+)%"', html)
     return numbers, np.array(beside, float), np.array(lengths, float) / 100
 
@@ -129,16 +129,16 @@ def test_a_browser_shows_and_downloads_the_same_numbers(
     photo: Path, straight: np.ndarray, server: str, browser: Any
 ) -> None:
     page, elsewhere = open_page(browser, server)
-    page.set_input_files("#mf-file", photo)
-    page.wait_for_selector("#mf-result .mf-photo", timeout=60_000)
+    page.set_input_files("#file", photo)
+    page.wait_for_selector("#results .photo", timeout=60_000)
     with page.expect_download() as waiting:
-        page.click(".mf-download")
+        page.click("[download]")
     table = pd.read_csv(waiting.value.path())[AUDetector.starter(device="cpu").aus].to_numpy()[0]
     assert np.abs(table - straight).max() <= TOLERANCE
-    beside = [float(text) for text in page.locator(".mf-bar .mf-value").all_inner_texts()]
+    beside = [float(text) for text in page.locator(".bar .value").all_inner_texts()]
     assert np.abs(np.array(beside) - straight).max() < SHOWN
     width = "(bar) => bar.getBoundingClientRect().width"
     bars = f"(bars) => bars.map((bar) => ({width})(bar.firstElementChild) / ({width})(bar))"
-    drawn = page.locator(".mf-bar .mf-track").evaluate_all(bars)
+    drawn = page.locator(".bar .track").evaluate_all(bars)
     assert np.abs(np.array(drawn) - straight).max() < SHOWN and elsewhere == []
     page.close()

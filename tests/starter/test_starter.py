@@ -81,11 +81,11 @@ def test_a_plain_picture_has_probabilities_and_no_face() -> None:
 def test_rendered_smiles_and_open_mouths_are_told_from_faces_at_rest() -> None:
     for needed in ("dlib", "anny", "warp"):
         pytest.importorskip(needed)
-    from metafacs.synth.head import load_head
-    from metafacs.synth.identity import draw_person
-    from metafacs.synth.photo import Shot, take
-    from metafacs.synth.rig import RIG_AUS
-    from metafacs.synth.scene import Scene, draw_framing, draw_habits
+    from facsynth.head import load_head
+    from facsynth.identity import draw_person
+    from facsynth.photo import Shot, take
+    from facsynth.rig import RIG_AUS
+    from facsynth.scene import Scene, draw_framing, draw_habits
 
     detector = AUDetector.from_run(starter_run(), device="cpu")
     shown: dict[str, dict[int, float]] = {"rest": {}, "smile": {6: 0.7, 12: 0.8}, "jaw": {25: 0.5, 26: 0.8}}

@@ -12,14 +12,17 @@ from metafacs.data.prepared import PreparedDataset
 from metafacs.errors import InputError
 
 CLAIMS = Path(__file__).parents[2] / "studies" / "claims"
-SIZES = ["--subjects", "6", "--frames", "6", "--images", "42", "--size", "36", "--steps", "2", "--pretraining", "2"]
-CASES = {
-    "average_f1": ("stl,mtl", {"average_f1": 6, "average_f1_gains": 3}),
-    "rivals": ("mal,stl", {"rivals": 2}),
-    "negative_transfer": ("mal", {"negative_transfer": 20}),
-    "learned_weights": ("mal", {"learned_weights": 1, "learned_weights_causes": 5}),
-    "cost": ("mtl,mal", {"cost": 2}),
-}
+SIZES = ["--subjects", "6", "--frames", "6", "--images", "42", "--size", "36", "--steps", "5", "--pretraining", "2"]
+SLOW = pytest.mark.slow
+CASES = [
+    pytest.param("signal_to_noise", "mtl", {"signal_to_noise_told": 50, "signal_to_noise_reserve": 5}),
+    pytest.param("cost", "mtl", {"cost": 1}),
+    pytest.param("rivals", "mal,stl", {"rivals": 2}, marks=SLOW),
+    pytest.param("average_f1", "stl,mtl", {"average_f1": 6, "average_f1_gains": 3}, marks=SLOW),
+    pytest.param("negative_transfer", "mal", {"negative_transfer": 11}, marks=SLOW),
+    pytest.param("learned_weights", "mal", {"learned_weights": 1, "learned_weights_causes": 6}, marks=SLOW),
+    pytest.param("search", "stl_0=stl:au_reduction=mean", {"search": 1}, marks=SLOW),
+]
 
 
 @pytest.fixture(scope="module")
@@ -33,33 +36,37 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(CLAIMS))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", CASES)
-def test_a_claims_script_writes_its_results(name: str, out: Path, tmp_path: Path) -> None:
-    methods, expected = CASES[name]
-    arguments = ["--small", *SIZES, "--methods", methods, "--out", str(out), "--results", str(tmp_path)]
-    importlib.import_module(name).main(arguments)
-    for file, rows in expected.items():
+@pytest.mark.parametrize(("name", "methods", "files"), CASES)
+def test_a_claims_script_writes_its_results(
+    name: str,
+    methods: str,
+    files: dict[str, int],
+    out: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    script = importlib.import_module(name)
+    if name == "negative_transfer":
+        monkeypatch.setattr(script, "SHARES", (50,))
+    start = "pretrain" if request.node.get_closest_marker("slow") else "scratch"
+    arguments = ["--small", *SIZES, "--start", start, "--methods", methods, "--out", str(out)]
+    script.main([*arguments, "--results", str(tmp_path)])
+    for file, rows in files.items():
         path = tmp_path / f"{file}.csv"
-        table = pd.read_csv(path, comment="#")
-        assert len(table) >= rows if file == "learned_weights_causes" else len(table) == rows
+        assert len(pd.read_csv(path, comment="#")) == rows
         head = dict(line[2:].split(": ", 1) for line in path.read_text().splitlines() if line.startswith("# "))
         assert {"command", "commit", "date", "machine", "settings"} <= set(head)
-        assert json.loads(head["settings"])["steps"] == 2 and str(out) not in path.read_text()
+        assert json.loads(head["settings"])["steps"] == 5 and str(out) not in path.read_text()
 
 
-def test_a_wrong_setting_shows_before_anything_is_rendered(tmp_path: Path) -> None:
+def test_flags_change_the_scale_and_the_settings(tmp_path: Path) -> None:
     common = importlib.import_module("common")
+    flags = ["--small", "--out", str(tmp_path)]
     with pytest.raises(InputError, match="NAME=VALUE"):
-        common.study("claim", "", "stl", ["--small", "--out", str(tmp_path), "--set", "mal.beta"])
-    made = common.study(
-        "claim", "", "stl", ["--small", "--out", str(tmp_path), "--set", "mal.beta=0.5", "--steps", "3"]
-    )
-    assert made.scale.settings["mal.beta"] == 0.5 and made.scale.steps == 3 and made.folds == ["P1"]
-    made = common.study("claim", "", "mal", ["--small", "--out", str(tmp_path), "--set", "mal.betta=0.5"])
-    with pytest.raises(SystemExit):
-        common.grid(made, "grid", tmp_path, tmp_path)
-    assert not list(tmp_path.iterdir())
+        common.read_study("claim", "", "stl", [*flags, "--set", "mal.beta"])
+    study = common.read_study("claim", "", "stl", [*flags, "--set", "mal.beta=0.5", "--steps", "3"], steps=9)
+    assert study.scale.settings["mal.beta"] == 0.5 and study.scale.steps == 3 and study.folds == ["P1"]
 
 
 def test_fewer_people_keep_the_whole_test_fold(tmp_path: Path, au_dataset: PreparedDataset) -> None:

@@ -6,35 +6,28 @@ from typing import Any
 import numpy as np
 import pytest
 
-from metafacs.datasets.protocols import (
-    BASE_RATES,
-    BP4D_PARTS,
-    DISFA_PARTS,
-    FERPLUS_COUNTS,
-    FRAMES_PER_PART,
-    RAFDB_COUNTS,
-    part_of,
-)
+from facsynth.activity import calibrate, intensities
+from facsynth.emotion import CAUSES, DEFAULT_CAUSES
+from facsynth.plans import AuPlan, own_au_plan, own_fe_plan
+from facsynth.portraits import assign
+from facsynth.recording import draw_latents
+from facsynth.rig import RIG_AUS
+from metafacs.datasets import rafdb
+from metafacs.datasets.bp4d import BP4D
+from metafacs.datasets.disfa import DISFA
 from metafacs.errors import InputError
 from metafacs.facs import AU_SETS, EXPRESSIONS, PRESENT_FROM
-from metafacs.synth.activity import calibrate, intensities
-from metafacs.synth.emotion import CAUSES, DEFAULT_CAUSES
-from metafacs.synth.fe_dataset import assign
-from metafacs.synth.plans import AuPlan
 from metafacs.synth.presets import (
     DISFA_RATES,
+    FERPLUS_COUNTS,
     GFT_RATES,
     bp4d_plan,
     disfa_plan,
     ferplus_plan,
     gft_plan,
-    own_au_plan,
-    own_fe_plan,
+    preset_plans,
     rafdb_plan,
 )
-from metafacs.synth.recording import draw_latents
-from metafacs.synth.rendering import preset_plans
-from metafacs.synth.rig import RIG_AUS
 
 
 def frames_per_fold(plan: AuPlan) -> dict[str, int]:
@@ -48,21 +41,21 @@ def test_bp4d_has_its_people_parts_and_tasks() -> None:
     plan = bp4d_plan(120)
     assert len(plan.subjects) == 41 and plan.aus == AU_SETS["bp4d"]
     for subject in plan.subjects:
-        assert subject.fold == part_of(BP4D_PARTS, subject.name)
+        assert subject.fold == BP4D.published.fold_of(subject.name)
         assert subject.male == (subject.name[0] == "M")
         assert [clip.name for clip in subject.clips] == [f"T{k}" for k in range(1, 9)]
         assert [clip.frames for clip in subject.clips] == [15] * 8
     assert len({clip.first for subject in plan.subjects for clip in subject.clips}) > 250
-    assert frames_per_fold(bp4d_plan("all")) == FRAMES_PER_PART["bp4d"]["ME-GraphAU"]
+    assert frames_per_fold(bp4d_plan("all")) == BP4D.published.frames["ME-GraphAU"]
 
 
 def test_disfa_has_its_people_and_parts() -> None:
     plan = disfa_plan("all")
     assert {subject.name: subject.fold for subject in plan.subjects} == {
-        name: part for part, names in DISFA_PARTS.items() for name in names
+        name: part for part, names in DISFA.published.folds.items() for name in names
     }
     assert {subject.frames for subject in plan.subjects} == {4844, 4845}
-    assert frames_per_fold(plan) == FRAMES_PER_PART["disfa"]["ME-GraphAU"]
+    assert frames_per_fold(plan) == DISFA.published.frames["ME-GraphAU"]
     assert plan.aus == AU_SETS["disfa"] and plan.step == 1 / 20
     assert all(clip.first == 1 for subject in plan.subjects for clip in subject.clips)
 
@@ -88,8 +81,8 @@ def test_fewer_frames_span_the_same_time(make: Any, seconds: float) -> None:
 @pytest.mark.parametrize(
     ("plan", "rates"),
     [
-        (bp4d_plan(60), BASE_RATES["bp4d"]),
-        (disfa_plan(60), BASE_RATES["disfa"]),
+        (bp4d_plan(60), BP4D.published.base_rates),
+        (disfa_plan(60), DISFA.published.base_rates),
         (gft_plan(60), {au: GFT_RATES[au] for au in AU_SETS["gft"]}),
     ],
     ids=["bp4d", "disfa", "gft"],
@@ -109,7 +102,7 @@ def test_every_au_of_a_calm_dataset_has_a_rate_of_its_own() -> None:
 
 
 def test_rafdb_and_ferplus_count_as_the_real_ones() -> None:
-    assert rafdb_plan("all").counts == RAFDB_COUNTS
+    assert rafdb_plan("all").counts == rafdb.COUNTS
     found = ferplus_plan("all").counts
     assert {fold: sum(counts.values()) for fold, counts in found.items()} == {
         "train": 28709,
@@ -168,3 +161,9 @@ def test_pairs_make_two_datasets() -> None:
 def test_impossible_presets_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         preset_plans(**settings)
+
+
+@pytest.mark.parametrize(("subjects", "frames", "message"), [(2, 4, "cannot fill 3 folds"), (3, 0, "0 frames")])
+def test_impossible_mixes_are_refused(subjects: int, frames: int, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        own_au_plan(subjects, frames)

@@ -23,10 +23,10 @@ def cautions(runs: Sequence[Path], comparison: Comparison | None) -> list[str]:
         runs: run folders.
         comparison: of those with predictions, or None.
     """
-    found = []
+    sentences = []
     if comparison is not None:
-        found += _of_scores(comparison)
-    return [*found, *_saturated(runs), *_unlike(runs)]
+        sentences += _of_scores(comparison)
+    return [*sentences, *_saturated(runs), *_unlike(runs)]
 
 
 def settings_of(run: Path) -> dict[str, Any]:
@@ -41,52 +41,52 @@ def settings_of(run: Path) -> dict[str, Any]:
 def environment_of(run: Path) -> dict[str, Any]:
     """Versions and hardware of a run; nothing where it did not write them."""
     try:
-        found = json.loads((run / ENVIRONMENT).read_text(encoding="utf-8"))
+        environment = json.loads((run / ENVIRONMENT).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return environment if isinstance(environment, dict) else {}
 
 
 def _of_scores(comparison: Comparison) -> list[str]:
-    found = [f"{warning[:1].upper()}{warning[1:]}." for warning in comparison.warnings]
+    sentences = [f"{warning[:1].upper()}{warning[1:]}." for warning in comparison.warnings]
     if comparison.dataset.startswith("rendered"):
-        found.append("The faces are rendered: these scores do not compare with published ones on real faces.")
+        sentences.append("The faces are rendered: these scores do not compare with published ones on real faces.")
     seeds = comparison.counts()["seeds"]
     if (fewest := int(seeds.min())) < FEW_SEEDS:
         few = [method_title(str(name)) for name, count in seeds.items() if count < FEW_SEEDS]
         of = f"{'one seed' if fewest == 1 else f'{fewest} seeds'} of {_few(few)}"
-        found.append(f"Only {of}: how much a score changes from training to training is hardly known.")
+        sentences.append(f"Only {of}: how much a score changes from training to training is hardly known.")
     if len(comparison.folds) == 1:
-        found.append(f"Only one test fold ({comparison.folds[0]}): the scores rest on the few people in it.")
+        sentences.append(f"Only one test fold ({comparison.folds[0]}): the scores rest on the few people in it.")
     means, floor = comparison.means()[AVERAGE], float(comparison.floor()[AVERAGE])
     below = [method_title(str(name)) for name, value in means.items() if value < floor]
     if below:
-        found.append(
+        sentences.append(
             f"{', '.join(below)}: average F1 below that of a predictor that finds every AU in every image "
             f"({100 * floor:.1f})."
         )
-    return found + _of_differences(comparison)
+    return sentences + _of_differences(comparison)
 
 
 def _of_differences(comparison: Comparison) -> list[str]:
     differences = comparison.differences()
     if differences.empty:
         return []
-    found = []
+    sentences = []
     averages = differences.xs(AVERAGE, level="au")
     unclear = averages[~((averages["low"] > 0) | (averages["high"] < 0))]
     if len(unclear):
         names = ", ".join(method_title(str(name)) for name in unclear.index)
-        found.append(
+        sentences.append(
             f"The difference in average F1 to {method_title(comparison.reference)} is not told from zero for: {names}."
         )
     intervals = int(differences["low"].notna().sum())
     if intervals >= 20:
-        found.append(
+        sentences.append(
             f"There are {intervals} intervals of 95 % (methods times AUs), not corrected for their number: about "
             f"{round(intervals / 20)} would leave out zero by chance alone."
         )
-    return found
+    return sentences
 
 
 def _saturated(runs: Sequence[Path]) -> list[str]:
@@ -110,27 +110,27 @@ def _saturated(runs: Sequence[Path]) -> list[str]:
 
 def _unlike(runs: Sequence[Path]) -> list[str]:
     """Settings and environments in which runs differ although they should not."""
-    found = []
+    sentences = []
     settings = [settings_of(run) for run in runs]
     parts = tuple(f"{part}." for part in _METHOD_PARTS)
     names = [n for n in dict.fromkeys(k for own in settings for k in own) if n.startswith(parts) and n not in PER_RUN]
     differ = [name for name in names if len({str(own.get(name)) for own in settings}) > 1]
     if differ:
-        found.append(f"The runs do not share all settings: {', '.join(differ)} (see Settings).")
+        sentences.append(f"The runs do not share all settings: {', '.join(differ)} (see Settings).")
     by_method: dict[str, set[str]] = {}
     for run, own in zip(runs, settings, strict=True):
         kept = {k: v for k, v in own.items() if k not in PER_RUN and not k.startswith(parts)}
         by_method.setdefault(read_run_name(run).method, set()).add(str(kept))
     mixed = [method_title(name) for name, kinds in by_method.items() if len(kinds) > 1]
     if mixed:
-        found.append(f"Runs under one name have different options of their method: {', '.join(mixed)}.")
+        sentences.append(f"Runs under one name have different options of their method: {', '.join(mixed)}.")
     places = [environment_of(run) for run in runs]
     differ = [
         name for name in dict.fromkeys(k for own in places for k in own) if len({str(o.get(name)) for o in places}) > 1
     ]
     if differ:
-        found.append(f"The runs were made in different environments: {', '.join(differ)} (see Environment).")
-    return found
+        sentences.append(f"The runs were made in different environments: {', '.join(differ)} (see Environment).")
+    return sentences
 
 
 def _few(names: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from metafacs.analysis.records import read_metrics, read_run_name
-from metafacs.analysis.style import COLUMN, LINE_STYLES, STREAM_COLOURS, STREAM_TITLES, save, style
+from metafacs.analysis.style import COLUMN, LINE_STYLES, STREAM_COLOURS, STREAM_TITLES, Words, save, style
 from metafacs.errors import InputError
 from metafacs.evaluation.comparison import method_title
 
@@ -18,6 +18,13 @@ MOST = 3
 """Methods in one panel; more cannot be told apart."""
 _FIRST = ("mal", "mtl", "stl")
 """The methods that the paper's figures are about, when not all can be shown."""
+
+CURVES = Words(
+    "Losses and weights over training",
+    "The paper's Fig. 3 and 4: losses of the AU and the FE task, and the average weight of the images of each for "
+    f"methods that learn weights; of more than {MOST} methods MAL, MTL and STL first. Bold: moving average, over "
+    "several runs their mean; faint: single values, or the moving averages of single runs.",
+)
 
 Records = Mapping[str, list[pd.DataFrame]]
 
@@ -124,9 +131,9 @@ def moving_average(values: pd.Series, smoothing: float) -> pd.Series:
     """The two-sided exponential moving average of values in order, at each of them."""
     forward = values.ewm(alpha=1 - smoothing).mean()
     backward = values[::-1].ewm(alpha=1 - smoothing).mean()[::-1]
-    # Each side counts by how many values it has seen, or the last, noisy value alone would be half of the end point.
-    seen = 1 - smoothing ** np.arange(1, len(values) + 1)
-    return (seen * forward + seen[::-1] * backward) / (seen + seen[::-1])
+    # Each side counts by how many values it reaches, or the last, noisy value alone would be half of the end point.
+    reach = 1 - smoothing ** np.arange(1, len(values) + 1)
+    return (reach * forward + reach[::-1] * backward) / (reach + reach[::-1])
 
 
 def _thousands(value: float, _: object = None) -> str:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from metafacs.analysis.sample_weights import MethodWeights, dataset_of
-from metafacs.analysis.style import COLUMN, SMALLEST, save, style
+from metafacs.analysis.style import COLUMN, SMALLEST, Words, save, style
 from metafacs.data.reader import PreparedDataset
 from metafacs.errors import InputError
 
@@ -18,6 +18,12 @@ PIXELS = 160
 LINE = 1.25 * SMALLEST / 72
 """Height of a line of text, inches."""
 GAP = 0.03
+
+
+RANKED = Words(
+    "Faces by learned weight, {method}",
+    "The paper's Fig. 5: FE images of every expression at equally spaced ranks of their weight ({of}).",
+)
 
 
 def ranked_faces(weights: MethodWeights, out: Path, columns: int = 6) -> list[Path]:
@@ -40,12 +46,19 @@ def ranked_faces(weights: MethodWeights, out: Path, columns: int = 6) -> list[Pa
     faces, dataset = _faces(weights)
     digits, rows = _digits(faces), {}
     for name in dataset.card.expressions:
-        own = faces[faces["expression"] == name].sort_values("weight", ascending=False, kind="stable")
-        if len(own):
-            ranks = np.unique(np.linspace(0, len(own) - 1, columns).round().astype(int))
-            rows[f"{name} ({len(own):,})"] = own.iloc[ranks]
-    captions = {name: [_short(weight, digits) for weight in own["weight"]] for name, own in rows.items()}
+        ranked = faces[faces["expression"] == name].sort_values("weight", ascending=False, kind="stable")
+        if len(ranked):
+            ranks = np.unique(np.linspace(0, len(ranked) - 1, columns).round().astype(int))
+            rows[f"{name} ({len(ranked):,})"] = ranked.iloc[ranks]
+    captions = {name: [_short(weight, digits) for weight in ranked["weight"]] for name, ranked in rows.items()}
     return _grid(dataset, rows, captions, columns, out, header="highest weight  →  equally spaced ranks  →  lowest")
+
+
+EXTREME = Words(
+    "Highest and lowest weights, {method}",
+    "The paper's Fig. 6: FE images with the highest and the lowest weights ({of}), with the share of annotators who "
+    "chose the label, and the label.",
+)
 
 
 def extreme_faces(weights: MethodWeights, out: Path, columns: int = 6, lines: int = 2) -> list[Path]:
@@ -69,15 +82,15 @@ def extreme_faces(weights: MethodWeights, out: Path, columns: int = 6, lines: in
     digits = _digits(faces)
     rows: dict[str, pd.DataFrame] = {}
     captions: dict[str, list[str]] = {}
-    for title, own in (("Highest weights", order.iloc[:count]), ("Lowest weights", order.iloc[::-1].iloc[:count])):
-        for first in range(0, len(own), columns):
-            part = own.iloc[first : first + columns]
+    for title, ranked in (("Highest weights", order.iloc[:count]), ("Lowest weights", order.iloc[::-1].iloc[:count])):
+        for first in range(0, len(ranked), columns):
+            line = ranked.iloc[first : first + columns]
             name = title if not first else " " * len(rows)  # one title over the lines of a kind
-            rows[name], captions[name] = part, [_said(face, digits) for _, face in part.iterrows()]
+            rows[name], captions[name] = line, [_caption(face, digits) for _, face in line.iterrows()]
     return _grid(dataset, rows, captions, columns, out, header="w: learned weight, c: share of annotators who agree")
 
 
-def _said(face: pd.Series, digits: int) -> str:
+def _caption(face: pd.Series, digits: int) -> str:
     text = f"w {_short(float(face['weight']), digits)}"
     consistency = face["consistency"]
     text += "" if pd.isna(consistency) else f"\nc {float(consistency):.2f}"
@@ -123,10 +136,10 @@ def _grid(
         figure = Figure(figsize=(COLUMN, total))
         figure.text(0.5, 1 - LINE * 0.2 / total, header, va="top", ha="center", color="#6E6E6E")
         top = total - LINE * 1.5
-        for (name, own), height in zip(rows.items(), heights, strict=True):
+        for (name, faces), height in zip(rows.items(), heights, strict=True):
             if name.strip():
                 figure.text(GAP / COLUMN, (top - GAP) / total, name, va="top", fontweight="bold")
-            _row(figure, dataset, own["row"].tolist(), captions[name], side, top - height + below, total)
+            _row(figure, dataset, faces["row"].tolist(), captions[name], side, top - height + below, total)
             top -= height
         return save(figure, out)
 

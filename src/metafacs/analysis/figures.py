@@ -2,15 +2,23 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from metafacs.analysis.curves import MOST, training_curves
-from metafacs.analysis.faces import extreme_faces, ranked_faces
+from metafacs.analysis.curves import CURVES, training_curves
+from metafacs.analysis.faces import EXTREME, RANKED, extreme_faces, ranked_faces
 from metafacs.analysis.records import read_run_name
 from metafacs.analysis.sample_weights import ACTIVE, MethodWeights, read_method_weights
-from metafacs.analysis.scores import MOST as MOST_METHODS
-from metafacs.analysis.scores import average_figure, gains_figure, per_au_figure
-from metafacs.analysis.weights import active_figure, cause_figure, consistency_figure
+from metafacs.analysis.scores import AVERAGE_F1, F1_PER_AU, GAINS, average_figure, gains_figure, per_au_figure
+from metafacs.analysis.style import Words
+from metafacs.analysis.weights import (
+    ACTIVE_AUS,
+    CAUSE,
+    CONSISTENCY,
+    active_figure,
+    cause_figure,
+    consistency_figure,
+)
 from metafacs.errors import InputError
 from metafacs.evaluation.comparison import Comparison, compare, method_title
 from metafacs.evaluation.predictions import PREDICTIONS_FILE
@@ -24,7 +32,7 @@ ALIKE = 0.02
 
 @dataclass(frozen=True)
 class Drawn:
-    """One figure: its files (PNG, PDF), a title of a few words, and what a reader has to know."""
+    """One figure: its files (PNG, PDF) and its words."""
 
     title: str
     caption: str
@@ -43,12 +51,12 @@ class Gallery:
         """All files written."""
         return [path for drawn in self.figures for path in drawn.files]
 
-    def draw(self, title: str, caption: str, make: Callable[[], list[Path]]) -> None:
+    def draw(self, words: Words, figure: Callable[[], list[Path]]) -> None:
         """Adds a figure, or a note that says why there is none."""
         try:
-            self.figures.append(Drawn(title, caption, make()))
+            self.figures.append(Drawn(words.title, words.caption, figure()))
         except InputError as error:
-            self.notes.append(f"{LEFT_OUT}: {title} ({error})")
+            self.notes.append(f"{LEFT_OUT}: {words.title} ({error})")
 
 
 def draw_all(runs: Sequence[Path], comparison: Comparison | None, out: Path) -> Gallery:
@@ -61,15 +69,13 @@ def draw_all(runs: Sequence[Path], comparison: Comparison | None, out: Path) -> 
     """
     gallery = Gallery()
     trained = [run for run in runs if (run / METRICS).exists()]
-    gallery.draw(
-        "Losses and weights over training",
-        "The paper's Fig. 3 and 4: losses of the AU and the FE task, and the average weight of the images of each for "
-        f"methods that learn weights; of more than {MOST} methods MAL, MTL and STL first. Bold: moving average, over "
-        "several runs their mean; faint: single values, or the moving averages of single runs.",
-        lambda: training_curves(trained, out / "curves"),
-    )
+    gallery.draw(CURVES, lambda: training_curves(trained, out / "curves"))
     if comparison is not None:
-        _draw_scores(gallery, comparison, out)
+        gallery.draw(AVERAGE_F1, lambda: average_figure(comparison, out / "f1_average"))
+        gallery.draw(F1_PER_AU, lambda: per_au_figure(comparison, out / "f1_per_au"))
+        if len(comparison.methods) > 1:
+            words = GAINS.about(reference=method_title(comparison.reference))
+            gallery.draw(words, lambda: gains_figure(comparison, out / "gains_per_au"))
     for method, weights in read_method_weights(runs).items():
         _draw_weights(gallery, weights, out, method)
     return gallery
@@ -88,33 +94,10 @@ def compare_scored(runs: Sequence[Path], reference: str | None = None) -> Compar
     return compare(scored, reference=reference or ("stl" if stl else None))
 
 
-def _draw_scores(gallery: Gallery, comparison: Comparison, out: Path) -> None:
-    gallery.draw(
-        "Average F1",
-        "Black: mean over the seeds of the average over AUs and folds, with the standard deviation over the seeds. "
-        "Blue: single folds and seeds.",
-        lambda: average_figure(comparison, out / "f1_average"),
-    )
-    gallery.draw(
-        "F1 per AU",
-        "Mean and standard deviation over the seeds. Grey: what a predictor scores that finds every AU in every image. "
-        f"Of more than {MOST_METHODS} methods the reference, MTL, MAL and the best others.",
-        lambda: per_au_figure(comparison, out / "f1_per_au"),
-    )
-    if len(comparison.methods) > 1:
-        reference = method_title(comparison.reference)
-        gallery.draw(
-            f"Gain over {reference} per AU",
-            "Differences paired by fold and seed, with the 95 % t interval of their mean. Filled: the interval leaves "
-            "out zero. One interval in twenty does so by chance, and intervals of few pairs may leave the panel.",
-            lambda: gains_figure(comparison, out / "gains_per_au"),
-        )
-
-
 def _draw_weights(gallery: Gallery, weights: MethodWeights, out: Path, method: str) -> None:
-    title, name = method_title(method), _file_name(method)
     runs = weights.by_run.shape[1]
     of = "one run" if runs == 1 else f"each image's mean over {runs} runs"
+    title, name = method_title(method), _file_name(method)
     gallery.notes.extend(f"{title}: {note}" for note in weights.notes)
     faces = weights.stream("auxiliary")["weight"]
     if len(faces) and faces.std() < ALIKE * faces.mean():
@@ -122,36 +105,16 @@ def _draw_weights(gallery: Gallery, weights: MethodWeights, out: Path, method: s
             f"{title}: the weights of the FE images hardly differ (sd {faces.std():.2g} about {faces.mean():.2g}), so "
             "that their order says little"
         )
-    gallery.draw(
-        f"Faces by learned weight, {title}",
-        f"The paper's Fig. 5: FE images of every expression at equally spaced ranks of their weight ({of}).",
-        lambda: ranked_faces(weights, out / f"faces_ranked_{name}"),
-    )
-    gallery.draw(
-        f"Highest and lowest weights, {title}",
-        f"The paper's Fig. 6: FE images with the highest and the lowest weights ({of}), with the share of annotators "
-        "who chose the label, and the label.",
-        lambda: extreme_faces(weights, out / f"faces_extreme_{name}"),
-    )
-    interval = "Spearman's correlation is that within a run, averaged over the runs; its 95 % interval is a bootstrap "
-    interval += "over people and does not cover what another training would give."
-    gallery.draw(
-        f"Weight and consistency, {title}",
-        f"Every FE image ({of}), and the mean of each tenth of consistency. {interval}",
-        lambda: consistency_figure(weights, out / f"weights_consistency_{name}"),
-    )
+    figures: list[tuple[Words, Callable[[MethodWeights, Path], list[Path]], str]] = [
+        (RANKED, ranked_faces, "faces_ranked"),
+        (EXTREME, extreme_faces, "faces_extreme"),
+        (CONSISTENCY, consistency_figure, "weights_consistency"),
+        (CAUSE, cause_figure, "weights_cause"),
+    ]
     if weights.images[ACTIVE].notna().any():
-        gallery.draw(
-            f"Weight and active AUs, {title}",
-            "Mean weight and its 95 % interval by how many of the trained AUs are active in the image: by rendered "
-            f"truth, which training never reads, or by label. {interval}",
-            lambda: active_figure(weights, out / f"weights_active_{name}"),
-        )
-    gallery.draw(
-        f"Weight by cause of ambiguity, {title}",
-        f"Weights of the FE images ({of}) by what makes their expression ambiguous, the most trusted cause first.",
-        lambda: cause_figure(weights, out / f"weights_cause_{name}"),
-    )
+        figures.insert(3, (ACTIVE_AUS, active_figure, "weights_active"))
+    for words, figure, file in figures:
+        gallery.draw(words.about(method=title, of=of), partial(figure, weights, out / f"{file}_{name}"))
 
 
 def _file_name(method: str) -> str:

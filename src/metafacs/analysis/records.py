@@ -72,7 +72,7 @@ def read_run_name(run: Path) -> RunName:
     """Says which method, fold and seed a run folder holds, from its predictions or, before those, its config.
 
     Raises:
-        InputError: the folder is no run folder, or neither file says the method.
+        InputError: the folder is not a run folder, or neither file says the method.
     """
     if (run / PREDICTIONS_FILE).exists():
         info = read_predictions(run).info
@@ -115,7 +115,7 @@ def read_metrics(run: Path) -> pd.DataFrame:
         if record is not None:
             records.append(record)
         elif number < len(lines):
-            raise InputError(f"{path}, line {number} is no record of a step: {line[:80]!r}; delete that line")
+            raise InputError(f"{path}, line {number} is not a record of a step: {line[:80]!r}; delete that line")
     if not records:
         raise InputError(f"{path} holds no complete line: the run has not logged yet")
     table = pd.DataFrame(records).drop_duplicates(["event", "step"], keep="last")

@@ -2,14 +2,12 @@
 
 import math
 from collections.abc import Callable, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from metafacs import __version__
-from metafacs.analysis import html
 from metafacs.analysis.cautions import PER_RUN, cautions, environment_of, settings_of
 from metafacs.analysis.figures import LEFT_OUT, Gallery
 from metafacs.analysis.records import read_run_name
@@ -17,6 +15,7 @@ from metafacs.evaluation.comparison import AVERAGE, Comparison, method_title
 from metafacs.evaluation.costs import costs
 from metafacs.evaluation.predictions import PREDICTIONS_FILE
 from metafacs.evaluation.tables import tables
+from metafacs.pages import data_url, render
 from metafacs.runs import DONE
 
 COST_REFERENCE = "mtl"
@@ -38,28 +37,31 @@ def report(
         notes: what else to say among the cautions, such as which runs are not done.
         paper: "bp4d", "disfa" or "gft": add the paper's own table.
     """
-    doubts = [*notes, *(note for note in gallery.notes if not note.startswith(LEFT_OUT))]
-    sections = [("Read this first", _cautions(runs, comparison, doubts))]
-    if comparison is not None:
-        found = tables(comparison, paper, spread=len(comparison.methods) < 4)
-        sections.append(("Scores", "\n".join(map(html.table, found))))
-    if cost := _costs(runs):
-        sections.append(("Cost", cost))
-    drawn = "\n".join(html.figure(one.title, one.caption, one.files[0]) for one in gallery.figures)
-    left_out = html.paragraphs([note for note in gallery.notes if note not in doubts], "notes")
-    sections.append(("Figures", f'<div class="figures">{drawn}</div>\n{left_out}'))
-    sections.append(("Settings", _settings(runs)))
-    sections.append(("Environment", _environment(runs)))
-    return html.page(_title(comparison), sections, _lead(runs, comparison))
-
-
-def _title(comparison: Comparison | None) -> str:
-    return (
-        f"Detection of facial Action Units on {comparison.dataset}" if comparison else "Training runs of AU detectors"
+    left_out = [note for note in gallery.notes if note.startswith(LEFT_OUT)]
+    doubts = [*notes, *(note for note in gallery.notes if note not in left_out)]
+    return render(
+        "report.html",
+        title=(
+            f"Detection of facial Action Units on {comparison.dataset}"
+            if comparison
+            else "Training runs of AU detectors"
+        ),
+        lead=_lead(runs, comparison),
+        cautions=[*(f"{note[:1].upper()}{note[1:]}." for note in doubts), *cautions(runs, comparison)],
+        tables=tables(comparison, paper, spread=len(comparison.methods) < 4) if comparison else [],
+        costs=_costs(runs),
+        figures=[
+            {"title": one.title, "caption": one.caption, "picture": data_url(one.files[0].read_bytes(), "png")}
+            for one in gallery.figures
+        ],
+        left_out=left_out,
+        settings=_by_run(runs, settings_of, left_out=PER_RUN),
+        environment=_by_run(runs, environment_of),
+        version=__version__,
     )
 
 
-def _lead(runs: Sequence[Path], comparison: Comparison | None) -> str:
+def _lead(runs: Sequence[Path], comparison: Comparison | None) -> list[str]:
     names = list(dict.fromkeys(method_title(read_run_name(run).method) for run in runs))
     lines = [f"{len(runs)} runs of {', '.join(names)}."]
     if comparison is not None:
@@ -70,11 +72,11 @@ def _lead(runs: Sequence[Path], comparison: Comparison | None) -> str:
             f"{len(comparison.aus)} AUs; test {folds}, "
             f"whose people no training saw; {seeds} seed{'s' * int(counts.max() > 1)}."
         )
-        lines += _found(comparison)
-    return "".join(f"<p>{escape(line)}</p>" for line in lines)
+        lines += _conclusions(comparison)
+    return lines
 
 
-def _found(comparison: Comparison) -> list[str]:
+def _conclusions(comparison: Comparison) -> list[str]:
     """The highest score, and each difference to the reference that is told from zero."""
     means = comparison.means()[AVERAGE]
     best = str(means.idxmax())
@@ -83,26 +85,20 @@ def _found(comparison: Comparison) -> list[str]:
     if differences.empty:
         return lines
     reference = method_title(comparison.reference)
-    said = []
+    clear = []
     for name, row in differences.xs(AVERAGE, level="au").iterrows():
         if row["low"] > 0 or row["high"] < 0:
             mean, low, high = (f"{100 * row[part]:+.1f}".replace("-", "−") for part in ("mean", "low", "high"))
-            said.append(f"{method_title(str(name))} {mean} ({low} to {high})")
-    lines.append(f"Told from {reference} at 95 %: {', '.join(said) or 'no method'}.")
+            clear.append(f"{method_title(str(name))} {mean} ({low} to {high})")
+    lines.append(f"Told from {reference} at 95 %: {', '.join(clear) or 'no method'}.")
     return lines
 
 
-def _cautions(runs: Sequence[Path], comparison: Comparison | None, notes: Sequence[str]) -> str:
-    found = [*(f"{note[:1].upper()}{note[1:]}." for note in notes), *cautions(runs, comparison)]
-    return html.paragraphs(found, "warning") if found else "<p>Nothing out of the ordinary was found.</p>"
-
-
-def _costs(runs: Sequence[Path]) -> str:
+def _costs(runs: Sequence[Path]) -> list[list[str]]:
+    """Per method: its title, and the six columns of the table of costs."""
     done = [run for run in runs if (run / DONE).exists() and (run / PREDICTIONS_FILE).exists()]
     table = costs(done, COST_REFERENCE) if done else pd.DataFrame()
-    if table.empty:
-        return ""
-    rows = [
+    return [
         [
             method_title(str(name)),
             _number(1000 * row["seconds_per_step"], 1),
@@ -113,45 +109,25 @@ def _costs(runs: Sequence[Path]) -> str:
         ]
         for name, row in table.iterrows()
     ]
-    header = ["Method", "ms a step", "processor ms a step", "time / MTL", "MiB", "memory / MTL"]
-    note = (
-        "Medians over the logged steps. Time relative to MTL is processor time; memory is what training added to the "
-        "peak of the process. Runs side by side on one machine slow each other down: for exact costs run them alone."
-    )
-    return html.plain_table(header, rows) + html.paragraphs([note], "notes")
-
-
-def _settings(runs: Sequence[Path]) -> str:
-    return _by_run(runs, settings_of, "Every run has these settings.", left_out=PER_RUN)
-
-
-def _environment(runs: Sequence[Path]) -> str:
-    written = f"Report written by metafacs {__version__}."
-    return _by_run(runs, environment_of, "Every run was made in this environment.") + html.paragraphs(
-        [written], "notes"
-    )
 
 
 def _by_run(
-    runs: Sequence[Path], read: Callable[[Path], dict[str, Any]], said: str, left_out: Sequence[str] = ()
-) -> str:
-    """What all runs have in common, and what differs, by method."""
-    found = [read(run) for run in runs]
-    names = [name for name in dict.fromkeys(key for own in found for key in own) if name not in left_out]
+    runs: Sequence[Path], read: Callable[[Path], dict[str, Any]], left_out: Sequence[str] = ()
+) -> dict[str, list[list[str]]]:
+    """What all runs share (name, value), and what is different (name, value, methods)."""
+    each = [read(run) for run in runs]
+    names = [name for name in dict.fromkeys(key for settings in each for key in settings) if name not in left_out]
     methods = [method_title(read_run_name(run).method) for run in runs]
     shared, different = [], []
     for name in names:
-        values = dict.fromkeys(str(own.get(name, "–")) for own in found)
-        if len(values) == 1:
-            shared.append([name, *values])
+        values = [str(settings.get(name, "–")) for settings in each]
+        if len(set(values)) == 1:
+            shared.append([name, values[0]])
             continue
-        for value in (value for value in values if value != "–"):
-            have = [method for method, own in zip(methods, found, strict=True) if str(own.get(name, "–")) == value]
-            different.append([name, value, ", ".join(dict.fromkeys(have))])
-    parts = [f'<p class="soft">{escape(said)}</p>', html.plain_table(["Setting", "Value"], shared, "text")]
-    if different:
-        parts += ["<h3>Where runs differ</h3>", html.plain_table(["Setting", "Value", "Runs of"], different, "text")]
-    return "\n".join(parts)
+        for value in dict.fromkeys(value for value in values if value != "–"):
+            have = dict.fromkeys(method for method, own in zip(methods, values, strict=True) if own == value)
+            different.append([name, value, ", ".join(have)])
+    return {"shared": shared, "different": different}
 
 
 def _number(value: float, digits: int) -> str:

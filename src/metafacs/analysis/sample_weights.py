@@ -76,11 +76,11 @@ def read_method_weights(runs: Sequence[Path]) -> dict[str, MethodWeights]:
     Raises:
         InputError: a file cannot be used.
     """
-    found: dict[str, list[Path]] = {}
+    runs_of: dict[str, list[Path]] = {}
     for run in map(Path, runs):
         if (run / SAMPLE_WEIGHTS).exists():
-            found.setdefault(read_run_name(run).method, []).append(run)
-    return {method: _together(method, own) for method, own in found.items()}
+            runs_of.setdefault(read_run_name(run).method, []).append(run)
+    return {method: _together(method, paths) for method, paths in runs_of.items()}
 
 
 def dataset_of(images: pd.DataFrame) -> PreparedDataset:
@@ -136,14 +136,14 @@ def _trained_aus(run: Path) -> list[str]:
 def _active(table: pd.DataFrame, aus: Sequence[str], notes: list[str]) -> pd.Series:
     """How many of `aus` each image shows: by rendered truth, else by its labels; NaN where neither is known."""
     counts = pd.Series(np.nan, index=table.index)
-    for stream, own in table.groupby("stream"):
-        found = _counted(own, aus)
-        if found.isna().all():
+    for stream, images in table.groupby("stream"):
+        active = _counted(images, aus)
+        if active.isna().all():
             try:
-                found = _counted(_from_dataset(own, aus), aus)
+                active = _counted(_from_dataset(images, aus), aus)
             except (InputError, FileNotFoundError) as error:
                 notes.append(f"active AUs of the {stream} images are in no table and could not be looked up: {error}")
-        counts.loc[own.index] = found
+        counts.loc[images.index] = active
     return counts
 
 

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from metafacs.analysis.style import COLUMN, GREY, METHOD_COLOURS, METHOD_MARKERS, save, style
+from metafacs.analysis.style import COLUMN, GREY, METHOD_COLOURS, METHOD_MARKERS, Words, save, style
 from metafacs.evaluation.comparison import AVERAGE, Comparison, method_title
 from metafacs.facs import au_title
 
@@ -18,6 +18,13 @@ ABREAST = 3
 """Panels side by side in the figure of gains."""
 HERE, ELSEWHERE = METHOD_COLOURS[0], METHOD_COLOURS[1]
 """Colours of a gain and of a loss whose interval leaves out zero."""
+
+
+AVERAGE_F1 = Words(
+    "Average F1",
+    "Black: mean over the seeds of the average over AUs and folds, with the standard deviation over the seeds. Blue: "
+    "single folds and seeds.",
+)
 
 
 def average_figure(comparison: Comparison, out: Path) -> list[Path]:
@@ -39,8 +46,8 @@ def average_figure(comparison: Comparison, out: Path) -> list[Path]:
         axis = figure.subplots()
         axis.axvline(floor, color=GREY, linewidth=1, linestyle=(0, (3, 2)), label="all present (floor)")
         for place, name in enumerate(order):
-            own = cells.loc[[name]].to_numpy()
-            axis.plot(own, np.full(len(own), place), "o", color=METHOD_COLOURS[5], markersize=3, alpha=0.6, mew=0)
+            values = cells.loc[[name]].to_numpy()
+            axis.plot(values, np.full(len(values), place), "o", color=METHOD_COLOURS[5], markersize=3, alpha=0.6, mew=0)
             axis.errorbar(means[name], place, xerr=spreads[name], fmt="D", color="black", markersize=3.5, linewidth=1)
             axis.annotate(f"{means[name]:.1f}", (1.01, place), xycoords=("axes fraction", "data"), va="center")
         axis.set_yticks(range(len(order)), [method_title(name) for name in order])
@@ -49,6 +56,13 @@ def average_figure(comparison: Comparison, out: Path) -> list[Path]:
         axis.set_xlabel("Average F1 × 100 (± sd over seeds; dots: runs)")
         axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), borderaxespad=0.1)
         return save(figure, out)
+
+
+F1_PER_AU = Words(
+    "F1 per AU",
+    "Mean and standard deviation over the seeds. Grey: what a predictor scores that finds every AU in every image. Of "
+    f"more than {MOST} methods the reference, MTL, MAL and the best others.",
+)
 
 
 def per_au_figure(comparison: Comparison, out: Path) -> list[Path]:
@@ -103,6 +117,13 @@ def _shown(comparison: Comparison) -> list[str]:
     first = [comparison.reference, "mtl", "mal"]
     ranked = sorted(comparison.methods, key=lambda name: (name not in first, -float(means[name])))
     return [name for name in comparison.methods if name in ranked[:MOST]]
+
+
+GAINS = Words(
+    "Gain over {reference} per AU",
+    "Differences paired by fold and seed, with the 95 % t interval of their mean. Filled: the interval leaves out "
+    "zero. One interval in twenty does so by chance, and intervals of few pairs may leave the panel.",
+)
 
 
 def gains_figure(comparison: Comparison, out: Path) -> list[Path]:

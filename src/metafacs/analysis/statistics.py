@@ -4,11 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 Vector = NDArray[np.float64]
 REPLICATES = 1000
-_CHUNK = 4_000_000
-"""Numbers that are held at once, at most about."""
 
 
 @dataclass(frozen=True)
@@ -37,15 +36,17 @@ def spearman(x: Vector, y: Vector) -> float:
 
     Args:
         x: (n,) finite.
-        y: (n,) finite.
+        y: (n,), NaN where nothing is known: those do not count.
 
     Example:
         >>> round(spearman(np.array([1.0, 2, 3, 4]), np.array([1.0, 3, 2, 4])), 3)
         0.8
     """
-    if len(x) < 2:
+    known = ~np.isnan(y)
+    x, y = x[known], y[known]
+    if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return float("nan")
-    return float(_correlations(x, y[None], np.ones((1, len(x))))[0])
+    return float(np.corrcoef(rankdata(x), rankdata(y))[0, 1])
 
 
 def spearman_interval(
@@ -63,50 +64,16 @@ def spearman_interval(
         replicates: bootstrap samples.
         seed: of the bootstrap.
     """
-    rows = np.atleast_2d(y)
-    n = len(x)
-    value = float(_correlations(x, rows, np.ones((1, n)))[0]) if n > 1 else float("nan")
+    rows, n = np.atleast_2d(y), len(x)
+    value = float(np.mean([spearman(x, row) for row in rows]))
     codes = np.unique(groups, return_inverse=True)[1] if groups is not None else np.arange(n)
     people = int(codes.max()) + 1 if n else 0
     if people < 3 or np.isnan(value):
         return Estimate(value, float("nan"), float("nan"), n)
     rng = np.random.default_rng([seed, people])
-    found: list[Vector] = []
-    each = max(1, _CHUNK // n)
-    for first in range(0, replicates, each):
-        drawn = rng.multinomial(people, np.full(people, 1 / people), size=min(each, replicates - first))
-        found.append(_correlations(x, rows, drawn[:, codes].astype(np.float64)))
-    low, high = np.nanpercentile(np.concatenate(found), (2.5, 97.5))
+    correlations = []
+    for times in rng.multinomial(people, np.full(people, 1 / people), size=replicates):
+        images = np.repeat(np.arange(n), times[codes])
+        correlations.append(np.mean([spearman(x[images], row[images]) for row in rows]))
+    low, high = np.nanpercentile(correlations, (2.5, 97.5))
     return Estimate(value, float(low), float(high), n)
-
-
-def _correlations(x: Vector, rows: Vector, counts: Vector) -> Vector:
-    """(K,) mean over the rows of the rank correlation when image i is there counts[k, i] times.
-
-    Images on which a row is NaN do not count for that row.
-    """
-    each = []
-    for row in rows:
-        own = counts * ~np.isnan(row)
-        each.append(_pearson(_ranks(x, own), _ranks(np.nan_to_num(row), own), own))
-    return np.asarray(np.mean(each, axis=0))
-
-
-def _ranks(values: Vector, counts: Vector) -> Vector:
-    """(K, n) mean rank of every value among the counted ones."""
-    order = np.argsort(values, kind="stable")
-    starts = np.flatnonzero(np.diff(values[order], prepend=np.nan) != 0)
-    sizes = np.diff(np.append(starts, len(values)))
-    tied = np.add.reduceat(counts[:, order], starts, axis=1)
-    mean_rank = np.cumsum(tied, axis=1) - (tied - 1) / 2
-    ranks = np.empty_like(counts)
-    ranks[:, order] = np.repeat(mean_rank, sizes, axis=1)
-    return ranks
-
-
-def _pearson(a: Vector, b: Vector, counts: Vector) -> Vector:
-    total = np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    a = a - (a * counts).sum(axis=1, keepdims=True) / total
-    b = b - (b * counts).sum(axis=1, keepdims=True) / total
-    scale = np.sqrt((a * a * counts).sum(axis=1) * (b * b * counts).sum(axis=1))  # 0: one side is constant
-    return np.where(scale > 0, (a * b * counts).sum(axis=1) / np.where(scale > 0, scale, 1), np.nan)

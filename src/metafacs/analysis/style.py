@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,21 @@ STYLE: Any = {
     "lines.linewidth": 1.3,
     "pdf.fonttype": 42,
 }
+
+
+@dataclass(frozen=True)
+class Words:
+    """What stands around a figure in a report: a title of a few words, and what a reader has to know.
+
+    Both may have placeholders: `{method}`, `{of}` (which runs the weights are of), `{reference}`.
+    """
+
+    title: str
+    caption: str
+
+    def about(self, **values: str) -> "Words":
+        """With the placeholders filled."""
+        return Words(self.title.format(**values), self.caption.format(**values))
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from metafacs.analysis.sample_weights import ACTIVE, MethodWeights
-from metafacs.analysis.style import COLUMN, STREAM_COLOURS, STREAM_TITLES, save, style
+from metafacs.analysis.style import COLUMN, STREAM_COLOURS, STREAM_TITLES, Words, save, style
 from metafacs.errors import InputError
 
 HEIGHT = 2.3
@@ -19,10 +19,15 @@ _TOP = 99.5
 """Percentile of the weights at which a panel ends; a few huge ones would press all others to the ground."""
 
 
-def known_columns(weights: MethodWeights) -> list[str]:
-    """Which of `consistency`, `active_aus` and `cause` are known of the FE images."""
-    faces = weights.stream("auxiliary")
-    return [name for name in ("consistency", ACTIVE, "cause") if name in faces and faces[name].notna().any()]
+_INTERVAL = (
+    "Spearman's correlation is that within a run, averaged over the runs; its 95 % interval is a bootstrap over people "
+    "and does not cover what another training would give."
+)
+
+CONSISTENCY = Words(
+    "Weight and consistency, {method}",
+    f"Every FE image ({{of}}), and the mean of each tenth of consistency. {_INTERVAL}",
+)
 
 
 def consistency_figure(weights: MethodWeights, out: Path) -> list[Path]:
@@ -57,6 +62,13 @@ def consistency_figure(weights: MethodWeights, out: Path) -> list[Path]:
         axis.set_ylabel("Weight of the FE image")
         axis.set_title(cut, loc="right", fontsize=7, color="#6E6E6E")
         return save(figure, out)
+
+
+ACTIVE_AUS = Words(
+    "Weight and active AUs, {method}",
+    "Mean weight and its 95 % interval by how many of the trained AUs are active in the image: by rendered truth, "
+    f"which training never reads, or by label. {_INTERVAL}",
+)
 
 
 def active_figure(weights: MethodWeights, out: Path) -> list[Path]:
@@ -94,6 +106,12 @@ def active_figure(weights: MethodWeights, out: Path) -> list[Path]:
         axis.set_xlabel("Active AUs among those trained")
         axis.set_ylabel("Mean sample weight")
         return save(figure, out)
+
+
+CAUSE = Words(
+    "Weight by cause of ambiguity, {method}",
+    "Weights of the FE images ({of}) by what makes their expression ambiguous, the most trusted cause first.",
+)
 
 
 def cause_figure(weights: MethodWeights, out: Path) -> list[Path]:
@@ -144,10 +162,10 @@ def cause_figure(weights: MethodWeights, out: Path) -> list[Path]:
 
 def _known(weights: MethodWeights, column: str) -> pd.DataFrame:
     faces = weights.stream("auxiliary")
-    found = faces[faces[column].notna()] if column in faces else faces.iloc[:0]
-    if found.empty:
+    known = faces[faces[column].notna()] if column in faces else faces.iloc[:0]
+    if known.empty:
         raise InputError(f"no FE image of {weights.method} has both a weight and a known {column}: nothing to draw")
-    return found
+    return known
 
 
 def _means(groups: np.ndarray, x: np.ndarray, y: np.ndarray) -> pd.DataFrame:

@@ -17,16 +17,16 @@ run's config names), weight against consistency and active AUs, and by cause of 
 
 def main(prog: str, arguments: Sequence[str]) -> None:
     """Runs the command."""
-    made = parser(prog, DESCRIPTION)
-    made.add_argument("runs", nargs="+", type=Path, help="run folders, or folders of `metafacs benchmark`.")
-    made.add_argument("--out", type=Path, required=True, help="folder to write the figures to.")
-    made.add_argument(
+    command = parser(prog, DESCRIPTION)
+    command.add_argument("runs", nargs="+", type=Path, help="run folders, or folders of `metafacs benchmark`.")
+    command.add_argument("--out", type=Path, required=True, help="folder to write the figures to.")
+    command.add_argument(
         "--reference",
         type=str | None,
         default=None,
         help="method that the others are compared with; STL, or else the first.",
     )
-    settings = parse(made, arguments)
+    settings = parse(command, arguments)
     draw(settings.runs, settings.out, settings.reference)
 
 

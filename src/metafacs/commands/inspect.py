@@ -17,13 +17,13 @@ folds, impossible label). Decodes every image. With --out, writes the tables as 
 
 def main(prog: str, arguments: Sequence[str]) -> None:
     """Runs the command."""
-    made = parser(prog, DESCRIPTION)
-    made.add_argument("folder", type=Path, help="the prepared dataset.")
-    made.add_argument("--out", type=Path | None, default=None, help="folder for montage.png and the tables.")
-    made.add_argument("--count", type=int, default=24, help="faces in the montage.")
-    made.add_argument("--seed", type=int, default=0, help="of the choice of faces.")
-    made.add_argument("--landmarks", action="store_true", help="draw the landmarks over the faces.")
-    settings = parse(made, arguments)
+    command = parser(prog, DESCRIPTION)
+    command.add_argument("folder", type=Path, help="the prepared dataset.")
+    command.add_argument("--out", type=Path | None, default=None, help="folder for montage.png and the tables.")
+    command.add_argument("--count", type=int, default=24, help="faces in the montage.")
+    command.add_argument("--seed", type=int, default=0, help="of the choice of faces.")
+    command.add_argument("--landmarks", action="store_true", help="draw the landmarks over the faces.")
+    settings = parse(command, arguments)
     dataset = PreparedDataset.open(settings.folder)
     console = Console(highlight=False)
     with progress_bar("reading faces") as (update, _):

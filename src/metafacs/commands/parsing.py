@@ -13,28 +13,24 @@ from rich.console import Console
 
 from metafacs import __version__
 from metafacs.errors import InputError
-from metafacs.yamlfile import parse_yaml, read_yaml
+from metafacs.files import read_yaml
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
 _load = get_loader("yaml")
 
 
-def _bounded(text: str) -> Any:
-    """The parser's own reading of a value or a file, once it is known to be plain and small."""
-    _check_plain(parse_yaml(text))
-    return _load(text)
+def _load_plain(text: str) -> Any:
+    """The parser's own reading of a value or a file.
 
-
-def _check_plain(value: Any) -> None:
-    """The parser would import what `class_path` names, to see whether it is allowed; no setting here is a class."""
-    parts = [*value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
-    if isinstance(value, dict) and "class_path" in value:
+    The parser would import the module that a `class_path` names; no setting here is a class.
+    """
+    value = _load(text)
+    if "'class_path':" in repr(value):
         raise yaml.YAMLError("it names a class_path; settings are plain values")
-    for part in parts:
-        _check_plain(part)
+    return value
 
 
-set_loader("yaml", _bounded, (yaml.YAMLError,))
+set_loader("yaml", _load_plain, (yaml.YAMLError, ValueError))
 
 
 def parser(prog: str, description: str, config_file: bool = False) -> ArgumentParser:
@@ -49,16 +45,13 @@ def parse(made: ArgumentParser, arguments: Sequence[str]) -> Namespace:
     """Parses; a wrong flag or value prints what is wrong and exits with status 2.
 
     Raises:
-        InputError: the file given with --config is no YAML, or more than plain settings (`metafacs.yamlfile`).
+        InputError: the file given with --config is not YAML.
     """
     given = [value for flag, value in pairwise(arguments) if flag == "--config"]
     given += [text.removeprefix("--config=") for text in arguments if text.startswith("--config=")]
     for path in map(Path, given):
         if path.is_file():  # read here too, because the parser's own message does not say which file it could not read
-            try:
-                _check_plain(read_yaml(path))
-            except yaml.YAMLError as error:
-                raise InputError(f"{path} cannot be used: {error}") from error
+            read_yaml(path)
         elif path.exists():
             raise InputError(f"{path} is no file; give a YAML file with --config")
     try:

@@ -41,13 +41,13 @@ def main(prog: str, arguments: Sequence[str]) -> None:
         Console(soft_wrap=True, highlight=False).print(cards(), markup=False)
         return
     known = "; ".join(f"{name}: {DATASETS[name].card.title}" for name in DATASETS)
-    made = parser(prog, DESCRIPTION)
-    made.add_argument("--list", action="store_true", help="show every dataset's card and end.")
-    made.add_argument("--folds_elsewhere", action="store_true", help=FOLDS_HELP)
-    made.add_argument(
+    command = parser(prog, DESCRIPTION)
+    command.add_argument("--list", action="store_true", help="show every dataset's card and end.")
+    command.add_argument("--folds_elsewhere", action="store_true", help=FOLDS_HELP)
+    command.add_argument(
         "name", choices=list(DATASETS), help=f"the dataset; `{prog} NAME --help` lists its flags. {known}."
     )
-    parse(made, arguments)
+    parse(command, arguments)
 
 
 def cards() -> str:
@@ -68,13 +68,13 @@ def _indented(card: SourceCard) -> str:
 
 def _prepare(prog: str, name: str, arguments: Sequence[str]) -> None:
     reader = DATASETS[name]
-    made = parser(f"{prog} {name}", f"{DESCRIPTION} {_sentences(reader.card)}", config_file=True)
-    made.add_argument("--raw", type=Path, required=True, help="folder of the raw release.")
-    made.add_argument("--out", type=Path, required=True, help="folder of the prepared dataset to make.")
-    own = made.add_class_arguments(reader)
-    _add_flags(made)
-    settings = plain(parse(made, arguments))
-    options = {key: settings[key] for key in own}
+    command = parser(f"{prog} {name}", f"{DESCRIPTION} {_sentences(reader.card)}", config_file=True)
+    command.add_argument("--raw", type=Path, required=True, help="folder of the raw release.")
+    command.add_argument("--out", type=Path, required=True, help="folder of the prepared dataset to make.")
+    names = command.add_class_arguments(reader)
+    _add_flags(command)
+    settings = plain(parse(command, arguments))
+    options = {key: settings[key] for key in names}
     raw, out = Path(settings["raw"]), Path(settings["out"])
     source = reader(**options)
     if settings["detector"] == "auto":
@@ -82,7 +82,7 @@ def _prepare(prog: str, name: str, arguments: Sequence[str]) -> None:
     recipe = _recipe(settings)
     make_finder(recipe.finder)  # what is missing is said before the labels are read
     if not raw.is_dir():
-        raise InputError(f"--raw {raw} is no folder; give the folder of the raw release")
+        raise InputError(f"--raw {raw} is not a folder; give the folder of the raw release")
     console = Console(soft_wrap=True, highlight=False)
     if recipe.finder["name"] == "dlib68":
         console.print("dlib68: the training data of this model (iBUG 300-W) forbid commercial use", markup=False)
@@ -111,46 +111,46 @@ def _sentences(card: SourceCard) -> str:
     return " ".join(f"{title.capitalize()}: {text}." if title else f"{text}." for title, text in describe(card))
 
 
-def _add_flags(made: ArgumentParser) -> None:
+def _add_flags(command: ArgumentParser) -> None:
     finders = "; ".join(f"{name}: {what}" for name, what in FINDERS.items())
-    made.add_argument("--size", type=PositiveInt, default=256, help="side of the crops, pixels.")
-    made.add_argument(
+    command.add_argument("--size", type=PositiveInt, default=256, help="side of the crops, pixels.")
+    command.add_argument(
         "--margin", type=float, default=0.0, help="added on each side of the template, as a share of the crop."
     )
-    made.add_argument("--quality", type=PositiveInt, default=92, help="of the JPEG crops, 1-95.")
+    command.add_argument("--quality", type=PositiveInt, default=92, help="of the JPEG crops, 1-95.")
     chosen = "what finds faces; auto: none where the release's pictures are aligned already, else dlib5."
-    made.add_argument("--detector", choices=["auto", *FINDERS], default="auto", help=f"{chosen} {finders}.")
-    made.add_argument(
+    command.add_argument("--detector", choices=["auto", *FINDERS], default="auto", help=f"{chosen} {finders}.")
+    command.add_argument(
         "--width",
         type=NonNegativeInt,
         default=640,
         help="larger pictures are shrunk to this before faces are sought; smaller is faster but loses small faces "
         "(dlib sees those of 80 pixels or more in what remains); 0 never shrinks.",
     )
-    made.add_argument(
+    command.add_argument(
         "--upsample", type=NonNegativeInt, default=0, help="doublings, to find smaller faces (dlib); slow."
     )
-    made.add_argument(
+    command.add_argument(
         "--threshold", type=float | None, default=None, help="least score of a face; dlib's default is 0, YuNet's 0.6."
     )
-    made.add_argument("--model", type=Path | None, default=None, help="YuNet's .onnx file.")
-    made.add_argument("--model_sha256", type=str, default="", help="its SHA-256.")
-    made.add_argument(
+    command.add_argument("--model", type=Path | None, default=None, help="YuNet's .onnx file.")
+    command.add_argument("--model_sha256", type=str, default="", help="its SHA-256.")
+    command.add_argument(
         "--several",
         choices=["nearest", "largest"],
         default="nearest",
         help="which of several faces: the one nearest to that of the frame before (the largest in the first frame), "
         "or always the largest.",
     )
-    made.add_argument(
+    command.add_argument(
         "--every",
         type=PositiveInt,
         default=1,
         help="search whole frames only every so often, in between only around the face of the frame before; a face "
         "that is lost is sought in the whole frame at once.",
     )
-    made.add_argument("--workers", type=NonNegativeInt, default=0, help="processes; 0 means all cores.")
-    made.add_argument("--folds_elsewhere", action="store_true", help=FOLDS_HELP)
+    command.add_argument("--workers", type=NonNegativeInt, default=0, help="processes; 0 means all cores.")
+    command.add_argument("--folds_elsewhere", action="store_true", help=FOLDS_HELP)
 
 
 def _recipe(settings: dict[str, Any]) -> Recipe:

@@ -20,19 +20,19 @@ opens without a network, on a phone too."""
 
 def main(prog: str, arguments: Sequence[str]) -> None:
     """Runs the command."""
-    made = parser(prog, DESCRIPTION)
-    made.add_argument("runs", nargs="+", type=Path, help="folder of a benchmark, or run folders.")
-    made.add_argument("--out", type=Path, default=Path("report.html"), help="the file to write.")
-    made.add_argument(
+    command = parser(prog, DESCRIPTION)
+    command.add_argument("runs", nargs="+", type=Path, help="folder of a benchmark, or run folders.")
+    command.add_argument("--out", type=Path, default=Path("report.html"), help="the file to write.")
+    command.add_argument(
         "--reference",
         type=str | None,
         default=None,
         help="method that the others are compared with; STL, or the first.",
     )
-    made.add_argument(
+    command.add_argument(
         "--paper", type=Literal["bp4d", "disfa", "gft"] | None, default=None, help="add the paper's own table below."
     )
-    settings = parse(made, arguments)
+    settings = parse(command, arguments)
     write_report(settings.runs, settings.out, settings.reference, settings.paper)
     Console(soft_wrap=True, highlight=False).print(str(settings.out), markup=False)
 

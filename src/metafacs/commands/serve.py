@@ -1,7 +1,6 @@
 """`metafacs serve`: the detector as a web page and an HTTP API."""
 
 import ipaddress
-import socket
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -39,7 +38,7 @@ def main(prog: str, arguments: Sequence[str]) -> None:
     password = _password(settings)
     _check_reach(settings, password)
     try:
-        from metafacs.serving.app import open_port, run, served
+        from metafacs.serving.app import make_app, open_port, run
     except ImportError as error:
         raise InputError(
             f"`metafacs serve` needs a package that is not installed ({error}); pip install 'metafacs[serve]'"
@@ -48,66 +47,43 @@ def main(prog: str, arguments: Sequence[str]) -> None:
     with open_port(settings.host, settings.port) as listening:
         detector = AUDetector.from_run(model, device=settings.device, batch=settings.batch)
         hosts = [settings.host, *settings.allow_host]
-        with served(
-            detector, name, note, _limits(settings), password=password, hosts=hosts, page=not settings.api_only
-        ) as app:
-            console.print(f"metafacs: {_address(listening, settings)} (Ctrl-C ends it)", markup=False)
-            run(app, listening)
+        app = make_app(detector, name, note, _limits(settings), password=password, hosts=hosts)
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        address = f"http://{host}:{listening.getsockname()[1]}"
+        console.print(f"metafacs: serving at {address} (Ctrl-C ends it)", markup=False)
+        run(app, listening)
 
 
 def _flags(prog: str) -> ArgumentParser:
-    made = parser(prog, DESCRIPTION)
-    add_model_flag(made)
-    made.add_argument(
-        "--host", type=str, default="127.0.0.1", help="address to serve at; 0.0.0.0: all of this machine."
-    )
-    made.add_argument("--port", type=NonNegativeInt, default=7860, help="0 takes a free one.")
-    made.add_argument(
+    flags, usual = parser(prog, DESCRIPTION), Limits()
+    add_model_flag(flags)
+    add = flags.add_argument
+    add("--host", type=str, default="127.0.0.1", help="address to serve at; 0.0.0.0: all of this machine.")
+    add("--port", type=NonNegativeInt, default=7860, help="0 takes a free one.")
+    add(
         "--password",
         type=str | None,
         default=None,
         help="asked for everything; other users of this machine can see it in the list of processes, so rather:",
     )
-    made.add_argument("--password_file", type=Path | None, default=None, help="file whose first line is the password.")
-    made.add_argument(
+    add("--password_file", type=Path | None, default=None, help="file whose first line is the password.")
+    add(
         "--open",
         action="store_true",
         help="allow to serve other computers without a password: whoever reaches it may use it.",
     )
-    made.add_argument(
-        "--allow_host",
-        nargs="*",
-        type=str,
-        default=[],
-        help="names that the server goes by, as behind a reverse proxy.",
-    )
-    made.add_argument("--api_only", action="store_true", help="no web page; gradio is not needed.")
-    _add_limits(made)
-    made.add_argument("--batch", type=PositiveInt, default=16, help="faces that go through the network together.")
-    made.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where the network runs.")
-    return made
-
-
-def _add_limits(made: ArgumentParser) -> None:
-    usual = Limits()
-    made.add_argument("--max_mb", type=PositiveFloat, default=usual.most_bytes / MEGABYTE, help="of a file.")
-    made.add_argument(
-        "--max_megapixels",
-        type=PositiveFloat,
-        default=usual.most_pixels / 1e6,
-        help="of a photo or a frame, up to 100.",
-    )
-    made.add_argument("--max_seconds", type=PositiveFloat, default=usual.most_seconds, help="of a video.")
-    made.add_argument(
-        "--queue",
-        type=PositiveInt,
-        default=usual.places,
-        help="requests under way; the next is told to come again later.",
-    )
-    made.add_argument("--timeout", type=PositiveFloat, default=usual.timeout, help="seconds an answer may take.")
-    made.add_argument(
-        "--upload_timeout", type=PositiveFloat, default=usual.upload_timeout, help="seconds of an upload."
-    )
+    add("--allow_host", nargs="*", type=str, default=[], help="names of the server, as behind a reverse proxy.")
+    add("--max_mb", type=PositiveFloat, default=usual.most_bytes / MEGABYTE, help="of a file.")
+    megapixels = usual.most_pixels / 1e6
+    add("--max_megapixels", type=PositiveFloat, default=megapixels, help="of a photo or a frame, up to 100.")
+    add("--max_seconds", type=PositiveFloat, default=usual.most_seconds, help="of a video.")
+    queue = "requests under way; the next is told to come again later."
+    add("--queue", type=PositiveInt, default=usual.places, help=queue)
+    add("--timeout", type=PositiveFloat, default=usual.timeout, help="seconds an answer may take.")
+    add("--upload_timeout", type=PositiveFloat, default=usual.upload_timeout, help="seconds of an upload.")
+    add("--batch", type=PositiveInt, default=16, help="faces that go through the network together.")
+    add("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where the network runs.")
+    return flags
 
 
 def _limits(settings: Namespace) -> Limits:
@@ -131,7 +107,7 @@ def _password(settings: Namespace) -> str | None:
         try:
             lines = settings.password_file.read_text(encoding="utf-8").splitlines()
         except UnicodeDecodeError as error:
-            raise InputError(f"{settings.password_file} is no text in UTF-8: {error}") from error
+            raise InputError(f"{settings.password_file} is not a text in UTF-8: {error}") from error
         settings.password = lines[0].strip() if lines else ""
     if settings.password is not None and not settings.password:
         raise InputError("the password is empty; give one, or leave it out")
@@ -160,9 +136,3 @@ def _model(path: Path | None, console: Console) -> tuple[Path, str, str]:
     if path is not None:
         return path, path.stem if path.name != DETECTOR else path.parent.name, NOTE
     return announced_starter(console), STARTER, STARTER_NOTE
-
-
-def _address(listening: socket.socket, settings: Namespace) -> str:
-    port = listening.getsockname()[1]
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"serving at http://{host}:{port}{'/docs' if settings.api_only else ''}"

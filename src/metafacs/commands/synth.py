@@ -8,7 +8,7 @@ from typing import Any, Literal
 from jsonargparse import ArgumentParser
 from rich.console import Console
 
-from metafacs.commands.parsing import parse, parser, plain
+from metafacs.commands import parsing
 from metafacs.errors import InputError
 from metafacs.facs import au_code, parse_aus
 from metafacs.files import naming
@@ -35,8 +35,8 @@ FLAGS = {
 def main(prog: str, arguments: Sequence[str]) -> None:
     """Runs the command."""
     kind = arguments[0] if arguments and arguments[0] in KINDS else None
-    made = _own_parser(prog, kind) if kind else _preset_parser(prog)
-    settings = plain(parse(made, arguments[1:] if kind else arguments))
+    parser = _own_parser(prog, kind) if kind else _preset_parser(prog)
+    settings = parsing.plain(parsing.parse(parser, arguments[1:] if kind else arguments))
     settings.pop("config", None)
     causes = {cause: settings.pop(flag) for flag, cause in FLAGS.items() if flag in settings}
     settings["causes"] = {cause: share for cause, share in causes.items() if share is not None}
@@ -47,12 +47,12 @@ def main(prog: str, arguments: Sequence[str]) -> None:
         folders = render_own(kind, out, **settings) if kind else render_preset(out, **settings)
     console = Console(soft_wrap=True, highlight=False)
     for folder in folders:
-        console.print(_said(folder), markup=False)
+        console.print(_summary(folder), markup=False)
 
 
 def render_preset(out: str | Path, preset: str, **settings: Any) -> list[Path]:
-    """Renders a preset with progress bars; `settings` are those of `synth.rendering.render_preset`."""
-    from metafacs.synth.rendering import render_preset as render
+    """Renders a preset with progress bars; `settings` are those of `synth.presets.render_preset`."""
+    from metafacs.synth.presets import render_preset as render
 
     with _bars() as (bar, announce):
         return render(Path(out), preset, progress=bar, announce=announce, **settings)
@@ -69,21 +69,18 @@ def render_own(kind: str | None, out: str | Path, **settings: Any) -> list[Path]
     Raises:
         InputError: there is no such kind, or a setting is impossible.
     """
-    from metafacs.synth.au_dataset import render_au_dataset
-    from metafacs.synth.fe_dataset import render_fe_dataset
-    from metafacs.synth.presets import own_au_plan, own_fe_plan
+    from facsynth.plans import own_au_plan, own_fe_plan
+    from metafacs.synth.rendering import Drawing, render_dataset
 
     names = ("size", "rays", "seed", "workers")
-    drawing = {name: settings.pop(name) for name in names if name in settings}
+    drawing = Drawing(**{name: settings.pop(name) for name in names if name in settings})
     if kind not in KINDS:
         raise InputError(f"unknown kind '{kind}'; known: {', '.join(KINDS)}")
+    if kind == "au":
+        settings.pop("causes", None)
+    plan = own_au_plan(**settings) if kind == "au" else own_fe_plan(**settings)
     with _bars() as (bar, announce):
-        if kind == "au":
-            settings.pop("causes", None)
-            au = own_au_plan(**settings)
-            return [render_au_dataset(Path(out), au, progress=bar(au.name), announce=announce, **drawing).folder]
-        fe = own_fe_plan(**settings)
-        return [render_fe_dataset(Path(out), fe, progress=bar(fe.name), announce=announce, **drawing).folder]
+        return [render_dataset(Path(out), plan, drawing, bar(plan.name), announce).folder]
 
 
 @contextmanager
@@ -109,7 +106,7 @@ def _bars() -> Iterator[tuple[Callable[[str], Callable[[int, int], None]], Calla
         yield start, lambda text: notes[-1](text)
 
 
-def _said(folder: Path) -> str:
+def _summary(folder: Path) -> str:
     from metafacs.data.prepared import CARD_FILE, PreparedDataset
 
     if not (folder / CARD_FILE).exists():
@@ -119,54 +116,59 @@ def _said(folder: Path) -> str:
 
 
 def _preset_parser(prog: str) -> ArgumentParser:
-    from metafacs.synth.presets import FRAMES, IMAGES, PRESETS
-    from metafacs.synth.raw.layouts import WIDTH
-    from metafacs.synth.rendering import SIZE
+    from metafacs.synth.presets import FRAMES, IMAGES, PRESETS, SIZE, WIDTH
 
-    made = parser(prog, DESCRIPTION, config_file=True)
-    made.add_argument("--preset", choices=PRESETS, required=True, help="what to render.")
-    made.add_argument("--out", type=Path, required=True, help="folder of the dataset, or of the datasets au and fe.")
-    made.add_argument(
+    parser = parsing.parser(prog, DESCRIPTION, config_file=True)
+    parser.add_argument("--preset", choices=PRESETS, required=True, help="what to render.")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the dataset, or of the datasets au and fe.")
+    parser.add_argument(
         "--layout",
         type=Literal["prepared", "raw"],
         default="prepared",
         help="a prepared dataset, or camera frames and label files as in the release of the real one.",
     )
     number = int | Literal["all"] | None
-    made.add_argument(
+    parser.add_argument(
         "--frames", type=number, help=f"frames of each person (bp4d, disfa, gft); 'all' as in reality, else {FRAMES}."
     )
-    made.add_argument("--images", type=number, help=f"images (rafdb, ferplus); 'all' as in reality, else {IMAGES}.")
-    _add_causes(made)
-    _add_noise(made)
-    made.add_argument("--size", type=int | None, help=f"side of the face images in pixels; 48 tiny, 80 small, {SIZE}.")
-    made.add_argument("--width", type=int, default=WIDTH, help="width of the camera frames of raw layouts in pixels.")
-    made.add_argument("--rays", type=int | None, help="rays x rays samples are taken in each pixel; 1 tiny, else 2.")
-    _add_work(made)
-    return made
+    parser.add_argument("--images", type=number, help=f"images (rafdb, ferplus); 'all' as in reality, else {IMAGES}.")
+    _add_causes(parser)
+    parser.add_argument(
+        "--coder_noise",
+        type=float,
+        default=0.0,
+        help="how much the coders of AUs err, about in levels; 0.5 is typical.",
+    )
+    parser.add_argument(
+        "--size", type=int | None, help=f"side of the face images in pixels; 48 tiny, 80 small, {SIZE}."
+    )
+    parser.add_argument("--width", type=int, default=WIDTH, help="width of the camera frames of raw layouts in pixels.")
+    parser.add_argument("--rays", type=int | None, help="rays x rays samples are taken in each pixel; 1 tiny, else 2.")
+    _add_work(parser)
+    return parser
 
 
 def _own_parser(prog: str, kind: str) -> ArgumentParser:
-    from metafacs.synth.presets import own_au_plan, own_fe_plan
+    from facsynth.plans import own_au_plan, own_fe_plan
 
-    made = parser(f"{prog} {kind}", DESCRIPTION, config_file=True)
-    made.add_argument("--out", type=Path, required=True, help="folder of the dataset.")
+    parser = parsing.parser(f"{prog} {kind}", DESCRIPTION, config_file=True)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the dataset.")
     if kind == "au":
-        made.add_function_arguments(own_au_plan, skip={"aus"})
-        made.add_argument(
+        parser.add_function_arguments(own_au_plan, skip={"aus"})
+        parser.add_argument(
             "--aus", default="bp4d", help='AUs to label: a set ("bp4d", "disfa", "gft") or a list (1,2,4).'
         )
     else:
-        made.add_function_arguments(own_fe_plan, skip={"causes"})
-        _add_causes(made)
-    made.add_argument("--size", type=int, default=96, help="side of the face images in pixels.")
-    made.add_argument("--rays", type=int, default=2, help="rays x rays samples are taken in each pixel.")
-    _add_work(made)
-    return made
+        parser.add_function_arguments(own_fe_plan, skip={"causes"})
+        _add_causes(parser)
+    parser.add_argument("--size", type=int, default=96, help="side of the face images in pixels.")
+    parser.add_argument("--rays", type=int, default=2, help="rays x rays samples are taken in each pixel.")
+    _add_work(parser)
+    return parser
 
 
-def _add_causes(made: ArgumentParser) -> None:
-    from metafacs.synth.emotion import DEFAULT_CAUSES
+def _add_causes(parser: ArgumentParser) -> None:
+    from facsynth.emotion import DEFAULT_CAUSES
 
     meanings = {
         "weak": "show a weak expression",
@@ -178,18 +180,9 @@ def _add_causes(made: ArgumentParser) -> None:
     }
     for flag, cause in FLAGS.items():
         text = f"share of the expression images that {meanings[flag]}; {DEFAULT_CAUSES[cause]:g} where not given."
-        made.add_argument(f"--{flag}", type=float | None, help=text)
+        parser.add_argument(f"--{flag}", type=float | None, help=text)
 
 
-def _add_noise(made: ArgumentParser) -> None:
-    made.add_argument(
-        "--coder_noise",
-        type=float,
-        default=0.0,
-        help="how much the coders of AUs err, about in levels; 0.5 is typical.",
-    )
-
-
-def _add_work(made: ArgumentParser) -> None:
-    made.add_argument("--seed", type=int, default=0, help="equal seeds give equal files.")
-    made.add_argument("--workers", type=int, default=0, help="processes to use; 0 means all cores.")
+def _add_work(parser: ArgumentParser) -> None:
+    parser.add_argument("--seed", type=int, default=0, help="equal seeds give equal files.")
+    parser.add_argument("--workers", type=int, default=0, help="processes to use; 0 means all cores.")

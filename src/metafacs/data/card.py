@@ -1,16 +1,15 @@
 """What a prepared dataset is: the columns of `faces.arrow` and the card, `dataset.json`, that describes it."""
 
-import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from metafacs import __version__
+from metafacs.cards import check_aus, read_card
 from metafacs.errors import InputError
 from metafacs.facs import ACTION_UNITS, EXPRESSIONS, au_column, intensity_column
 from metafacs.files import write_text
@@ -25,12 +24,8 @@ CAUSE = "cause"
 """The column that says why an expression is ambiguous."""
 TRUTH_TYPES = {"int8": pa.int8(), "float32": pa.float32(), "string": pa.string()}
 """Types that a column of rendered truth may have, by name."""
-DIGEST = "card_sha256"
-"""Entry of the file with the SHA-256 of all others; without it, as in older cards, they are taken as they are."""
-_SINCE = {"table_sha256", "image_blocks"}
-"""Entries that older cards have not."""
-_CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f]")
-"""Characters that would do something to a terminal; lines may end."""
+_FORMERLY = ("card_sha256", "table_sha256", "image_blocks")
+"""Entries of cards of earlier versions, which are left unread."""
 LANDMARKS = 68
 """Points of one face, in the order of the 68-point iBUG markup."""
 
@@ -61,7 +56,7 @@ def true_levels(aus: Sequence[str], sides: bool = False) -> dict[str, str]:
 
     Args:
         aus: AU columns.
-        sides: also those of the person's right and left side; the plain one is the stronger side's.
+        sides: also those of the person's right and left side; the plain one is the level of both on average.
 
     Example:
         >>> true_levels(["AU12"], sides=True)
@@ -88,7 +83,7 @@ def schema(aus: Sequence[str], truths: Mapping[str, str] | None = None) -> pa.Sc
     Raises:
         InputError: a name is no AU column such as "AU01", or comes twice, or a truth has another name or type.
     """
-    _check_aus(list(aus))
+    check_aus(aus)
     truths = truths or {}
     _check_truths(truths)
     named = [("image", _IMAGE), ("dataset", pa.string()), ("subject", pa.string()), ("sequence", pa.string())]
@@ -118,8 +113,6 @@ class DatasetCard:
         counts: subjects, rows per fold, rows per expression, labelled rows per AU.
         faces_bytes: size of `faces.arrow`.
         faces_sha256: SHA-256 of `faces.arrow`, hexadecimal.
-        table_sha256: the same of the file without its encoded images; empty in datasets of older versions.
-        image_blocks: where the encoded images of every record batch lie, and their SHA-256 (`digests.ImageBlock`).
         tool_version: the metafacs version that wrote it.
         format: version of schema and card.
     """
@@ -136,8 +129,6 @@ class DatasetCard:
     counts: dict[str, Any] = field(default_factory=dict)
     faces_bytes: int = 0
     faces_sha256: str = ""
-    table_sha256: str = ""
-    image_blocks: list[dict[str, Any]] = field(default_factory=list)
     tool_version: str = __version__
     format: int = FORMAT
 
@@ -151,9 +142,8 @@ class DatasetCard:
         return [column for column in map(au_column, ACTION_UNITS) if true_column(column) in self.truths]
 
     def write(self, folder: Path) -> None:
-        """Writes the card into `folder`, atomically, with a digest of its entries."""
-        entries = {**asdict(self), DIGEST: _digest(asdict(self))}
-        write_text(folder / CARD_FILE, json.dumps(entries, indent=2, ensure_ascii=False) + "\n")
+        """Writes the card into `folder`, atomically."""
+        write_text(folder / CARD_FILE, json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n")
 
     @classmethod
     def read(cls, folder: Path) -> "DatasetCard":
@@ -166,76 +156,23 @@ class DatasetCard:
         if not path.is_file():
             raise InputError(_without_card(folder))
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except (ValueError, OSError, RecursionError) as error:
-            raise InputError(f"{path} cannot be read ({error}); prepare the dataset again") from error
-        digest = found.pop(DIGEST, None) if isinstance(found, dict) else None
-        card = cls._checked(found, path)
-        if digest is not None and digest != _digest(found):
+            entries = dict(json.loads(path.read_text(encoding="utf-8")))
+            version = int(entries["format"])
+        except (ValueError, TypeError, KeyError, OSError) as error:
             raise InputError(
-                f"{path} is not as it was written (the SHA-256 differs): copy it again; if you changed it on purpose, "
-                f'remove its entry "{DIGEST}"'
-            )
-        return card
-
-    @classmethod
-    def _checked(cls, found: Any, path: Path) -> "DatasetCard":
-        if not isinstance(found, dict) or not isinstance(found.get("format"), int):
-            raise InputError(f"{path} is not the card of a prepared dataset; prepare the dataset again")
-        if found["format"] != FORMAT:
+                f"{path} is not the card of a prepared dataset ({error}); prepare the dataset again"
+            ) from error
+        if version != FORMAT:
             raise InputError(
-                f"{path} has format {found['format']}, this metafacs ({__version__}) reads format {FORMAT}; "
-                f"use the version that wrote it ({found.get('tool_version', 'unknown')}) or prepare it again"
+                f"{path} has format {version}, this metafacs ({__version__}) reads format {FORMAT}; "
+                f"use the version that wrote it ({entries.get('tool_version', 'unknown')}) or prepare it again"
             )
-        defaults = asdict(cls("", "", "", []))
-        older = _SINCE - set(found)
-        wrong = [
-            name for name, value in defaults.items() if name not in older and not _alike(name, found.get(name), value)
-        ]
-        strange = set(found) - {entry.name for entry in fields(cls)}
-        if wrong or strange:
-            names = ", ".join([*wrong, *sorted(strange)])
-            raise InputError(f"{path} has missing, unknown or mistyped entries: {names}; prepare it again")
-        card = cls(**found)
         try:
-            card.check()
+            card = read_card(cls, {name: value for name, value in entries.items() if name not in _FORMERLY})
             card.schema()
         except InputError as error:
-            raise InputError(f"{path}: {error}") from error
+            raise InputError(f"{path}: {error}; prepare the dataset again") from error
         return card
-
-    def check(self) -> None:
-        """Refuses texts that would do something to a terminal or a table.
-
-        Raises:
-            InputError: says which entries hold them.
-        """
-        names = {"name": [self.name], "expressions": self.expressions}
-        odd = [name for name, held in names.items() if any("\n" in each or _CONTROLS.search(each) for each in held)]
-        odd += [name for name in ("source", "licence") if _CONTROLS.search(getattr(self, name))]
-        if odd:
-            raise InputError(f"the card has entries with characters that cannot be printed: {', '.join(odd)}; mend it")
-
-
-def _alike(name: str, found: Any, default: Any) -> bool:
-    """Whether an entry is of the type of its default; `True` is no number, and lists hold what they should."""
-    if isinstance(found, list):
-        held = dict if name == "image_blocks" else str
-        return isinstance(default, list) and all(isinstance(each, held) for each in found)
-    return isinstance(found, type(default)) and not isinstance(found, bool)
-
-
-def _digest(entries: Mapping[str, Any]) -> str:
-    """SHA-256 of the entries of a card, whatever their order and the spaces between them."""
-    plain = json.dumps(json.loads(json.dumps(dict(entries))), sort_keys=True)
-    return hashlib.sha256(plain.encode()).hexdigest()
-
-
-def _check_aus(columns: list[str]) -> None:
-    known = {au_column(code) for code in ACTION_UNITS}
-    wrong = [column for column in columns if column not in known or columns.count(column) > 1]
-    if wrong:
-        raise InputError(f"not AU columns, or named twice: {wrong}; name each once, as in 'AU01', 'AU12'")
 
 
 def _check_truths(truths: Mapping[str, str]) -> None:
@@ -256,6 +193,6 @@ def _without_card(folder: Path) -> str:
             "run the command that was preparing it again, it goes on where it stopped"
         )
     return (
-        f"{folder} is no prepared dataset: it has no {CARD_FILE}; make one with `metafacs prepare` or "
+        f"{folder} is not a prepared dataset: it has no {CARD_FILE}; make one with `metafacs prepare` or "
         "`metafacs synth`, or from your own faces with `PreparedWriter`"
     )

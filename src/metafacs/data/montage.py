@@ -2,7 +2,6 @@
 
 import textwrap
 from collections import defaultdict
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +21,8 @@ LINE = 17
 FONT_SIZE = 13
 CHARACTERS = 24
 LEGEND = "expression (share of its annotators), AUs present (AU12:3 = AU12 at intensity 3 of 5), row"
+Colour = tuple[int, int, int]
 BLACK, BLUE, GREY = (0, 0, 0), (20, 70, 160), (110, 110, 110)
-
-
-@dataclass
-class _Tile:
-    face: Image.Image
-    lines: list[tuple[str, tuple[int, int, int]]] = field(default_factory=list)
-
-    def say(self, text: str, colour: tuple[int, int, int]) -> None:
-        self.lines += [(line, colour) for line in textwrap.wrap(text, CHARACTERS)]
 
 
 def montage(
@@ -55,9 +46,19 @@ def montage(
         landmarks: draw the landmarks over the faces.
     """
     rows = dataset.to_pandas()
-    tiles = [_tile(dataset, rows.iloc[row], row, landmarks) for row in sample_rows(rows, count, seed)]
+    tiles = [
+        (
+            _face(dataset, row, landmarks),
+            [
+                (line, colour)
+                for text, colour in describe(dataset, rows.iloc[row], row)
+                for line in textwrap.wrap(text, CHARACTERS)
+            ],
+        )
+        for row in sample_rows(rows, count, seed)
+    ]
     columns = min(columns, len(tiles))
-    height = FACE + LINE * max(len(tile.lines) for tile in tiles) + 2 * GAP
+    height = FACE + LINE * max(len(lines) for _, lines in tiles) + 2 * GAP
     down = -(-len(tiles) // columns)
     top = 3 * LINE + GAP
     sheet = Image.new("RGB", (GAP + max(columns, 3) * (FACE + GAP), top + down * height), "white")
@@ -65,10 +66,10 @@ def montage(
     title = f"{dataset.card.name}: {len(tiles)} of {len(dataset)} faces"
     pen.text((GAP, GAP - 4), title, BLACK, ImageFont.load_default(FONT_SIZE + 5))
     pen.text((GAP, GAP + LINE), LEGEND, GREY, ImageFont.load_default(FONT_SIZE))
-    for place, tile in enumerate(tiles):
+    for place, (face, lines) in enumerate(tiles):
         x, y = GAP + place % columns * (FACE + GAP), top + place // columns * height
-        sheet.paste(tile.face, (x, y))
-        for line, (text, colour) in enumerate(tile.lines):
+        sheet.paste(face, (x, y))
+        for line, (text, colour) in enumerate(lines):
             pen.text((x, y + FACE + 4 + line * LINE), text, colour, ImageFont.load_default(FONT_SIZE))
     with atomic_file(path) as partial:
         sheet.save(partial, "PNG")
@@ -86,28 +87,33 @@ def sample_rows(rows: pd.DataFrame, count: int, seed: int) -> list[int]:
     return [row for _, _, row in sorted(chosen, key=lambda entry: entry[1])]
 
 
-def _tile(dataset: PreparedDataset, labels: pd.Series, row: int, landmarks: bool) -> _Tile:
-    tile = _Tile(_face(dataset, row, landmarks))
+def describe(dataset: PreparedDataset, labels: pd.Series, row: int) -> list[tuple[str, Colour]]:
+    """What is known of a face, a line each, with the colour it is written in.
+
+    Args:
+        dataset: where the face comes from.
+        labels: its row of the table.
+        row: the number of that row.
+    """
+    lines: list[tuple[str, Colour]] = []
     votes, expression = labels["votes"], labels["expression"]
     if not pd.isna(expression):
-        share = _share(votes, str(expression), dataset.card.expressions)
-        tile.say(f"{expression}{share}", BLACK)
+        lines.append((f"{expression}{_share(votes, str(expression), dataset.card.expressions)}", BLACK))
     if "cause" in labels and not pd.isna(labels["cause"]):
-        tile.say(f"cause: {labels['cause']}", GREY)
+        lines.append((f"cause: {labels['cause']}", GREY))
     known = [column for column in dataset.aus if not pd.isna(labels[column])]
     if known:
         active = [(column, labels[intensity_column(column)]) for column in known if labels[column]]
-        tile.say(_active(active) or "no AU", BLUE)
+        lines.append((_active(active) or "no AU", BLUE))
         unknown = [au_title(column) for column in dataset.aus if column not in known]
         if unknown:
-            tile.say(f"not labelled: {' '.join(unknown)}", GREY)
+            lines.append((f"not labelled: {' '.join(unknown)}", GREY))
     rendered = [(column, labels[true_column(column)]) for column in dataset.card.true_aus]
     if rendered:
         shown = _active([(column, intensity) for column, intensity in rendered if intensity > 0])
-        tile.say(f"rendered: {shown or 'no AU'}", GREY)
+        lines.append((f"rendered: {shown or 'no AU'}", GREY))
     place = [labels[name] for name in ("subject", "sequence", "frame", "fold") if not pd.isna(labels[name])]
-    tile.say(f"row {row}: {' '.join(map(str, place))}", GREY)
-    return tile
+    return [*lines, (f"row {row}: {' '.join(map(str, place))}", GREY)]
 
 
 def _face(dataset: PreparedDataset, row: int, landmarks: bool) -> Image.Image:

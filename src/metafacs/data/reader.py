@@ -1,7 +1,6 @@
 """Reads a prepared dataset through a memory map."""
 
 import io
-import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,23 +12,15 @@ import pyarrow.compute as pc
 from PIL import Image, UnidentifiedImageError
 
 from metafacs.data.card import CARD_FILE, FACES_FILE, DatasetCard
-from metafacs.data.digests import ImageBlock, ImageChecks, table_digest
 from metafacs.errors import InputError
-
-UNREADABLE = (
-    *(OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError),
-    *(TypeError, LookupError, ArithmeticError),
-)
-"""What Pillow raises when an image is damaged."""
+from metafacs.faces.pictures import UNREADABLE
 
 
 class PreparedDataset:
     """A prepared dataset, memory-mapped: it may be far larger than memory, and opening it reads no pixels.
 
-    Opening checks the size of the file, the card and everything but the pixels against their SHA-256; pixels are
-    checked by `image_bytes` and `image`, a few hundred rows together when the first of them is read
-    (`metafacs.data.digests`). Whoever takes images from `table` itself goes without that. Datasets written before
-    there were digests are read unchecked.
+    Opening checks the card, the size of the file and Arrow's own structure; `metafacs inspect` also compares the file
+    with the card's SHA-256, which reads all of it.
 
     It can be pickled: another process then opens the same folder.
 
@@ -39,13 +30,10 @@ class PreparedDataset:
         table: all rows, as in `card.schema()`.
     """
 
-    def __init__(
-        self, folder: Path, card: DatasetCard, table: pa.Table, image_checks: ImageChecks | None = None
-    ) -> None:
+    def __init__(self, folder: Path, card: DatasetCard, table: pa.Table) -> None:
         self.folder = folder
         self.card = card
         self.table = table
-        self.image_checks = image_checks
         self._images = table.column("image")
 
     @classmethod
@@ -65,7 +53,7 @@ class PreparedDataset:
                 f"{path} {found}, its card says {card.faces_bytes} bytes: it is truncated or belongs to "
                 "another dataset; copy both files again, or remove the folder and prepare it again"
             )
-        return cls(folder, card, *_map_table(path, card))
+        return cls(folder, card, _map_table(path, card))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (PreparedDataset.open, (self.folder,))
@@ -150,16 +138,10 @@ class PreparedDataset:
 
         Raises:
             IndexError: there is no such row.
-            InputError: the row has no image, or the images around it are not those that were written.
+            InputError: the row has no image.
         """
         if not 0 <= row < len(self):
             raise IndexError(f"row {row} of {len(self)}")
-        block = self.image_checks.damaged(row) if self.image_checks else None
-        if block:
-            raise InputError(
-                f"{self.folder / FACES_FILE} is damaged: the images of rows {block.first} to {block.last} are not "
-                "those that were written (the SHA-256 differs); copy it again, or prepare the dataset again"
-            )
         encoded = self._images[row]["bytes"].as_py()
         if encoded is None:
             raise InputError(f"row {row} of {self.folder} has no image; see `metafacs inspect`")
@@ -207,22 +189,15 @@ class PreparedDataset:
         return name
 
 
-def _map_table(path: Path, card: DatasetCard) -> tuple[pa.Table, ImageChecks | None]:
-    """Maps the file, checked before Arrow sees it: one flipped bit in its descriptions could crash the process.
-
-    Validation reads offsets, not pixels; it is what datasets without digests have.
-    """
+def _map_table(path: Path, card: DatasetCard) -> pa.Table:
+    """Maps the file; validation reads offsets, not pixels."""
     try:
-        whole = pa.memory_map(str(path)).read_buffer()
-        checks = _checked(whole, card)
-        stream = pa.ipc.open_stream(whole)
+        stream = pa.ipc.open_stream(pa.memory_map(str(path)))
         matching = stream.schema.equals(card.schema())
         table = stream.read_all() if matching else None
         if table is not None:
             table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(
             f"{path} is damaged ({error}); copy it again, or remove the folder and prepare it again"
         ) from error
@@ -232,14 +207,4 @@ def _map_table(path: Path, card: DatasetCard) -> tuple[pa.Table, ImageChecks | N
             f"{path} has {found} the {CARD_FILE} beside it: they do not belong together; "
             "copy both files again, or remove the folder and prepare it again"
         )
-    return table, checks
-
-
-def _checked(whole: pa.Buffer, card: DatasetCard) -> ImageChecks | None:
-    """What will check the images; raises ValueError where everything else in the file is not as it was written."""
-    if not card.table_sha256:
-        return None
-    blocks = [ImageBlock.from_card(entry) for entry in card.image_blocks]
-    if table_digest(whole, blocks) != card.table_sha256:
-        raise ValueError("labels or other entries are not those that were written: the SHA-256 differs")
-    return ImageChecks(whole, blocks)
+    return table

@@ -62,8 +62,6 @@ def _check_file(dataset: PreparedDataset) -> Iterator[Problem]:
     if found != dataset.card.faces_sha256:
         text = f"{FACES_FILE} is not the file its card describes (SHA-256 {found}); copy or prepare it again"
         yield Problem(None, "", text)
-    for block in dataset.image_checks.all_damaged() if dataset.image_checks else []:
-        yield Problem(block.first, "image", f"the images of rows {block.first} to {block.last} are not those written")
 
 
 def _check_labelled(dataset: PreparedDataset, table: pd.DataFrame) -> Iterator[Problem]:
@@ -157,7 +155,6 @@ def _check_landmarks(dataset: PreparedDataset) -> Iterator[Problem]:
 
 def _check_images(dataset: PreparedDataset, progress: Callable[[int, int], None] | None) -> Iterator[Problem]:
     size = dataset.card.crop.get("size")
-    dataset = PreparedDataset(dataset.folder, dataset.card, dataset.table)  # damaged blocks are named already
     for row in range(len(dataset)):
         try:
             height, width = dataset.image(row).shape[:2]

@@ -2,11 +2,12 @@
 
 from metafacs.datasets import affectnet, bp4d, ckplus, disfa, ferplus, gft, lists, rafau, rafdb, table
 from metafacs.datasets.base import DATASETS, Listing, RawDataset, Skip, SourceCard
-from metafacs.datasets.folds import fold_numbering
+from metafacs.datasets.protocols import Protocol, fold_numbering
 
 __all__ = [
     "DATASETS",
     "Listing",
+    "Protocol",
     "RawDataset",
     "Skip",
     "SourceCard",

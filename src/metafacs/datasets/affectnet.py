@@ -1,17 +1,20 @@
 """AffectNet: numbered images with one small array a label, or lists of images and codes."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
-from metafacs.datasets.base import DATASETS, Listing, RawDataset, RowTable, Skip, SourceCard
+from metafacs.datasets.base import DATASETS, UNKNOWN_PEOPLE, Listing, RawDataset, RowTable, Skip, SourceCard
 from metafacs.datasets.folders import PictureFolders, check_raw, find_file, find_folder
-from metafacs.datasets.protocols import AFFECTNET_EXPRESSIONS
 from metafacs.datasets.textfiles import AGAIN, check_file, position, read_csv, whole_number
 from metafacs.errors import InputError
 from metafacs.facs import EXPRESSIONS
 
+CODES = dict(enumerate(("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt")))
+"""AffectNet's expression codes."""
 _REST = {8: "none", 9: "uncertain", 10: "no face"}
 _FOLDERS = {"train_set": "train", "val_set": "test"}
 _LISTS = {"training.csv": "train", "validation.csv": "test"}
@@ -27,11 +30,12 @@ _Entry = tuple[str, str, int]
 
 
 @DATASETS.register("affectnet")
+@dataclass
 class AffectNet(RawDataset):
     """Reads AffectNet: train_set and val_set with images/ and annotations/, or training.csv and validation.csv.
 
-    The validation set is the test part of all published results, so it becomes the fold "test". Contempt, which is none
-    of the seven expressions, and the codes for none, uncertain and no face are left out and counted.
+    The validation set is the test part of all published results, so it becomes the fold "test". Contempt, which is not
+    one of the seven expressions, and the codes for none, uncertain and no face are left out and counted.
     """
 
     card = SourceCard(
@@ -59,7 +63,7 @@ class AffectNet(RawDataset):
         rows, skipped, pictures = RowTable([]), [], PictureFolders(raw)
         absent = sorted({"train", "test"} - set(folders or lists))
         notes = [f"there is no {' and no '.join(absent)} part"] if absent else []
-        notes.append("nobody knows who is who: every image counts as a person of its own")
+        notes.append(UNKNOWN_PEOPLE)
         notes.append("the official validation set is the fold 'test', as in publications")
         codes: dict[str, int] = {}
         for fold, place in (folders or lists).items():
@@ -71,17 +75,13 @@ class AffectNet(RawDataset):
                     skipped.append(Skip(where, reason or f"no picture {stem}.jpg"))
                     continue
                 if image in codes:
-                    told = (
-                        "repeats an image"
-                        if codes[image] == code
-                        else f"gives an image code {code}, before {codes[image]}"
-                    )
-                    skipped.append(Skip(where, told))
+                    other = f"gives an image code {code}, before {codes[image]}"
+                    skipped.append(Skip(where, "repeats an image" if codes[image] == code else other))
                     continue
                 codes[image] = code
                 name = stem.rpartition("/")[2]
-                own = {"subject": f"{fold}/{name}", "sequence": f"{fold}/{name}", "fold": fold}
-                rows.add({"image": image, **own, "expression": AFFECTNET_EXPRESSIONS[code]})
+                person = {"subject": f"{fold}/{name}", "sequence": f"{fold}/{name}", "fold": fold}
+                rows.add({"image": image, **person, "expression": CODES[code]})
         return rows.listing(raw, skipped, notes)
 
 
@@ -89,7 +89,7 @@ def array_entries(raw: Path, folder: Path) -> Iterator[_Entry]:
     """What annotations/*_exp.npy of one part say.
 
     Raises:
-        InputError: folders are missing, or a file is no array of one code. No pickle is ever loaded.
+        InputError: folders are missing, or a file is not an array of one code. No pickle is ever loaded.
     """
     annotations = folder / "annotations"
     if not annotations.is_dir() or not (folder / "images").is_dir():
@@ -114,55 +114,36 @@ def list_entries(raw: Path, path: Path) -> Iterator[_Entry]:
         raise InputError(f"{raw} has no folder {_IMAGES[0]} for the images that {path.name} lists")
     place = folder.relative_to(raw).as_posix()
     rows = read_csv(path, "the list of images")
-    number, names = next(rows)
-    if names[0].lower() == _COLUMNS[0].lower():
-        number, first = 0, []
-    elif len(names) == len(_COLUMNS) and names[6].isdigit():
-        first, names = names, list(_COLUMNS)
-    else:
-        position(names, _COLUMNS[0], path)
-        first = []
+    first, names = next(rows)
+    if len(names) == len(_COLUMNS) and names[6].isdigit():
+        rows, names = chain([(first, names)], rows), list(_COLUMNS)  # no header
     image_at, code_at = position(names, "subDirectory_filePath", path), position(names, "expression", path)
-    for line, row in [(number, first)] if first else []:
-        yield (
-            f"{path.name}, line {line}",
-            _stem(place, row[image_at]),
-            whole_number(row[code_at], path, line, "the code"),
-        )
     for line, row in rows:
-        yield (
-            f"{path.name}, line {line}",
-            _stem(place, row[image_at]),
-            whole_number(row[code_at], path, line, "the code"),
-        )
+        code = whole_number(row[code_at], path, line, "the code")
+        yield f"{path.name}, line {line}", f"{place}/" + row[image_at].replace("\\", "/").rpartition(".")[0], code
 
 
 def read_code(path: Path) -> int:
     """The code in an `_exp.npy` file: an array of one number, or of its text.
 
     Raises:
-        InputError: it is empty, no array, pickled, or holds no code.
+        InputError: it is empty, pickled, not an array, or holds no code.
     """
     check_file(path, "the code")
     try:
         array = np.load(path, allow_pickle=False)
         cells = [str(value.decode() if isinstance(value, bytes) else value) for value in array.reshape(-1)[:2]]
     except Exception as error:  # of a damaged header, numpy raises whatever Python's tokenizer and its own types do
-        raise InputError(f"{path} is no array of one expression code ({error}); {AGAIN}") from error
+        raise InputError(f"{path} is not an array of one expression code ({error}); {AGAIN}") from error
     if len(cells) != 1:
         raise InputError(f"{path} holds {array.size} values, not one expression code; {AGAIN}")
     code = whole_number(cells[0].strip(), path, 1, "the expression code")
-    if code not in AFFECTNET_EXPRESSIONS and code not in _REST:
+    if code not in CODES and code not in _REST:
         raise InputError(f"{path}: expression code {code}; AffectNet's are 0 to 10")
     return code
 
 
-def _stem(place: str, path: str) -> str:
-    return f"{place}/" + path.replace("\\", "/").rpartition(".")[0]
-
-
 def _why_not(code: int) -> str:
-    if code not in AFFECTNET_EXPRESSIONS:
+    if code not in CODES:
         return f"expression code {code}" + (f" ({_REST[code]})" if code in _REST else " does not exist")
-    name = AFFECTNET_EXPRESSIONS[code]
-    return "" if name in EXPRESSIONS else f"{name} is none of the seven expressions"
+    return "" if CODES[code] in EXPRESSIONS else f"{CODES[code]} is none of the seven expressions"

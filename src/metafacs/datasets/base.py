@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import pandas as pd
 
+from metafacs.datasets.protocols import Protocol
 from metafacs.errors import InputError
 from metafacs.facs import intensity_column
 from metafacs.registry import Registry
@@ -85,7 +86,7 @@ class Listing:
         aus: AU columns, in order.
         skipped: what was left out.
         notes: what a user should know.
-        protocol: which published counts it should match ("bp4d", ...), or "".
+        protocol: name of the dataset whose protocol the rows should match ("bp4d", ...), or "".
     """
 
     rows: pd.DataFrame
@@ -98,11 +99,12 @@ class Listing:
 class RawDataset(ABC):
     """A reader: knows one dataset's layouts, reads its label files and lists its folders, never opens a picture.
 
-    A subclass provides `card` and `read`. Arguments of its constructor are options: their types and descriptions
-    become flags.
+    A subclass provides `card` and `read`, and `published` where something is published. It is a dataclass whose fields
+    are its options: their types and the sentences below them become flags.
     """
 
     card: ClassVar[SourceCard]
+    published: ClassVar[Protocol] = Protocol()
     aligned: bool = False
     """Whether the pictures are aligned faces already, which nobody need find again."""
 
@@ -187,8 +189,22 @@ def _reasons(skipped: Sequence[Skip]) -> str:
     counted: Counter[str] = Counter()
     for skip in skipped:
         counted[skip.reason] += skip.rows
-    told = [f"{rows:,} rows left out, {reason}" for reason, rows in counted.most_common(3)]
-    return "; ".join(told) or "no label file has a row"
+    most = [f"{rows:,} rows left out, {reason}" for reason, rows in counted.most_common(3)]
+    return "; ".join(most) or "no label file has a row"
 
 
 DATASETS: Registry[RawDataset] = Registry("dataset")
+
+
+def protocol_of(name: str) -> Protocol:
+    """The protocol of a dataset; an empty one where there is no reader of that name."""
+    return DATASETS[name].published if name in DATASETS else Protocol()
+
+
+def with_folds() -> list[str]:
+    """Names of the datasets whose folds are published by subject."""
+    return [name for name in DATASETS if DATASETS[name].published.folds]
+
+
+UNKNOWN_PEOPLE = "nobody knows who is who: every image counts as a person of its own"
+"""What readers of photographs from the web note."""

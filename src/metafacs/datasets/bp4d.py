@@ -7,8 +7,8 @@ from pathlib import Path
 
 from metafacs.datasets.base import DATASETS, Listing, RawDataset, RowTable, Skip, SourceCard
 from metafacs.datasets.folders import find_folder, need_folder
-from metafacs.datasets.folds import folds_of
 from metafacs.datasets.frames import FrameFiles, Missing, Recording, find_clips, find_frames, ranges
+from metafacs.datasets.protocols import FOLD_NAMES, Protocol, by_fold
 from metafacs.datasets.textfiles import position, read_csv, whole_number
 from metafacs.errors import InputError
 from metafacs.facs import AU_SETS, INTENSITY_MAX, au_code, au_title, intensity_column, parse_aus
@@ -34,14 +34,14 @@ class Pictures:
     first_frame: int
 
     @classmethod
-    def find(cls, raw: Path, wanted: str, first_frame: int) -> "Pictures":
+    def find(cls, raw: Path, beginning: str, first_frame: int) -> "Pictures":
         """Pictures below `raw`, or clips where there are no pictures."""
-        files = find_frames(raw, _FRAME, wanted, canonical)
-        clips = {} if files.paths else find_clips(raw, _CLIP, wanted, canonical)
+        files = find_frames(raw, _FRAME, beginning, canonical)
+        clips = {} if files.paths else find_clips(raw, _CLIP, beginning, canonical)
         if not files.paths and not clips:
-            begin = f" whose path begins with '{wanted}'" if wanted else ""
+            whose = f" whose path begins with '{beginning}' (--images)" if beginning else ""
             raise InputError(
-                f"{raw} has neither pictures (as img/F001/T1/2440.jpg) nor clips (as F001_T1.avi){begin}; give the "
+                f"{raw} has neither pictures (as img/F001/T1/2440.jpg) nor clips (as F001_T1.avi){whose}; give the "
                 "folder that holds both them and AUCoding"
             )
         return cls(files, clips, first_frame)
@@ -56,14 +56,14 @@ class Pictures:
             return {}, f"no clip {'_'.join(recording)}"
         index = frame - self.first_frame
         reason = (
-            f"frame {index} of {clip} does not exist; is first_frame={self.first_frame} right?" if index < 0 else ""
+            f"frame {index} of {clip} does not exist; is --first_frame {self.first_frame} right?" if index < 0 else ""
         )
         return {"video": clip, "video_frame": index}, reason
 
-    def told(self) -> str:
-        """What was found, for a note."""
+    def described(self) -> str:
+        """Where the frames are, for a note."""
         if self.files.paths:
-            return self.files.told()
+            return self.files.described()
         return f"{len(self.clips)} clips; what the labels call frame {self.first_frame} is a clip's first picture"
 
     def extra(self, labelled: Collection[Recording], used: int) -> list[str]:
@@ -79,15 +79,18 @@ class Pictures:
 
 
 @DATASETS.register("bp4d")
+@dataclass
 class BP4D(RawDataset):
-    """Reads BP4D as released, or with its frames extracted or aligned by other tools.
+    """Reads BP4D as released, or with its frames extracted or aligned by other tools."""
 
-    Args:
-        aus: which AUs: a set ("bp4d" is the usual 12) or a list such as "1,2,4".
-        images: how the paths of the pictures to use begin, below the raw folder, where there are several kinds.
-        intensities: whether to read AU_INT (AU6, 10, 12, 14 and 17), where it is there.
-        first_frame: the number that the labels give to a clip's first frame; pictures are found by their own number.
-    """
+    aus: str = "bp4d"
+    """which AUs: a set ("bp4d" is the usual 12) or a list such as "1,2,4"."""
+    images: str = ""
+    """how the paths of the pictures to use begin, below the raw folder, where there are several kinds."""
+    intensities: bool = True
+    """whether to read AU_INT (AU6, 10, 12, 14 and 17), where it is there."""
+    first_frame: int = 1
+    """the number that the labels give to a clip's first frame; pictures are found by their own number."""
 
     card = SourceCard(
         title="BP4D-Spontaneous",
@@ -102,27 +105,41 @@ class BP4D(RawDataset):
         url="https://www.cs.binghamton.edu/~lijun/Research/3DFE/3DFE_Analysis.html",
     )
 
-    def __init__(self, aus: str = "bp4d", images: str = "", intensities: bool = True, first_frame: int = 1) -> None:
-        self.aus = parse_aus(aus)
-        self.images = images
-        self.intensities = intensities
-        self.first_frame = first_frame
+    published = Protocol(
+        aus=AU_SETS["bp4d"],
+        folds=by_fold(
+            P1="F001 M007 F018 F008 F002 M004 F010 F009 M012 M001 F016 M014 F023 M008",
+            P2="M011 F003 M010 M002 F005 F022 M018 M017 F013 M016 F020 F011 M013 M005",
+            P3="F007 F015 F006 F019 M006 M009 F012 M003 F004 F021 F017 M015 F014",
+        ),
+        fold_names=FOLD_NAMES,
+        frames={  # ME-GraphAU drops none, the others drop frames without landmarks
+            "ME-GraphAU": {"P1": 50631, "P2": 50182, "P3": 46034},
+            "JAA-Net": {"P1": 50601, "P2": 50166, "P3": 45809},
+            "FG-Net": {"P1": 50579, "P2": 50157, "P3": 45687},
+        },
+        base_rates={1: 0.2114, 2: 0.1710, 4: 0.2026, 6: 0.4609, 7: 0.5490, 10: 0.5943}
+        | {12: 0.5620, 14: 0.4656, 15: 0.1694, 17: 0.3433, 23: 0.1654, 24: 0.1514},
+    )
+
+    def __post_init__(self) -> None:
+        self.au_columns = parse_aus(self.aus)
 
     def read(self, raw: Path) -> Listing:
         """See `RawDataset.read`."""
         folder = need_folder(raw, ["AU_OCC"], "occurrence codes", "AUCoding/AU_OCC/F001_T1.csv")
         files, notes = label_files(folder)
         pictures = Pictures.find(raw, self.images, self.first_frame)
-        folds, strangers = folds_of("bp4d", (subject for subject, _ in files))
+        folds, strangers = self.published.assign(subject for subject, _ in files)
         graded, levels, lacking = self._intensities(raw, files)
-        rows, missing, unknown = RowTable(self.aus, graded), Missing(), 0
+        rows, missing, unknown = RowTable(self.au_columns, graded), Missing(), 0
         skipped: list[Skip] = []
-        notes += [pictures.told(), *strangers, *lacking]
+        notes += [pictures.described(), *strangers, *lacking]
         for recording, path in sorted(files.items()):
-            codes, twice = read_codes(path, self.aus)
+            codes, twice = read_codes(path, self.au_columns)
             skipped += twice
             sequence, absent = "/".join(recording), []
-            own = {"subject": recording[0], "sequence": sequence, "fold": folds[recording[0]]}
+            person = {"subject": recording[0], "sequence": sequence, "fold": folds[recording[0]]}
             for frame, values in codes.items():
                 place, reason = pictures.of(recording, frame)
                 if reason:
@@ -130,7 +147,7 @@ class BP4D(RawDataset):
                     absent.append(frame)
                     continue
                 unknown += sum(value is None for value in values.values())
-                rows.add({**place, **own, "frame": frame, **values, **levels.get(recording, {}).get(frame, {})})
+                rows.add({**place, **person, "frame": frame, **values, **levels.get(recording, {}).get(frame, {})})
             notes += suspicion(sequence, absent, pictures.files.paths.get(recording, {}).keys() - codes.keys())
         notes += pictures.extra(files, len(rows))
         notes += [f"{unknown:,} codes are {UNKNOWN} (unknown): left empty"] if unknown else []
@@ -141,24 +158,26 @@ class BP4D(RawDataset):
     ) -> tuple[list[str], dict[Recording, Codes], list[str]]:
         """AU columns with intensities, the intensities, and notes about what is lacking."""
         folder = find_folder(raw, ["AU_INT"]) if self.intensities else None
-        wanted = [column for column in self.aus if au_code(column) in AU_SETS["bp4d_intensity"]]
-        found: dict[Recording, Codes] = {}
-        graded, notes = [], []
-        for column in wanted if folder else []:
-            place = find_folder(folder, [column, au_title(column)]) if folder else None
+        levels: dict[Recording, Codes] = {}
+        graded: list[str] = []
+        notes: list[str] = []
+        if folder is None:
+            return graded, levels, notes
+        for column in [column for column in self.au_columns if au_code(column) in AU_SETS["bp4d_intensity"]]:
+            place = find_folder(folder, [column, au_title(column)])
             if place is None:
                 notes.append(f"{folder} has no folder {column}: its intensity is left empty")
                 continue
             graded.append(column)
-            own, _ = label_files(place)
-            for recording, path in own.items():
-                codes = found.setdefault(recording, {})
+            level_files, _ = label_files(place)
+            for recording, path in level_files.items():
+                codes = levels.setdefault(recording, {})
                 for frame, level in read_levels(path).items():
                     codes.setdefault(frame, {})[intensity_column(column)] = level
-            lacking = sorted("_".join(recording) for recording in files if recording not in own)
+            lacking = sorted("_".join(recording) for recording in files if recording not in level_files)
             if lacking:
                 notes.append(f"no intensity of {au_title(column)} for {len(lacking)} recordings: {lacking[0]}, ...")
-        return graded, found, notes
+        return graded, levels, notes
 
 
 def canonical(name: str) -> str:
@@ -173,7 +192,7 @@ def canonical(name: str) -> str:
 
 
 def label_files(folder: Path) -> tuple[dict[Recording, Path], list[str]]:
-    """The label file of every recording (F001_T1.csv), and notes about files that are none.
+    """The label file of every recording (F001_T1.csv), and notes about other files.
 
     Raises:
         InputError: two files of one recording, a folder instead of a file, or no file at all.
@@ -231,13 +250,13 @@ def read_levels(path: Path) -> dict[int, int | None]:
     """Reads one AU_INT file: frame number and intensity (0-5, 9 unknown) a row, with or without a header row.
 
     Raises:
-        InputError: it has other than two columns, or a value that is no intensity.
+        InputError: it has other than two columns, or a value that is not an intensity.
     """
     levels: dict[int, int | None] = {}
     for number, row in read_csv(path, "intensity codes"):
         if len(row) != 2:
             raise InputError(
-                f"{path}: {len(row)} columns, not frame and intensity; leave it out with intensities=false"
+                f"{path}: {len(row)} columns, not frame and intensity; leave it out with --intensities false"
             )
         if not levels and (not row[0].isdigit() or row[0] == "0"):
             continue  # a header row, as in AU_OCC: 0 and the AU

@@ -1,6 +1,7 @@
 """CK+: one FACS file a sequence, for its last frame, and an expression for a third of them."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from metafacs.datasets.base import DATASETS, Listing, RawDataset, RowTable, Skip, SourceCard
@@ -22,18 +23,21 @@ _Sequence = tuple[str, str]
 
 
 @DATASETS.register("ckplus")
+@dataclass
 class CKPlus(RawDataset):
     """Reads CK+: FACS/S005/001/S005_001_00000011_facs.txt, Emotion/ alike, cohn-kanade-images/S005/001/*.png.
 
     The last frame of each sequence is coded. AUs that its file does not name are absent. A sequence whose file is empty
     or damaged is left out and counted.
-
-    Args:
-        aus: which AUs, as a list such as "1,2,4".
-        neutral_frames: whether to take the first frame of each sequence too, as a neutral face without AUs (sequences
-            begin neutral by design; nobody coded that frame).
-        folds: into how many folds people are dealt, in the order of their numbers (10 is usual for expressions).
     """
+
+    aus: str = DEFAULT_AUS
+    """which AUs, as a list such as "1,2,4"."""
+    neutral_frames: bool = False
+    """whether to take the first frame of each sequence too, as a neutral face without AUs (sequences begin neutral by
+    design; nobody coded that frame)."""
+    folds: int = 10
+    """into how many folds people are dealt, in the order of their numbers (10 is usual for expressions)."""
 
     card = SourceCard(
         title="CK+ (Extended Cohn-Kanade)",
@@ -47,12 +51,10 @@ class CKPlus(RawDataset):
         url="https://www.jeffcohn.net/resources/",
     )
 
-    def __init__(self, aus: str = DEFAULT_AUS, neutral_frames: bool = False, folds: int = 10) -> None:
-        if folds < 2:
-            raise InputError(f"{folds} folds; 2 or more are needed, 10 is usual")
-        self.aus = parse_aus(aus)
-        self.neutral_frames = neutral_frames
-        self.folds = folds
+    def __post_init__(self) -> None:
+        if self.folds < 2:
+            raise InputError(f"--folds is {self.folds}; 2 or more are needed, 10 is usual")
+        self.au_columns = parse_aus(self.aus)
 
     def read(self, raw: Path) -> Listing:
         """See `RawDataset.read`."""
@@ -63,7 +65,7 @@ class CKPlus(RawDataset):
         place = "" if images == raw else f"{images.relative_to(raw).as_posix()}/"
         subjects = sorted({subject for subject, _ in coded})
         folds = {subject: f"P{index % self.folds + 1}" for index, subject in enumerate(subjects)}
-        pictures, rows, skipped = PictureFolders(raw), RowTable(self.aus, self.aus), []
+        pictures, rows, skipped = PictureFolders(raw), RowTable(self.au_columns, self.au_columns), []
         strange: set[int] = set()
         for (subject, number), path in coded.items():
             try:
@@ -74,18 +76,18 @@ class CKPlus(RawDataset):
                 continue
             strange |= levels.keys() - ACTION_UNITS.keys()
             peak = int(path.name.split("_")[2])
-            wanted = {1: {}, peak: levels} if self.neutral_frames else {peak: levels}
-            for frame, own in wanted.items():
+            frames = {1: {}, peak: levels} if self.neutral_frames else {peak: levels}
+            for frame, acting in frames.items():
                 stem = f"{place}{subject}/{number}/{subject}_{number}_{frame:08d}"
                 image = pictures.find(stem)
                 if image is None:
                     skipped.append(Skip(path.name, f"no picture {stem}.png"))
                     continue
                 named = {"image": image, "subject": subject, "sequence": f"{subject}/{number}", "frame": frame}
-                seen = expression if frame == peak else "neutral"
-                rows.add({**named, "fold": folds[subject], "expression": seen, **_labels(own, self.aus)})
+                shown = expression if frame == peak else "neutral"
+                rows.add({**named, "fold": folds[subject], "expression": shown, **_labels(acting, self.au_columns)})
         notes = [f"{self.folds} folds: people in the order of their numbers, dealt in turn", *contempt]
-        notes += [f"codes that are no AU, not used: {', '.join(map(str, sorted(strange)))}"] if strange else []
+        notes += [f"codes that are not AUs, not used: {', '.join(map(str, sorted(strange)))}"] if strange else []
         return rows.listing(raw, skipped, notes)
 
 

@@ -62,39 +62,39 @@ def find_columns(names: Sequence[str], declared: Mapping[str, str], path: Path) 
         InputError: a declared column is not there, something is declared that does not exist, or two columns are the
             same AU.
     """
-    found = Columns()
+    columns = Columns()
     taken = set()
     for what, name in declared.items():
         at = position(names, name, path)
         taken.add(at)
         au = au_name(what)
         if au is None and what not in GUESSES:
-            raise InputError(f"'{what}' is nothing a column can be declared as; known: {', '.join(GUESSES)}, AU01, ...")
+            raise InputError(f"--columns.{what}: a column can be {', '.join(GUESSES)}, AU01, AU01_intensity, ...")
         if au is None:
-            found.places[what] = at
+            columns.places[what] = at
         else:
-            (found.levels if au[1] else found.aus)[au_column(au[0])] = at
+            (columns.levels if au[1] else columns.aus)[au_column(au[0])] = at
     for at, name in enumerate(names):
         au = au_name(name)
         if au is None or at in taken:
             continue
-        column, kind = au_column(au[0]), found.levels if au[1] else found.aus
+        column, kind = au_column(au[0]), columns.levels if au[1] else columns.aus
         if column in kind and kind[column] not in taken:
             raise InputError(
                 f"{path}, line 1: columns '{names[kind[column]]}' and '{name}' are both {au_title(column)}"
             )
         kind.setdefault(column, at)
-    _guess_places(found, [name.lower() for name in names], taken)
+    _guess_places(columns, [name.lower() for name in names], taken)
     voted = {choice: names.index(f"votes_{choice}") for choice in EXPRESSIONS if f"votes_{choice}" in names}
-    found.votes = voted if len(voted) == len(EXPRESSIONS) else {}
-    return found
+    columns.votes = voted if len(voted) == len(EXPRESSIONS) else {}
+    return columns
 
 
-def _guess_places(found: Columns, names: list[str], taken: Collection[int]) -> None:
+def _guess_places(columns: Columns, names: list[str], taken: Collection[int]) -> None:
     for what, guesses in GUESSES.items():
-        if what not in found.places:
+        if what not in columns.places:
             places = [names.index(guess) for guess in guesses if guess in names and names.index(guess) not in taken]
-            found.places.update({what: places[0]} if places else {})
+            columns.places.update({what: places[0]} if places else {})
 
 
 def table_rows(path: Path) -> Iterator[Row]:
@@ -115,12 +115,12 @@ def table_rows(path: Path) -> Iterator[Row]:
 def _parquet_rows(path: Path) -> Iterator[Row]:
     check_file(path, "the table")
     try:
-        found = pq.read_table(path)
-        nested = [field.name for field in found.schema if pa.types.is_nested(field.type)]
+        content = pq.read_table(path)
+        nested = [field.name for field in content.schema if pa.types.is_nested(field.type)]
         if nested:
             raise InputError(f"{path}: the cells of column '{nested[0]}' are lists; a table has one value in each cell")
         # Without what pandas noted in the file of itself: that is a stranger's word, and may be damaged.
-        table = found.replace_schema_metadata(None).to_pandas()
+        table = content.replace_schema_metadata(None).to_pandas()
     except InputError:
         raise
     except (pa.ArrowException, ValueError, OSError) as error:
@@ -156,7 +156,7 @@ class Labels:
         """Occurrence (0, 1, None) and intensity (0-5, None) of one cell of an AU column.
 
         Raises:
-            InputError: it is no label.
+            InputError: it is not a label.
         """
         value = self._number(cell, path, line, column)
         if value is None:
@@ -165,7 +165,7 @@ class Labels:
             return int(value >= self.present_from), int(value)
         if not self.present_from and value in (0, 1):
             return int(value), None
-        usual = f"0 to {INTENSITY_MAX}" if self.present_from else "0 and 1 (for intensities give present_from)"
+        usual = f"0 to {INTENSITY_MAX}" if self.present_from else "0 and 1 (for intensities give --present_from)"
         raise InputError(
             f"{path}, line {line:,}: {au_title(column)} is {cell}; labels are {usual}, unknown ones "
             f"{', '.join(f'{code:g}' for code in sorted(self.unknown))} or empty"
@@ -175,7 +175,7 @@ class Labels:
         """Intensity (0-5, rounded, None) of one cell of an intensity column.
 
         Raises:
-            InputError: it is no intensity.
+            InputError: it is not an intensity.
         """
         value = self._number(cell, path, line, column)
         if value is None or 0 <= value <= INTENSITY_MAX:
@@ -189,7 +189,7 @@ class Labels:
         try:
             value = words[cell.lower()] if cell.lower() in words else float(cell)
         except ValueError as error:
-            raise InputError(f"{path}, line {line:,}: {au_title(column)} is '{cell}', no number") from error
+            raise InputError(f"{path}, line {line:,}: {au_title(column)} is '{cell}', not a number") from error
         return None if value in self.unknown else value
 
 
@@ -199,7 +199,7 @@ def au_labels(
     """The AU columns of one row, and their intensities where there are any.
 
     Raises:
-        InputError: a cell is no label.
+        InputError: a cell is not a label.
     """
     values: dict[str, int | None] = {}
     for column in aus:
@@ -225,7 +225,10 @@ def chosen_aus(columns: Columns, wanted: Sequence[str], path: Path) -> list[str]
     lacking = [au_title(column) for column in wanted if column not in known]
     if lacking:
         have = ", ".join(au_title(column) for column in sorted(known)) or "none"
-        raise InputError(f"{path}, line 1: no column for {', '.join(lacking)}; AUs found: {have}; declare the others")
+        raise InputError(
+            f"{path}, line 1: no column for {', '.join(lacking)}; AUs found: {have}; name the others, as in "
+            "--columns.AU12 smile"
+        )
     return list(wanted) or sorted(known, key=au_code)
 
 
@@ -249,8 +252,8 @@ def expression_of(word: str, names: Mapping[str, str], path: Path, line: int) ->
     if name is not None or meant.lower() in OTHER_EXPRESSIONS:
         return name, "" if name else f"expression {meant} is none of the seven"
     raise InputError(
-        f"{path}, line {line:,}: expression '{word}' is none of {', '.join(EXPRESSIONS)}; say what it means with "
-        f"expressions, as in {{'{word}': 'happiness'}}"
+        f"{path}, line {line:,}: expression '{word}' is none of {', '.join(EXPRESSIONS)}; say what it means, as in "
+        f"--expressions.{word} happiness"
     )
 
 
@@ -258,12 +261,12 @@ def subject_pattern(pattern: str) -> re.Pattern[str]:
     """The regular expression whose first group finds the subject in a path.
 
     Raises:
-        InputError: it is none, or has no group.
+        InputError: it is not one, or has no group.
     """
     try:
         compiled = re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:
-        raise InputError(f"subjects '{pattern}' is no regular expression: {error}") from error
+        raise InputError(f"--subjects '{pattern}' is not a regular expression: {error}") from error
     if compiled.groups < 1:
-        raise InputError(f"subjects '{pattern}' has no group; put the subject into parentheses")
+        raise InputError(f"--subjects '{pattern}' has no group; put the subject into parentheses")
     return compiled

@@ -1,13 +1,14 @@
 """FER2013 with FERPlus votes: pixels in one file, ten people's votes in another, row by row."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import Literal
 
 from metafacs.datasets.base import DATASETS, Listing, RawDataset, RowTable, Skip, SourceCard
 from metafacs.datasets.folders import find_file
-from metafacs.datasets.protocols import FERPLUS_USAGES, FERPLUS_VOTES
+from metafacs.datasets.protocols import Protocol
 from metafacs.datasets.textfiles import AGAIN, position, read_csv, whole_number
 from metafacs.errors import InputError
 from metafacs.facs import EXPRESSIONS
@@ -15,21 +16,27 @@ from metafacs.facs import EXPRESSIONS
 SIDE = 48
 """Width and height of FER2013's grey images in pixels."""
 
-FOLDS = dict(zip(FERPLUS_USAGES, ("train", "validation", "test"), strict=True))
+USAGES = {"Training": 28709, "PublicTest": 3589, "PrivateTest": 3589}
+"""Rows of FER2013 and FERPlus by their column `Usage`."""
+
+FOLDS = dict(zip(USAGES, ("train", "validation", "test"), strict=True))
 """`Usage` in the files -> fold."""
 
-Rule = Literal["majority", "most"]
+VOTES = (*EXPRESSIONS, "contempt", "unknown", "NF")
+"""The vote columns of `fer2013new.csv`; NF: not a face."""
+
+WinnerRule = Literal["majority", "most"]
 
 
 @DATASETS.register("ferplus")
+@dataclass
 class FERPlus(RawDataset):
-    """Reads fer2013.csv (pixels) with fer2013new.csv (votes of ten people), paired by row.
+    """Reads fer2013.csv (pixels) with fer2013new.csv (votes of ten people), paired by row."""
 
-    Args:
-        rule: which expression an image gets. "majority", as FERPlus's authors: votes of a single person are dropped,
-            then more than half of the rest must agree; "most": the class with the most votes, ties left out. Either way
-            images whose winner is unknown, NF (no face) or contempt are left out and counted.
-    """
+    rule: WinnerRule = "majority"
+    """which expression an image gets. "majority", as FERPlus's authors: votes of a single person are dropped, then more
+    than half of the rest must agree; "most": the class with the most votes, ties left out. Either way images whose
+    winner is unknown, NF (no face) or contempt are left out and counted."""
 
     card = SourceCard(
         title="FER2013 with FERPlus votes",
@@ -45,12 +52,12 @@ class FERPlus(RawDataset):
         url="https://github.com/microsoft/FERPlus",
     )
 
+    published = Protocol(rows=sum(USAGES.values()))
     aligned = True
 
-    def __init__(self, rule: Rule = "majority") -> None:
-        if rule not in ("majority", "most"):
-            raise InputError(f"rule '{rule}'; known: majority, most")
-        self.rule = rule
+    def __post_init__(self) -> None:
+        if self.rule not in ("majority", "most"):
+            raise InputError(f"--rule {self.rule}; known: majority, most")
 
     def read(self, raw: Path) -> Listing:
         """See `RawDataset.read`."""
@@ -59,10 +66,10 @@ class FERPlus(RawDataset):
         for index, (image, vote) in enumerate(zip_longest(read_pixels(pixels), read_votes(votes))):
             if image is None or vote is None:
                 raise InputError(_unpaired(pixels, votes, index, image is None))
-            (line, encoded, usage), (vote_line, name, own_usage, counts) = image, vote
-            if usage != own_usage:
+            (line, encoded, usage), (vote_line, name, vote_usage, counts) = image, vote
+            if usage != vote_usage:
                 raise InputError(
-                    f"{pixels}, line {line} is of {usage}, its partner {votes}, line {vote_line} of {own_usage}: rows "
+                    f"{pixels}, line {line} is of {usage}, its partner {votes}, line {vote_line} of {vote_usage}: rows "
                     f"are not in the order of the releases; {AGAIN}"
                 )
             uneven += sum(counts) != 10
@@ -72,20 +79,20 @@ class FERPlus(RawDataset):
                 skipped.append(Skip(f"{votes.name}, line {vote_line}", reason))
                 continue
             sequence = name.rpartition(".")[0] or f"row{index:07d}"
-            own = {"subject": sequence, "sequence": sequence, "fold": FOLDS[usage], "expression": expression}
-            shown = [counts[FERPLUS_VOTES.index(choice)] for choice in EXPRESSIONS]
-            rows.add({"pixels": encoded, **own, "votes": shown})
+            person = {"subject": sequence, "sequence": sequence, "fold": FOLDS[usage]}
+            shown = [counts[VOTES.index(choice)] for choice in EXPRESSIONS]
+            rows.add({"pixels": encoded, **person, "expression": expression, "votes": shown})
         notes = [f"expression by rule '{self.rule}'; votes leave out contempt, unknown and NF"]
         notes += [f"{nameless} rows have no image name (as in the real file)"] if nameless else []
         notes += [f"{uneven} rows have other than ten votes (the real file has one of nine)"] if uneven else []
         return rows.listing(raw, skipped, notes, "ferplus")
 
 
-def winner(counts: list[int], rule: Rule) -> tuple[str | None, str]:
+def winner(counts: list[int], rule: WinnerRule) -> tuple[str | None, str]:
     """The expression that the votes give an image, and why there is none.
 
     Args:
-        counts: votes in the order of `protocols.FERPLUS_VOTES`.
+        counts: votes in the order of `VOTES`.
         rule: see `FERPlus`.
 
     Example:
@@ -103,7 +110,7 @@ def winner(counts: list[int], rule: Rule) -> tuple[str | None, str]:
         return None, "no majority"
     if kept.count(top) > 1:
         return None, "a tie"
-    choice = FERPLUS_VOTES[kept.index(top)]
+    choice = VOTES[kept.index(top)]
     return (choice, "") if choice in EXPRESSIONS else (None, f"most votes for {choice}")
 
 
@@ -123,7 +130,7 @@ def read_pixels(path: Path) -> Iterator[tuple[int, bytes, str]]:
         try:
             grey = _grey(row[pixels_at].split())
         except ValueError as error:
-            raise InputError(f"{path}, line {line}: a pixel is no number from 0 to 255 ({error}); {AGAIN}") from error
+            raise InputError(f"{path}, line {line}: a pixel is not a number, 0 to 255 ({error}); {AGAIN}") from error
         if len(grey) != SIDE * SIDE:
             raise InputError(f"{path}, line {line}: {len(grey)} of {SIDE * SIDE} pixels; cut off there, {AGAIN}")
         yield line, header + grey, _usage(row[usage_at], path, line)
@@ -133,12 +140,12 @@ def read_votes(path: Path) -> Iterator[tuple[int, str, str, list[int]]]:
     """Line number, image name (may be empty), usage and votes of every row of fer2013new.csv.
 
     Raises:
-        InputError: a column is missing, or a vote is no number.
+        InputError: a column is missing, or a vote is not a number.
     """
     rows = read_csv(path, "FERPlus votes")
     _, names = next(rows)
     usage_at, name_at = position(names, "Usage", path), position(names, "Image name", path)
-    places = [position(names, vote, path) for vote in FERPLUS_VOTES]
+    places = [position(names, vote, path) for vote in VOTES]
     for line, row in rows:
         counts = [whole_number(row[place], path, line, "a vote") for place in places]
         if min(counts) < 0:
@@ -164,10 +171,10 @@ def _usage(text: str, path: Path, line: int) -> str:
 
 
 def _need(raw: Path, name: str, what: str) -> Path:
-    found = find_file(raw, [name])
-    if found is None:
+    path = find_file(raw, [name])
+    if path is None:
         raise InputError(f"{raw} has no {name} ({what}); put fer2013.csv and fer2013new.csv into one folder")
-    return found
+    return path
 
 
 def _unpaired(pixels: Path, votes: Path, rows: int, no_pixels: bool) -> str:

@@ -28,13 +28,13 @@ def find_folder(raw: Path, names: Sequence[str]) -> Path | None:
     """The folder with one of `names` (any case; `raw` itself counts), at most `DEPTH` deep; None if there is none.
 
     Raises:
-        InputError: `raw` is no folder, or there are several on one level.
+        InputError: `raw` is not a folder, or there are several on one level.
     """
     check_raw(raw)
-    wanted = {name.lower() for name in names}
-    if raw.name.lower() in wanted:
+    spellings = {name.lower() for name in names}
+    if raw.name.lower() in spellings:
         return raw
-    return _only(raw, names, lambda entry: _is_folder(entry) and entry.name.lower() in wanted)
+    return _only(raw, names, lambda entry: _is_folder(entry) and entry.name.lower() in spellings)
 
 
 def need_folder(raw: Path, names: Sequence[str], what: str, expected: str) -> Path:
@@ -49,24 +49,24 @@ def need_folder(raw: Path, names: Sequence[str], what: str, expected: str) -> Pa
     Raises:
         InputError: it is not there.
     """
-    found = find_folder(raw, names)
-    if found is None:
+    folder = find_folder(raw, names)
+    if folder is None:
         raise InputError(f"{raw} has no folder {' or '.join(names)} ({what}); expected as {expected}")
-    return found
+    return folder
 
 
 def find_file(raw: Path, names: Sequence[str]) -> Path | None:
     """The file with one of `names` (any case), at most `DEPTH` deep; None if there is none.
 
     Raises:
-        InputError: `raw` is no folder, there are several on one level, or a folder has that name.
+        InputError: `raw` is not a folder, there are several on one level, or a folder has that name.
     """
     check_raw(raw)
-    wanted = {name.lower() for name in names}
-    found = _only(raw, names, lambda entry: entry.name.lower() in wanted)
-    if found is not None and found.is_dir():
-        raise InputError(f"{found} is a folder, but a file is expected there; unpack or download it again")
-    return found
+    spellings = {name.lower() for name in names}
+    path = _only(raw, names, lambda entry: entry.name.lower() in spellings)
+    if path is not None and path.is_dir():
+        raise InputError(f"{path} is a folder, but a file is expected there; unpack or download it again")
+    return path
 
 
 def files_below(raw: Path, suffixes: frozenset[str]) -> Iterator[str]:
@@ -114,10 +114,10 @@ class PictureFolders:
         stem, suffix = os.path.splitext(name)  # noqa: PTH122
         stem = (stem if suffix.lower() in IMAGES else name).lower()
         names = self._listed(folder)
-        found = names.get(stem, [])
-        if not found and by_number and stem.isdecimal():
-            found = names.get(_numbered(stem), [])
-        exact = [entry for entry in found if entry == name] or found
+        entries = names.get(stem, [])
+        if not entries and by_number and stem.isdecimal():
+            entries = names.get(_numbered(stem), [])
+        exact = [entry for entry in entries if entry == name] or entries
         return (f"{folder}/{exact[0]}" if folder else exact[0]) if len(exact) == 1 else None
 
     def _listed(self, folder: str) -> dict[str, list[str]]:
@@ -143,13 +143,13 @@ def _only(raw: Path, names: Sequence[str], matches: Callable[[os.DirEntry[str]],
     for _ in range(DEPTH + 1):
         entries = [entry for folder in level for entry in sorted(os.scandir(folder), key=lambda entry: entry.name)]
         entries = [entry for entry in entries if not entry.name.startswith(".")]
-        found = [entry.path for entry in entries if matches(entry)]
-        if len(found) > 1:
+        matching = [entry.path for entry in entries if matches(entry)]
+        if len(matching) > 1:
             raise InputError(
-                f"more than one {' or '.join(names)}: {', '.join(found[:4])}; give the folder around one of them"
+                f"more than one {' or '.join(names)}: {', '.join(matching[:4])}; give the folder around one of them"
             )
-        if found:
-            return Path(found[0])
+        if matching:
+            return Path(matching[0])
         level = [entry.path for entry in entries if _is_folder(entry)]
     return None
 
@@ -160,7 +160,7 @@ def _numbered(stem: str) -> str:
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """A link that leads to itself is none."""
+    """A link that leads to itself is not one."""
     try:
         return entry.is_dir()
     except OSError:

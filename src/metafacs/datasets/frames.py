@@ -35,7 +35,7 @@ class FrameFiles:
         kind = self.kinds.get(recording) or next(iter(self.kinds.values()), "")
         return "", f"no picture {kind}, whatever the zero padding"
 
-    def told(self) -> str:
+    def described(self) -> str:
         """The kinds of paths, for a note."""
         return "pictures: " + ", ".join(sorted(set(self.kinds.values())))
 
@@ -43,7 +43,7 @@ class FrameFiles:
 def find_frames(
     raw: Path,
     pattern: re.Pattern[str],
-    wanted: str = "",
+    beginning: str = "",
     canonical: Callable[[str], str] = str.upper,
     avoid: str = "",
 ) -> FrameFiles:
@@ -54,7 +54,7 @@ def find_frames(
     Args:
         raw: the folder of the release.
         pattern: finds the group `frame`, and others that name the recording, in a path without its ending.
-        wanted: how the paths to use begin, where there are several kinds ("" if there is one).
+        beginning: how the paths to use begin, where there are several kinds ("" if there is one).
         canonical: makes one spelling of all those that name the same subject or task.
         avoid: paths in which a word begins like this are not meant ("right": the other camera).
 
@@ -64,7 +64,7 @@ def find_frames(
     kinds: dict[str, dict[Recording, dict[int, list[str]]]] = {}
     for path in files_below(raw, IMAGES):
         match = pattern.search(path.rpartition(".")[0])
-        if match is None or not _meant(path, wanted, avoid):
+        if match is None or not _meant(path, beginning, avoid):
             continue
         names = {name: text for name, text in match.groupdict().items() if name != "frame"}
         kind = path[: match.start("frame")] + "{frame}"
@@ -73,14 +73,14 @@ def find_frames(
         recording = tuple(canonical(text) for text in names.values())
         kinds.setdefault(kind, {}).setdefault(recording, {}).setdefault(int(match["frame"]), []).append(path)
     _check_one_kind(raw, kinds)
-    merged = {recording: frames for found in kinds.values() for recording, frames in found.items()}
-    return FrameFiles(merged, {recording: kind for kind, found in kinds.items() for recording in found})
+    merged = {recording: frames for recordings in kinds.values() for recording, frames in recordings.items()}
+    return FrameFiles(merged, {recording: kind for kind, recordings in kinds.items() for recording in recordings})
 
 
 def find_clips(
     raw: Path,
     pattern: re.Pattern[str],
-    wanted: str = "",
+    beginning: str = "",
     canonical: Callable[[str], str] = str.upper,
     avoid: str = "",
 ) -> dict[Recording, str]:
@@ -92,12 +92,12 @@ def find_clips(
     clips: dict[Recording, str] = {}
     for path in files_below(raw, VIDEOS):
         match = pattern.search(path.rpartition("/")[2])
-        if match is None or not _meant(path, wanted, avoid):
+        if match is None or not _meant(path, beginning, avoid):
             continue
         recording = tuple(canonical(text) for text in match.groups())
         if recording in clips:
             raise InputError(
-                f"two videos of {'/'.join(recording)} in {raw}: {clips[recording]} and {path}; say with `images` how "
+                f"two videos of {'/'.join(recording)} in {raw}: {clips[recording]} and {path}; say with --images how "
                 "the paths of those to use begin"
             )
         clips[recording] = path
@@ -135,13 +135,13 @@ def ranges(numbers: Iterable[int], most: int = 6) -> str:
             runs[-1][1] = number
         else:
             runs.append([number, number])
-    told = [str(first) if first == last else f"{first}-{last}" for first, last in runs[:most]]
-    return ", ".join(told) + (f" and {len(runs) - most} more stretches" if len(runs) > most else "")
+    shown = [str(first) if first == last else f"{first}-{last}" for first, last in runs[:most]]
+    return ", ".join(shown) + (f" and {len(runs) - most} more stretches" if len(runs) > most else "")
 
 
-def _meant(path: str, wanted: str, avoid: str) -> bool:
+def _meant(path: str, beginning: str, avoid: str) -> bool:
     other = avoid and re.search(rf"(?<![a-z]){avoid}", path.lower())
-    return path.startswith(wanted.lstrip("/")) and not other
+    return path.startswith(beginning.lstrip("/")) and not other
 
 
 def _check_one_kind(raw: Path, kinds: dict[str, dict[Recording, dict[int, list[str]]]]) -> None:
@@ -150,8 +150,8 @@ def _check_one_kind(raw: Path, kinds: dict[str, dict[Recording, dict[int, list[s
         for recording in recordings:
             other = first.setdefault(recording, kind)
             if other != kind:
-                sizes = ", ".join(f"{name} ({sum(map(len, found.values())):,})" for name, found in kinds.items())
+                sizes = ", ".join(f"{name} ({sum(map(len, frames.values())):,})" for name, frames in kinds.items())
                 raise InputError(
-                    f"{raw} has pictures of {'/'.join(recording)} of several kinds: {sizes}; say with `images` how "
+                    f"{raw} has pictures of {'/'.join(recording)} of several kinds: {sizes}; say with --images how "
                     "the paths of those to use begin"
                 )

@@ -2,14 +2,23 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from metafacs.datasets.base import DATASETS, Listing, RawDataset, RowTable, Skip, SourceCard
+from metafacs.datasets.base import (
+    DATASETS,
+    Listing,
+    RawDataset,
+    RowTable,
+    Skip,
+    SourceCard,
+    protocol_of,
+    with_folds,
+)
 from metafacs.datasets.folders import IMAGES, PictureFolders, check_raw, files_below
-from metafacs.datasets.folds import folds_of
 from metafacs.datasets.textfiles import AGAIN, MOST, read_lines, whole_number
 from metafacs.errors import InputError
-from metafacs.facs import au_title, parse_aus
+from metafacs.facs import au_column, au_title, parse_aus
 
 UNKNOWN = (9, -1, 999)
 """Labels that stand for "not labelled": 9 in JAA-Net's lists, -1 in OpenGraphAU's, 999 in FMAE's."""
@@ -21,21 +30,27 @@ _Labels = dict[str, int | None]
 
 
 @DATASETS.register("lists")
+@dataclass
 class Lists(RawDataset):
     """Reads pairs of lists: image paths (F001/T1/2440.jpg), and labels, separated by spaces, in the same order.
 
     Without `paths`, all pairs below the raw folder are read: BP4D_test_img_path_fold1.txt with
     BP4D_test_label_fold1.txt (ME-GraphAU), BP4D_part1_path.txt with BP4D_part1_AUoccur.txt (JAA-Net). An image in
     several lists counts once. Folds are P1 to P3 by subject, whatever the lists are called.
-
-    Args:
-        paths: list of image paths, relative to the raw folder.
-        labels: list of labels, relative to the raw folder.
-        aus: the AUs that the columns of labels stand for, in order; by default "bp4d" or "disfa", by the lists' names.
-        images: the folder that image paths start from, relative to the raw folder; by default img beside or above the
-            lists, or the raw folder.
-        unknown: labels that stand for "not labelled".
     """
+
+    paths: str = ""
+    """list of image paths, relative to the raw folder."""
+    labels: str = ""
+    """list of labels, relative to the raw folder."""
+    aus: str = ""
+    """the AUs that the columns of labels stand for, in order; by default those of the dataset that the lists' names
+    speak of (BP4D, DISFA)."""
+    images: str = ""
+    """the folder that image paths start from, relative to the raw folder; by default img beside or above the lists, or
+    the raw folder."""
+    unknown: Sequence[int] = UNKNOWN
+    """labels that stand for "not labelled"."""
 
     card = SourceCard(
         title="Lists of ME-GraphAU or JAA-Net",
@@ -49,51 +64,42 @@ class Lists(RawDataset):
         url="https://github.com/CVI-SZU/ME-GraphAU",
     )
 
-    def __init__(
-        self, paths: str = "", labels: str = "", aus: str = "", images: str = "", unknown: Sequence[int] = UNKNOWN
-    ) -> None:
-        if bool(paths) != bool(labels):
-            raise InputError("paths and labels belong together: give both, or neither")
-        self.paths = paths
-        self.labels = labels
-        self.aus = aus
-        self.images = images
-        self.unknown = frozenset(unknown)
+    def __post_init__(self) -> None:
+        if bool(self.paths) != bool(self.labels):
+            raise InputError("--paths and --labels belong together: give both, or neither")
 
     def read(self, raw: Path) -> Listing:
         """See `RawDataset.read`."""
         check_raw(raw)
         pairs = [(raw / self.paths, raw / self.labels)] if self.paths else find_pairs(raw)
-        protocol = _protocol(pairs)
-        aus = self._aus(protocol, pairs)
-        found: dict[str, tuple[_Labels, str]] = {}
+        name = _dataset(pairs)
+        protocol = protocol_of(name)
+        aus = parse_aus(self.aus) if self.aus else [au_column(code) for code in protocol.aus]
+        if not aus:
+            raise InputError(f"{pairs[0][0]}: its name says no dataset; say with --aus what the columns of labels are")
+        listed: dict[str, tuple[_Labels, str]] = {}
         repeated = 0
         for paths, labels in pairs:
-            for where, named, values in read_pair(paths, labels, aus, self.unknown):
-                known, first = found.setdefault(named, (values, where))
+            for where, named, values in read_pair(paths, labels, aus, frozenset(self.unknown)):
+                known, first = listed.setdefault(named, (values, where))
                 if known != values:
                     raise InputError(f"{first} and {where} give {named} different labels; one of the lists is wrong")
                 repeated += first != where
-        subjects = {named: _place(named) for named in found}
-        folds, notes = folds_of(protocol, (place[0] for place in subjects.values())) if protocol else ({}, [_NO_FOLD])
+        places = {named: _place(named) for named in listed}
+        folds, notes = protocol.assign(subject for subject, _, _ in places.values()) if name else ({}, [_NO_FOLD])
         rows, skipped, pictures = RowTable(aus), [], PictureFolders(raw)
         bases = self._bases(raw, pairs)
-        for named, (values, where) in found.items():
+        for named, (values, where) in listed.items():
             tried = [f"{base}/{named}" if base else named for base in bases]
             image = next((path for name in tried if (path := pictures.find(name, by_number=True))), None)
             if image is None:
                 skipped.append(Skip(where, f"no picture {' or '.join(tried)}"))
                 continue
-            subject, sequence, frame = subjects[named]
-            own = {"subject": subject, "sequence": sequence, "frame": frame, "fold": folds.get(subject, "")}
-            rows.add({"image": image, **own, **values})
+            subject, sequence, frame = places[named]
+            person = {"subject": subject, "sequence": sequence, "frame": frame, "fold": folds.get(subject, "")}
+            rows.add({"image": image, **person, **values})
         notes.append(f"{len(pairs)} pairs of lists; {repeated:,} rows are in more than one and count once")
-        return rows.listing(raw, skipped, notes, protocol)
-
-    def _aus(self, protocol: str, pairs: Sequence[tuple[Path, Path]]) -> list[str]:
-        if not self.aus and not protocol:
-            raise InputError(f"{pairs[0][0]}: its name says neither BP4D nor DISFA; say with aus what the columns are")
-        return parse_aus(self.aus or protocol)
+        return rows.listing(raw, skipped, notes, name)
 
     def _bases(self, raw: Path, pairs: Sequence[tuple[Path, Path]]) -> list[str]:
         if self.images:
@@ -104,7 +110,7 @@ class Lists(RawDataset):
         return ["" if place == "." else place for place in dict.fromkeys(inside)]
 
 
-_NO_FOLD = "no fold: the lists' names say neither BP4D nor DISFA"
+_NO_FOLD = "no fold: the lists' names say no dataset with published folds"
 
 
 def find_pairs(raw: Path) -> list[tuple[Path, Path]]:
@@ -117,15 +123,15 @@ def find_pairs(raw: Path) -> list[tuple[Path, Path]]:
     pairs = []
     for path in names:
         folder, _, name = path.rpartition("/")
-        wanted = [_PATHS.sub(end, name) for end in ("_label", "_AUoccur")]
+        partners = [_PATHS.sub(end, name) for end in ("_label", "_AUoccur")]
         entries = {entry.name.lower(): entry for entry in (raw / folder).iterdir()}
-        partner = next((entries[each.lower()] for each in wanted if each.lower() in entries), None)
+        partner = next((entries[each.lower()] for each in partners if each.lower() in entries), None)
         if partner is None:
-            raise InputError(f"{raw / path} has no list of labels beside it; expected {' or '.join(wanted)}")
+            raise InputError(f"{raw / path} has no list of labels beside it; expected {' or '.join(partners)}")
         pairs.append((raw / path, partner))
     if not pairs:
         raise InputError(
-            f"{raw} has no list named like BP4D_test_img_path_fold1.txt or BP4D_part1_path.txt; give paths"
+            f"{raw} has no list named like BP4D_test_img_path_fold1.txt or BP4D_part1_path.txt; give --paths"
         )
     return pairs
 
@@ -146,11 +152,11 @@ def read_pair(paths: Path, labels: Path, aus: Sequence[str], unknown: frozenset[
     entries = []
     for (number, image), (line, row) in zip(images, rows, strict=True):
         if Path(image).suffix.lower() not in IMAGES:
-            raise InputError(f"{paths}, line {number:,}: '{image}' is no path of a picture; cut off there? {AGAIN}")
+            raise InputError(f"{paths}, line {number:,}: '{image}' is not a picture's path; cut off there? {AGAIN}")
         cells = row.replace(",", " ").split()
         if len(cells) != len(aus):
             titles = ", ".join(map(au_title, aus))
-            raise InputError(f"{labels}, line {line:,}: {len(cells)} labels for {len(aus)} AUs ({titles}); see aus")
+            raise InputError(f"{labels}, line {line:,}: {len(cells)} labels for {len(aus)} AUs ({titles}); see --aus")
         values = {au: _label(cell, labels, line, au, unknown) for au, cell in zip(aus, cells, strict=True)}
         entries.append((f"{paths.name}, line {number}", image.replace("\\", "/").lstrip("/"), values))
     return entries
@@ -165,16 +171,16 @@ def _label(cell: str, path: Path, line: int, au: str, unknown: frozenset[int]) -
     return None if value in unknown else value
 
 
-def _protocol(pairs: Sequence[tuple[Path, Path]]) -> str:
-    """The dataset that the lists' names speak of, "" if none.
+def _dataset(pairs: Sequence[tuple[Path, Path]]) -> str:
+    """The dataset with published folds that the lists' names speak of, "" if there is none.
 
     Raises:
         InputError: they speak of two.
     """
-    found = {name for paths, _ in pairs for name in ("bp4d", "disfa") if name in paths.name.lower()}
-    if len(found) > 1:
-        raise InputError("there are lists of both BP4D and DISFA; prepare one at a time, with paths and labels")
-    return next(iter(found), "")
+    names = sorted({name for paths, _ in pairs for name in with_folds() if name in paths.name.lower()})
+    if len(names) > 1:
+        raise InputError(f"there are lists of {' and '.join(names)}; prepare one at a time, with --paths and --labels")
+    return names[0] if names else ""
 
 
 def _place(path: str) -> tuple[str, str, int]:

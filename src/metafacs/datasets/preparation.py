@@ -4,8 +4,6 @@ import csv
 import functools
 import hashlib
 import io
-import json
-import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,9 +16,9 @@ import pandas as pd
 
 from metafacs.data.card import CARD_FILE, PARTS_FOLDER
 from metafacs.data.prepared import DatasetCard, PreparedDataset, PreparedWriter
-from metafacs.datasets.audit.listed import LISTING_FILE, Listed
 from metafacs.datasets.base import Listing, SourceCard
 from metafacs.datasets.cropping import Skipped, crop_rows
+from metafacs.datasets.listed import LISTING_FILE, Listed
 from metafacs.errors import InputError
 from metafacs.faces import Recipe
 from metafacs.files import refuse_files, write_text
@@ -32,8 +30,6 @@ SKIPPED_FILE = "skipped.csv"
 """Lists every row that was left out, beside the card."""
 AUDIT_FILES = ("audit.txt", "audit.json", "audit.html")
 """What `metafacs audit` will write beside the card."""
-WAITING = ".skipped"
-"""Folder of what each part left out, until the dataset is finished."""
 PREPARATION = 1
 """Goes up when the same pictures give other crops, so that parts of two versions are not mixed."""
 
@@ -89,7 +85,6 @@ def prepare(
         refuse_files(out, [SKIPPED_FILE, LISTING_FILE, *AUDIT_FILES], "move that, or name another folder")
     writer = PreparedWriter(out, card, {**settings, "preparation": PREPARATION})
     if writer.finished:
-        shutil.rmtree(out / WAITING, ignore_errors=True)  # of a process that was killed when all else was done
         if not (out / LISTING_FILE).exists():  # prepared before there were audits
             Listed.of(listing, Path(raw)).write(out)
         return Prepared(writer.finish(0), read_skipped(out))
@@ -120,26 +115,26 @@ def cut(rows: pd.DataFrame) -> list[slice]:
         return []
     keys = (rows["subject"].astype(str) + "\0" + rows["sequence"].astype(str)).to_numpy()
     starts = [0, *(np.flatnonzero(keys[1:] != keys[:-1]) + 1).tolist()]
-    found: list[slice] = []
+    slices: list[slice] = []
     for start, end in zip(starts, [*starts[1:], len(rows)], strict=True):
         pieces = -(-(end - start) // PART)
         bounds = [start + (end - start) * k // pieces for k in range(pieces + 1)]
-        if found and pieces == 1 and end - found[-1].start <= PART:
-            found[-1] = slice(found[-1].start, end)
+        if slices and pieces == 1 and end - slices[-1].start <= PART:
+            slices[-1] = slice(slices[-1].start, end)
         else:
-            found += [slice(one, other) for one, other in pairwise(bounds)]
-    return found
+            slices += [slice(one, other) for one, other in pairwise(bounds)]
+    return slices
 
 
 def digest(rows: pd.DataFrame) -> str:
     """SHA-256, hexadecimal, of everything a listing says."""
-    found = hashlib.sha256()
+    sha256 = hashlib.sha256()
     for name in rows.columns:
-        found.update(f"\0{name}\0".encode())
+        sha256.update(f"\0{name}\0".encode())
         for value in rows[name].astype(object):
-            found.update(value if isinstance(value, bytes) else _text(value).encode())
-            found.update(b"\0")
-    return found.hexdigest()
+            sha256.update(value if isinstance(value, bytes) else _text(value).encode())
+            sha256.update(b"\0")
+    return sha256.hexdigest()
 
 
 def _text(value: Any) -> str:
@@ -149,22 +144,16 @@ def _text(value: Any) -> str:
 
 
 def _write_part(writer: PreparedWriter, raw: Path, recipe: Recipe, part: Part) -> int:
-    """Prepares a part; what it leaves out is written first, so that a part that is there has told everything."""
+    """Prepares a part, with a note of what it leaves out."""
     rows, skipped = crop_rows(part.rows, writer.card.aus, raw, recipe)
-    text = json.dumps([asdict(one) for one in skipped])
-    write_text(_waiting(writer.folder, part.number), text)
-    writer.write_part(part.number, rows)
+    writer.write_part(part.number, rows, [asdict(one) for one in skipped])
     return len(part.rows)
-
-
-def _waiting(folder: Path, part: int) -> Path:
-    return folder / WAITING / f"part-{part:06d}.json"
 
 
 def _finish(writer: PreparedWriter, listing: Listing, raw: Path, parts: int) -> Prepared:
     skipped = [Skipped("listing", skip.where, skip.reason, rows=skip.rows) for skip in listing.skipped]
     for part in range(parts):
-        skipped += [Skipped(**one) for one in _read_waiting(_waiting(writer.folder, part))]
+        skipped += [Skipped(**one) for one in writer.note(part)]
     write_text(writer.folder / SKIPPED_FILE, _csv(skipped))
     counts: Counter[str] = Counter(dict.fromkeys(("listing", "picture", "face"), 0))
     for one in skipped:
@@ -177,17 +166,7 @@ def _finish(writer: PreparedWriter, listing: Listing, raw: Path, parts: int) -> 
         )
     Listed.of(listing, raw).write(writer.folder)
     dataset = writer.finish(parts, {"skipped": dict(counts)})
-    shutil.rmtree(writer.folder / WAITING, ignore_errors=True)
     return Prepared(dataset, read_skipped(writer.folder))
-
-
-def _read_waiting(path: Path) -> list[dict[str, Any]]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{path} cannot be read ({error}); remove {path.parent.parent} and prepare the dataset again"
-        ) from error
 
 
 def _csv(skipped: Sequence[Skipped]) -> str:

@@ -1,139 +1,134 @@
-"""What is published about the benchmarks: who is in which part, how many frames there are, how often each AU acts.
+"""What is published about a dataset, as one object beside its reader: who tests in which fold, counts, base rates."""
 
-Parts of BP4D and DISFA, frame counts and base rates were counted from the lists that public repositories ship
-(ME-GraphAU, PyTorch-JAANet, FG-Net); parts are named by the people they test, because repositories number them
-differently (`FOLD_NAMES`).
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from metafacs.datasets.textfiles import read_lines
+from metafacs.errors import InputError
+
+
+@dataclass(frozen=True)
+class Rule:
+    """An option of a reader that changes what its labels or pictures mean.
+
+    Attributes:
+        option: its name.
+        usual: the value that published results use.
+        meaning: what another value means; `{value}` stands for it.
+        action: what to do about it.
+        comparable: whether results are comparable all the same, with care.
+    """
+
+    option: str
+    usual: object
+    meaning: str
+    action: str
+    comparable: bool = False
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What is published about a dataset; what nobody published stays empty, and is then compared with nothing.
+
+    Attributes:
+        aus: the AUs that results are reported for, in their order.
+        folds: fold -> the people it tests; nobody is in two.
+        fold_names: repository -> its name of a fold -> the fold.
+        frames: source -> fold -> labelled frames (or images).
+        rows: labelled rows in all; only where `frames` is empty.
+        people: people in all; 0 stands for those of `folds`.
+        base_rates: AU -> share of all frames in which it is present, in [0, 1].
+        expressions: fold -> expression -> images.
+        rules: options of the reader that have to have their usual values.
+    """
+
+    aus: tuple[int, ...] = ()
+    folds: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    fold_names: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    frames: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    rows: int = 0
+    people: int = 0
+    base_rates: Mapping[int, float] = field(default_factory=dict)
+    expressions: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()
+
+    @property
+    def everybody(self) -> list[str]:
+        """The people of all folds."""
+        return [subject for subjects in self.folds.values() for subject in subjects]
+
+    def fold_of(self, subject: str) -> str:
+        """The fold that tests a subject, "" for a stranger."""
+        return next((fold for fold, subjects in self.folds.items() if subject in subjects), "")
+
+    def assign(self, subjects: Iterable[str]) -> tuple[dict[str, str], list[str]]:
+        """The fold of every subject ("" for strangers), and notes about strangers and absentees."""
+        present = sorted(set(subjects))
+        folds = {subject: self.fold_of(subject) for subject in present}
+        strangers, absent = [name for name in present if not folds[name]], sorted({*self.everybody} - {*present})
+        notes = []
+        if strangers:
+            notes.append(
+                f"not among the {len(self.everybody)} people of the published folds, so kept without a fold (never "
+                f"trained or tested on): {', '.join(strangers)}"
+            )
+        if absent:
+            notes.append(f"{ABSENT}: {', '.join(absent)}")
+        return folds, notes
+
+
+def by_fold(**names: str) -> dict[str, tuple[str, ...]]:
+    """Fold -> people, from their names in one text a fold."""
+    return {fold: tuple(text.split()) for fold, text in names.items()}
+
+
+ABSENT = "people of the published folds who are not here"
+"""How the note about them begins."""
+
+FOLD_NAMES: Mapping[str, Mapping[str, str]] = {
+    "ME-GraphAU": {"fold1": "P3", "fold2": "P2", "fold3": "P1"},
+    "MDHR": {"fold1": "P3", "fold2": "P2", "fold3": "P1"},
+    "AU-Net": {"fold1": "P3", "fold2": "P2", "fold3": "P1"},
+    "JAA-Net": {"part1": "P1", "part2": "P2", "part3": "P3"},
+    "FG-Net": {"labels/0": "P1", "labels/1": "P2", "labels/2": "P3"},
+    "LibreFace": {"labels/0": "P3", "labels/1": "P2", "labels/2": "P1"},
+}
+"""Repository -> its name of a fold -> the part of BP4D or DISFA that it tests.
+
+The parts are named P1 to P3 by the people they test, because repositories number them differently. They and the frame
+counts and base rates beside the readers were counted from the lists that these repositories ship. JAA-Net trains on
+`combine_1_2` to test on part3.
 """
 
-from collections.abc import Mapping
-from types import MappingProxyType
 
-Parts = Mapping[str, tuple[str, ...]]
-
-
-def _parts(**names: str) -> Parts:
-    return MappingProxyType({part: tuple(text.split()) for part, text in names.items()})
-
-
-BP4D_PARTS: Parts = _parts(
-    P1="F001 M007 F018 F008 F002 M004 F010 F009 M012 M001 F016 M014 F023 M008",
-    P2="M011 F003 M010 M002 F005 F022 M018 M017 F013 M016 F020 F011 M013 M005",
-    P3="F007 F015 F006 F019 M006 M009 F012 M003 F004 F021 F017 M015 F014",
-)
-"""The 41 people of BP4D by test part; F and M are women and men."""
-
-BP4D_TASKS: tuple[str, ...] = tuple(f"T{number}" for number in range(1, 9))
-"""The eight tasks every person of BP4D went through."""
-
-DISFA_PARTS: Parts = _parts(
-    P1="SN002 SN010 SN001 SN026 SN027 SN032 SN030 SN009 SN016",
-    P2="SN013 SN018 SN011 SN028 SN012 SN006 SN031 SN021 SN024",
-    P3="SN003 SN029 SN023 SN025 SN008 SN005 SN007 SN017 SN004",
-)
-"""The 27 people of DISFA by test part."""
-
-DISFA_FRAMES = 4845
-"""Labelled frames of each person of DISFA; of a few, one less."""
-
-FOLD_NAMES: Mapping[str, Mapping[str, str]] = MappingProxyType(
-    {
-        "ME-GraphAU": MappingProxyType({"fold1": "P3", "fold2": "P2", "fold3": "P1"}),
-        "MDHR": MappingProxyType({"fold1": "P3", "fold2": "P2", "fold3": "P1"}),
-        "AU-Net": MappingProxyType({"fold1": "P3", "fold2": "P2", "fold3": "P1"}),
-        "JAA-Net": MappingProxyType({"part1": "P1", "part2": "P2", "part3": "P3"}),
-        "FG-Net": MappingProxyType({"labels/0": "P1", "labels/1": "P2", "labels/2": "P3"}),
-        "LibreFace": MappingProxyType({"labels/0": "P3", "labels/1": "P2", "labels/2": "P1"}),
-    }
-)
-"""Repository -> its name of a fold -> the part that is tested. JAA-Net trains on `combine_1_2` to test on part3."""
-
-FRAMES_PER_PART: Mapping[str, Mapping[str, Mapping[str, int]]] = MappingProxyType(
-    {
-        "bp4d": MappingProxyType(
-            {
-                "ME-GraphAU": MappingProxyType({"P1": 50631, "P2": 50182, "P3": 46034}),
-                "JAA-Net": MappingProxyType({"P1": 50601, "P2": 50166, "P3": 45809}),
-                "FG-Net": MappingProxyType({"P1": 50579, "P2": 50157, "P3": 45687}),
-            }
-        ),
-        "disfa": MappingProxyType(
-            {
-                "ME-GraphAU": MappingProxyType({"P1": 43604, "P2": 43605, "P3": 43605}),
-                "JAA-Net": MappingProxyType({"P1": 43173, "P2": 40344, "P3": 42627}),
-                "FG-Net": MappingProxyType({"P1": 43545, "P2": 43605, "P3": 43161}),
-            }
-        ),
-    }
-)
-"""Dataset -> repository -> part -> frames. ME-GraphAU drops none; JAA-Net and FG-Net drop those without landmarks."""
-
-BASE_RATES: Mapping[str, Mapping[int, float]] = MappingProxyType(
-    {
-        "bp4d": MappingProxyType(
-            {1: 0.2114, 2: 0.1710, 4: 0.2026, 6: 0.4609, 7: 0.5490, 10: 0.5943}
-            | {12: 0.5620, 14: 0.4656, 15: 0.1694, 17: 0.3433, 23: 0.1654, 24: 0.1514}
-        ),
-        "disfa": MappingProxyType(
-            {1: 0.0497, 2: 0.0431, 4: 0.1524, 6: 0.0789, 9: 0.0418, 12: 0.1288, 25: 0.2771, 26: 0.0882}
-        ),
-    }
-)
-"""Dataset -> AU -> share of all frames in which it is present (BP4D: coded 1; DISFA: intensity 2 or more)."""
-
-GFT_GROUPS, GFT_GROUP_SIZE, GFT_SECONDS, GFT_RATE = 32, 3, 60, 30
-"""GFT: groups, people in each, and what is annotated of each: a minute at 30 frames a second, 172,800 frames in all."""
-GFT_TEST_GROUPS = 6
-"""Papers that use GFT train on 78 people and test on 18; which ones is said in the release only."""
-
-RAFDB_EXPRESSIONS: Mapping[int, str] = MappingProxyType(
-    {1: "surprise", 2: "fear", 3: "disgust", 4: "happiness", 5: "sadness", 6: "anger", 7: "neutral"}
-)
-"""Codes of RAF-DB's basic expressions."""
-
-RAFDB_COUNTS: Mapping[str, Mapping[str, int]] = MappingProxyType(
-    {
-        "train": MappingProxyType(
-            {"surprise": 1290, "fear": 281, "disgust": 717, "happiness": 4772}
-            | {"sadness": 1982, "anger": 705, "neutral": 2524}
-        ),
-        "test": MappingProxyType(
-            {"surprise": 329, "fear": 74, "disgust": 160, "happiness": 1185}
-            | {"sadness": 478, "anger": 162, "neutral": 680}
-        ),
-    }
-)
-"""Images of RAF-DB's basic expressions, by its own split."""
-
-AFFECTNET_EXPRESSIONS: Mapping[int, str] = MappingProxyType(
-    {0: "neutral", 1: "happiness", 2: "sadness", 3: "surprise", 4: "fear", 5: "disgust", 6: "anger", 7: "contempt"}
-)
-"""Codes of AffectNet's expressions; 8 none, 9 uncertain and 10 no face are not expressions."""
-
-FER2013_EXPRESSIONS: Mapping[int, str] = MappingProxyType(
-    {0: "anger", 1: "disgust", 2: "fear", 3: "happiness", 4: "sadness", 5: "surprise", 6: "neutral"}
-)
-"""Codes of FER2013's first labels, in the column `emotion` of `fer2013.csv`."""
-
-FERPLUS_VOTES: tuple[str, ...] = (
-    *("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt"),
-    *("unknown", "NF"),
-)
-"""The vote columns of `fer2013new.csv`; NF: not a face."""
-
-FERPLUS_COUNTS: Mapping[str, int] = MappingProxyType(
-    {"neutral": 13013, "happiness": 9367, "surprise": 4493, "sadness": 4415, "anger": 3124, "disgust": 253, "fear": 825}
-)
-"""Rows of FERPlus by the expression with most votes; contempt, with 221, is not among the seven."""
-
-FERPLUS_USAGES: Mapping[str, int] = MappingProxyType({"Training": 28709, "PublicTest": 3589, "PrivateTest": 3589})
-"""Rows of FER2013 and FERPlus by their column `Usage`."""
-
-
-def part_of(parts: Parts, subject: str) -> str | None:
-    """The part a subject is in, or None.
+def fold_numbering() -> str:
+    """How other repositories name the folds that are called P1, P2 and P3 here, as a text table.
 
     Example:
-        >>> part_of(BP4D_PARTS, "F007")
-        'P3'
+        >>> print(fold_numbering().splitlines()[1])
+        ME-GraphAU  fold3    fold2    fold1
     """
-    return next((part for part, subjects in parts.items() if subject in subjects), None)
+    lines = [f"{'tests on':<12}{'P1':<9}{'P2':<9}{'P3':<9}"]
+    for repository, names in FOLD_NAMES.items():
+        by_fold = {fold: name for name, fold in names.items()}
+        lines.append(f"{repository:<12}" + "".join(f"{by_fold[fold]:<9}" for fold in ("P1", "P2", "P3")))
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def folds_from_lists(lists: Mapping[str, Path]) -> dict[str, str]:
+    """Folds from text files that name one subject a line.
+
+    Args:
+        lists: fold -> file.
+
+    Raises:
+        InputError: a file cannot be read, or a subject is in two of them.
+    """
+    folds: dict[str, str] = {}
+    for fold, path in lists.items():
+        for number, line in read_lines(path, f"the subjects of fold {fold}"):
+            name = line.strip("\"',; ")
+            if folds.setdefault(name, fold) != fold:
+                raise InputError(f"{path}, line {number}: {name} is in fold {folds[name]} already; folds share nobody")
+    return folds

@@ -1,27 +1,36 @@
 """RAF-DB, basic expressions: a list of names and codes, or a folder for each code."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from metafacs.datasets.base import DATASETS, Listing, RawDataset, RowTable, Skip, SourceCard
+from metafacs.datasets.base import DATASETS, UNKNOWN_PEOPLE, Listing, RawDataset, RowTable, Skip, SourceCard
 from metafacs.datasets.folders import IMAGES, PictureFolders, files_below, find_file, find_folder
-from metafacs.datasets.protocols import RAFDB_EXPRESSIONS
+from metafacs.datasets.protocols import Protocol
 from metafacs.datasets.textfiles import AGAIN, read_lines, whole_number
 from metafacs.errors import InputError
 
 LIST = "list_patition_label.txt"
 """So it is called in the release."""
 
-_CODES = ", ".join(f"{code} {name}" for code, name in RAFDB_EXPRESSIONS.items())
+CODES = dict(enumerate(("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral"), start=1))
+"""RAF-DB's expression codes."""
+_CODES = ", ".join(f"{code} {name}" for code, name in CODES.items())
+
+COUNTS = {
+    "train": dict(zip(CODES.values(), (1290, 281, 717, 4772, 1982, 705, 2524), strict=True)),
+    "test": dict(zip(CODES.values(), (329, 74, 160, 1185, 478, 162, 680), strict=True)),
+}
+"""Images per expression, by RAF-DB's own split."""
 
 
 @DATASETS.register("rafdb")
+@dataclass
 class RAFDB(RawDataset):
-    """Reads RAF-DB's basic set: list_patition_label.txt with Image/aligned or Image/original, or train/1 to test/7.
+    """Reads RAF-DB's basic set: list_patition_label.txt with Image/aligned or Image/original, or train/1 to test/7."""
 
-    Args:
-        images: "aligned" (100x100 faces of the release) or "original" (photographs, to be aligned here).
-    """
+    images: Literal["aligned", "original"] = "aligned"
+    """"aligned" (100x100 faces of the release) or "original" (photographs, to be aligned here)."""
 
     card = SourceCard(
         title="RAF-DB (Real-world Affective Faces Database), basic expressions",
@@ -35,11 +44,14 @@ class RAFDB(RawDataset):
         url="http://www.whdeng.cn/raf/model1.html",
     )
 
-    def __init__(self, images: Literal["aligned", "original"] = "aligned") -> None:
-        if images not in ("aligned", "original"):
-            raise InputError(f"images '{images}'; RAF-DB has aligned and original ones")
-        self.images = images
-        self.aligned = images == "aligned"
+    published = Protocol(
+        frames={"RAF-DB": {fold: sum(counts.values()) for fold, counts in COUNTS.items()}}, expressions=COUNTS
+    )
+
+    def __post_init__(self) -> None:
+        if self.images not in ("aligned", "original"):
+            raise InputError(f"--images {self.images}; RAF-DB has aligned and original ones")
+        self.aligned = self.images == "aligned"
 
     def read(self, raw: Path) -> Listing:
         """See `RawDataset.read`."""
@@ -61,46 +73,42 @@ class RAFDB(RawDataset):
                 skipped.append(Skip(f"{labels.name}, line {number}", "repeats an image"))
                 continue
             codes[name] = code, number
-            wanted = f"{place}/{name}_aligned" if self.images == "aligned" else f"{place}/{name}"
-            image = pictures.find(wanted) or pictures.find(f"{place}/{name}")
+            stem = f"{place}/{name}_aligned" if self.images == "aligned" else f"{place}/{name}"
+            image = pictures.find(stem) or pictures.find(f"{place}/{name}")
             if image is None:
-                skipped.append(Skip(f"{labels.name}, line {number}", f"no picture {wanted}.jpg"))
+                skipped.append(Skip(f"{labels.name}, line {number}", f"no picture {stem}.jpg"))
                 continue
             rows.add(_row(image, name, name.split("_")[0].lower(), code))
-        return rows.listing(raw, skipped, [f"pictures: {place}", _STRANGERS], "rafdb")
+        return rows.listing(raw, skipped, [f"pictures: {place}", UNKNOWN_PEOPLE], "rafdb")
 
     def _from_folders(self, raw: Path) -> Listing:
-        found: dict[str, tuple[str, int, list[str]]] = {}
+        listed: dict[str, tuple[str, int, list[str]]] = {}
         for path in files_below(raw, IMAGES):
             parts = path.split("/")
             if len(parts) < 3 or parts[-3].lower() not in ("train", "test") or not parts[-2].isdecimal():
                 continue
-            if int(parts[-2]) not in RAFDB_EXPRESSIONS:
-                raise InputError(f"{raw / path}: folder {parts[-2]} is no code of RAF-DB; they are {_CODES}")
+            if int(parts[-2]) not in CODES:
+                raise InputError(f"{raw / path}: folder {parts[-2]} is not a code of RAF-DB; they are {_CODES}")
             name = parts[-1].rpartition(".")[0].removesuffix("_aligned")
             key = name if name.lower().startswith(("train_", "test_")) else f"{parts[-3].lower()}_{name}"
-            found.setdefault(key, (parts[-3].lower(), int(parts[-2]), []))[2].append(path)
-        if not found:
+            listed.setdefault(key, (parts[-3].lower(), int(parts[-2]), []))[2].append(path)
+        if not listed:
             raise InputError(
                 f"{raw} has neither EmoLabel/{LIST} nor folders train/1 to test/7; give the folder of RAF-DB's basic "
                 "set"
             )
         rows, skipped = RowTable([]), []
-        for name, (fold, code, paths) in found.items():
+        for name, (fold, code, paths) in listed.items():
             if len(paths) > 1:
                 skipped.append(Skip(name, f"lies in several folders: {', '.join(paths[:3])}", len(paths)))
                 continue
             rows.add(_row(paths[0], name, fold, code))
-        return rows.listing(
-            raw, skipped, ["folders train/1 to test/7: their numbers are the codes", _STRANGERS], "rafdb"
-        )
-
-
-_STRANGERS = "nobody knows who is who: every image counts as a person of its own"
+        notes = ["folders train/1 to test/7: their numbers are the codes", UNKNOWN_PEOPLE]
+        return rows.listing(raw, skipped, notes, "rafdb")
 
 
 def _row(image: str, name: str, fold: str, code: int) -> dict[str, object]:
-    return {"image": image, "subject": name, "sequence": name, "fold": fold, "expression": RAFDB_EXPRESSIONS[code]}
+    return {"image": image, "subject": name, "sequence": name, "fold": fold, "expression": CODES[code]}
 
 
 def _entry(line: str, path: Path, number: int) -> tuple[str, int]:
@@ -109,7 +117,7 @@ def _entry(line: str, path: Path, number: int) -> tuple[str, int]:
     if len(cells) != 2:
         raise InputError(f"{path}, line {number:,}: '{line}' is not a name and a code; cut off there? {AGAIN}")
     code = whole_number(cells[1], path, number, "the code")
-    if code not in RAFDB_EXPRESSIONS:
+    if code not in CODES:
         raise InputError(f"{path}, line {number:,}: code {code}; RAF-DB's basic set has {_CODES}")
     name = cells[0].rpartition(".")[0] or cells[0]
     if not name.lower().startswith(("train_", "test_")):

@@ -3,10 +3,19 @@
 import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from metafacs.datasets.base import DATASETS, Listing, RawDataset, RowTable, Skip, SourceCard
+from metafacs.datasets.base import (
+    DATASETS,
+    Listing,
+    RawDataset,
+    RowTable,
+    Skip,
+    SourceCard,
+    protocol_of,
+    with_folds,
+)
 from metafacs.datasets.columns import (
     Columns,
     Labels,
@@ -18,7 +27,6 @@ from metafacs.datasets.columns import (
     table_rows,
 )
 from metafacs.datasets.folders import PictureFolders, check_raw, files_below
-from metafacs.datasets.folds import PARTS, folds_of
 from metafacs.datasets.textfiles import MOST, whole_number
 from metafacs.errors import InputError
 from metafacs.facs import parse_aus
@@ -31,25 +39,34 @@ _PERSON = re.compile(r"(?:^|/)([FM]\d{3}|SN\d{3})(?=/|_)")
 
 
 @DATASETS.register("table")
+@dataclass
 class Table(RawDataset):
     """Reads one table: a row an image, with its path and any of subject, sequence, frame, fold, AUs, expression, votes.
 
     Columns are known by their names (image_path, subject, fold, au1, AU01, AU01_intensity, expression, votes_anger...);
     others are declared.
-
-    Args:
-        file: the table, relative to the raw folder; may be left out where there is only one.
-        columns: what -> column, for names that do not tell, as in {"image": "photo", "AU12": "smile"}.
-        images: the folder that image paths start from, relative to the raw folder; by default that of the table, or the
-            raw folder.
-        aus: which AUs, in which order; all that the table has by default.
-        unknown: numbers that stand for "not labelled"; empty cells and NaN do in any case.
-        present_from: 0 if AU labels are 0 and 1; for intensities, the one from which an AU counts as present.
-        expressions: code -> expression, where the table has codes, as in {"1": "surprise"}.
-        subjects: regular expression whose first group is the subject, looked for in the image path where there is no
-            column of subjects; by default it knows F001, M001 and SN001.
-        protocol: "bp4d" or "disfa" to get the published folds by subject.
     """
+
+    file: str = ""
+    """the table, relative to the raw folder; may be left out where there is only one."""
+    columns: Mapping[str, str] | None = None
+    """what -> column, for names that do not tell, as in --columns.image photo --columns.AU12 smile."""
+    images: str = ""
+    """the folder that image paths start from, relative to the raw folder; by default that of the table, or the raw
+    folder."""
+    aus: str = ""
+    """which AUs, in which order; all that the table has by default."""
+    unknown: Sequence[float] = UNKNOWN
+    """numbers that stand for "not labelled"; empty cells and NaN do in any case."""
+    present_from: int = 0
+    """0 if AU labels are 0 and 1; for intensities, the one from which an AU counts as present."""
+    expressions: Mapping[str, str] | None = None
+    """code -> expression, where the table has codes, as in --expressions.1 surprise."""
+    subjects: str = ""
+    """regular expression whose first group is the subject, looked for in the image path where there is no column of
+    subjects; by default it knows F001, M001 and SN001."""
+    protocol: str = ""
+    """name of a dataset with published folds by subject, such as bp4d or disfa, to get them."""
 
     card = SourceCard(
         title="A table of your own",
@@ -62,64 +79,53 @@ class Table(RawDataset):
         tried="miniature tables, among them one in the form of FG-Net's lists",
     )
 
-    def __init__(
-        self,
-        file: str = "",
-        columns: Mapping[str, str] | None = None,
-        images: str = "",
-        aus: str = "",
-        unknown: Sequence[float] = UNKNOWN,
-        present_from: int = 0,
-        expressions: Mapping[str, str] | None = None,
-        subjects: str = "",
-        protocol: Literal["", "bp4d", "disfa"] = "",
-    ) -> None:
-        if protocol and protocol not in PARTS:
-            raise InputError(f"there is no protocol '{protocol}'; known: {', '.join(PARTS)}")
-        self.file = file
-        self.columns = dict(columns or {})
-        self.images = images
-        self.aus = parse_aus(aus) if aus else []
-        self.labels = Labels(frozenset(unknown), present_from)
-        self.expressions = {str(code): name for code, name in (expressions or {}).items()}
-        self.person = subject_pattern(subjects) if subjects else _PERSON
-        self.protocol = protocol
+    def __post_init__(self) -> None:
+        if self.protocol and self.protocol not in with_folds():
+            raise InputError(
+                f"there is no dataset '{self.protocol}' with published folds; give --protocol one of "
+                f"{', '.join(with_folds())}"
+            )
+        self.au_columns = parse_aus(self.aus) if self.aus else []
+        self.labels = Labels(frozenset(self.unknown), self.present_from)
+        self.names = {str(code): name for code, name in (self.expressions or {}).items()}
+        self.person = subject_pattern(self.subjects) if self.subjects else _PERSON
 
     def read(self, raw: Path) -> Listing:
         """See `RawDataset.read`."""
         check_raw(raw)
         path = raw / self.file if self.file else only_table(raw)
         source = table_rows(path)
-        columns = find_columns(next(source)[1], self.columns, path)
-        aus = chosen_aus(columns, self.aus, path)
+        columns = find_columns(next(source)[1], self.columns or {}, path)
+        aus = chosen_aus(columns, self.au_columns, path)
         self._check(columns, aus, path)
         graded = aus if self.labels.present_from else [column for column in aus if column in columns.levels]
         rows, skipped, pictures = RowTable(aus, graded), [], PictureFolders(raw)
-        seen: dict[tuple[str, str], int] = {}
+        first_lines: dict[tuple[str, str], int] = {}
         for line, row in source:
             where, named = f"{path.name}, line {line}", columns.text(row, "image").replace("\\", "/")
             image, tried = self._image(pictures, named, path.parent, raw)
-            expression, reason = expression_of(columns.text(row, "expression"), self.expressions, path, line)
+            expression, reason = expression_of(columns.text(row, "expression"), self.names, path, line)
             values = au_labels(row, line, path, columns, aus, self.labels)
-            first = seen.setdefault((image, str(values) + str(expression)), line)
+            first = first_lines.setdefault((image, str(values) + str(expression)), line)
             if not image or reason or first != line:
                 skipped.append(Skip(where, tried or reason or f"repeats line {first}"))
                 continue
             known = {name: value for name, value in values.items() if name in aus or name.split("_")[0] in graded}
             votes = [_votes(row[at], path, line) for at in columns.votes.values()] or None
-            own = {"image": image, "expression": expression, "votes": votes, **self._person(columns, row, line, path)}
-            rows.add({**own, **known})
-        _check_conflicts(seen, path)
+            shown = {"image": image, "expression": expression, "votes": votes}
+            rows.add({**shown, **self._person(columns, row, line, path), **known})
+        _check_conflicts(first_lines, path)
         listing = rows.listing(raw, skipped, [f"table {path.name}; AUs: {', '.join(aus) or 'none'}"], self.protocol)
         return self._with_folds(listing, "fold" in columns.places)
 
     def _check(self, columns: Columns, aus: Sequence[str], path: Path) -> None:
         if "image" not in columns.places:
-            raise InputError(
-                f"{path}, line 1: no column of image paths; declare it, as in columns={{'image': 'photo'}}"
-            )
+            raise InputError(f"{path}, line 1: no column of image paths; name it, as in --columns.image photo")
         if not aus and "expression" not in columns.places:
-            raise InputError(f"{path}, line 1: neither AU columns (au1, AU01...) nor a column expression; declare them")
+            raise InputError(
+                f"{path}, line 1: neither AU columns (au1, AU01...) nor a column expression; name them, as in "
+                "--columns.AU12 smile or --columns.expression feeling"
+            )
 
     def _image(self, pictures: PictureFolders, named: str, around: Path, raw: Path) -> tuple[str, str]:
         """The image a row means, and what was tried where there is none."""
@@ -131,8 +137,8 @@ class Table(RawDataset):
         beside = around.relative_to(raw).as_posix() if around.is_relative_to(raw) else "."
         bases = [self.images.strip("/")] if self.images else list(dict.fromkeys([beside, "."]))
         tried = [named if base in (".", "") else f"{base}/{named}" for base in bases]
-        found = next((image for path in tried if (image := pictures.find(path))), None)
-        return (found, "") if found else ("", f"no picture {' or '.join(tried)}")
+        image = next((image for path in tried if (image := pictures.find(path))), None)
+        return (image, "") if image else ("", f"no picture {' or '.join(tried)}")
 
     def _person(self, columns: Columns, row: Sequence[str], line: int, path: Path) -> dict[str, object]:
         image = columns.text(row, "image").replace("\\", "/")
@@ -147,11 +153,12 @@ class Table(RawDataset):
 
     def _with_folds(self, listing: Listing, has_folds: bool) -> Listing:
         if self.protocol:
-            folds, notes = folds_of(self.protocol, listing.rows["subject"])
+            folds, notes = protocol_of(self.protocol).assign(listing.rows["subject"])
             listing.rows["fold"] = listing.rows["subject"].map(folds)
             listing.notes += notes
         elif not has_folds:
-            listing.notes.append("no fold: give a column of folds, or protocol=bp4d or disfa for the published ones")
+            published = " or ".join(f"--protocol {name}" for name in with_folds())
+            listing.notes.append(f"no fold: give a column of folds, or {published} for the published ones")
         return listing
 
 
@@ -161,11 +168,11 @@ def only_table(raw: Path) -> Path:
     Raises:
         InputError: there is none, or more than one.
     """
-    found = [path for path in files_below(raw, _KINDS) if path.count("/") < 2]
-    if len(found) != 1:
-        shown = f"{len(found)} tables ({', '.join(found[:4])})" if found else "no table (.csv, .tsv or .parquet)"
-        raise InputError(f"{raw} has {shown}; say which with file")
-    return raw / found[0]
+    tables = [path for path in files_below(raw, _KINDS) if path.count("/") < 2]
+    if len(tables) != 1:
+        shown = f"{len(tables)} tables ({', '.join(tables[:4])})" if tables else "no table (.csv, .tsv or .parquet)"
+        raise InputError(f"{raw} has {shown}; say which with --file")
+    return raw / tables[0]
 
 
 def _votes(cell: str, path: Path, line: int) -> int:
@@ -175,9 +182,9 @@ def _votes(cell: str, path: Path, line: int) -> int:
     return votes
 
 
-def _check_conflicts(seen: Mapping[tuple[str, str], int], path: Path) -> None:
+def _check_conflicts(first_lines: Mapping[tuple[str, str], int], path: Path) -> None:
     first: dict[str, int] = {}
-    for (image, _), line in seen.items():
+    for (image, _), line in first_lines.items():
         if image and first.setdefault(image, line) != line:
             raise InputError(
                 f"{path}: lines {first[image]} and {line} give {image} different labels; correct the table"

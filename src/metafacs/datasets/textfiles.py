@@ -35,7 +35,7 @@ def read_lines(path: Path, what: str) -> list[tuple[int, str]]:
     """The lines of a text file that hold something, with their numbers from 1, without spaces around.
 
     Raises:
-        InputError: missing, a folder, empty, or no text.
+        InputError: missing, a folder, empty, or not text.
     """
     check_file(path, what)
     text = _decoded(path, what)
@@ -52,7 +52,7 @@ def read_csv(path: Path, what: str, delimiter: str = ",") -> Iterator[tuple[int,
     Every row must have as many cells as the first: a file cut off in the middle of a line is never read silently.
 
     Raises:
-        InputError: missing, a folder, empty, no text, or a row of another length.
+        InputError: missing, a folder, empty, not text, or a row of another length.
     """
     check_file(path, what)
     width, number = 0, 0
@@ -72,24 +72,24 @@ def read_csv(path: Path, what: str, delimiter: str = ",") -> Iterator[tuple[int,
                     raise InputError(_wrong_width(path, number, len(row), width, last))
                 yield number, row
     except UnicodeError as error:
-        raise InputError(_no_text(path, what, error)) from error
+        raise InputError(_not_text(path, what, error)) from error
     except csv.Error as error:
         raise InputError(f"{path} after line {number:,}: {error}; the file is cut off or damaged, {AGAIN}") from error
     if not width:
         raise InputError(f"{path} ({what}) holds blank lines only; {AGAIN}")
 
 
-def position(names: Sequence[str], wanted: str, path: Path) -> int:
+def position(names: Sequence[str], column: str, path: Path) -> int:
     """Where a column stands in a header, whatever the case.
 
     Raises:
         InputError: it is not there, or twice.
     """
-    places = [place for place, name in enumerate(names) if name.lower() == wanted.lower()]
+    places = [place for place, name in enumerate(names) if name.lower() == column.lower()]
     if len(places) != 1:
-        found = "no column" if not places else f"{len(places)} columns"
+        count = "no column" if not places else f"{len(places)} columns"
         shown = ", ".join(names[:40])
-        raise InputError(f"{path}, line 1: {found} '{wanted}'; one is needed. Its columns are: {shown}")
+        raise InputError(f"{path}, line 1: {count} '{column}'; one is needed. Its columns are: {shown}")
     return places[0]
 
 
@@ -100,9 +100,9 @@ def whole_number(text: str, path: Path, line: int, what: str) -> int:
         InputError: it holds anything else; names file and line.
     """
     if not _WHOLE.fullmatch(text) or not float(text).is_integer() or abs(float(text)) >= MOST:
-        found = f"'{text[:40]}'" if text else "nothing"
+        content = f"'{text[:40]}'" if text else "nothing"
         raise InputError(
-            f"{path}, line {line:,}: {found} where {what} should be a whole number; the file is cut off or damaged "
+            f"{path}, line {line:,}: {content} where {what} should be a whole number; the file is cut off or damaged "
             f"there, or is another kind of file; {AGAIN}"
         )
     return int(float(text))
@@ -118,20 +118,20 @@ def _decoded(path: Path, what: str) -> str:
     try:
         text = path.read_text(encoding=_encoding(path))
     except UnicodeError as error:
-        raise InputError(_no_text(path, what, error)) from error
+        raise InputError(_not_text(path, what, error)) from error
     if "\0" in text:
         raise InputError(_zero_bytes(path, what))
     return text
 
 
-def _no_text(path: Path, what: str, error: UnicodeError) -> str:
-    return f"{path} ({what}) is no text in UTF-8 ({error}); {AGAIN}, or save it as UTF-8"
+def _not_text(path: Path, what: str, error: UnicodeError) -> str:
+    return f"{path} ({what}) is not text in UTF-8 ({error}); {AGAIN}, or save it as UTF-8"
 
 
 def _zero_bytes(path: Path, what: str) -> str:
-    return f"{path} ({what}) holds zero bytes: it is damaged or no text file; {AGAIN}"
+    return f"{path} ({what}) holds zero bytes: it is damaged or not a text file; {AGAIN}"
 
 
-def _wrong_width(path: Path, number: int, found: int, width: int, last: bool) -> str:
+def _wrong_width(path: Path, number: int, cells: int, width: int, last: bool) -> str:
     where = "the last line: the file was cut off there" if last else "the file is damaged there"
-    return f"{path}, line {number:,}: {found} of {width} columns; {where}, {AGAIN}"
+    return f"{path}, line {number:,}: {cells} of {width} columns; {where}, {AGAIN}"

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from metafacs.methods.losses import AUReduction
 from metafacs.models.network import Network
 from metafacs.registry import Registry
 
 Stream = Literal["primary", "auxiliary", "meta"]
+AUReduction = Literal["mean", "sum"]
 OptimiserFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 
 

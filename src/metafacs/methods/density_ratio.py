@@ -25,8 +25,8 @@ from torch import Tensor, nn
 from metafacs import distributed
 from metafacs.errors import InputError
 from metafacs.methods.base import METHODS, AUOptions, Batch, Method, Setup, Stream
-from metafacs.methods.joint import JointForward, JointOptions, over_batches
 from metafacs.methods.lookahead import weighted_gradient
+from metafacs.methods.losses import JointForward, JointOptions, over_batches, task_losses
 from metafacs.methods.meta_network import RunningStandard
 
 
@@ -110,8 +110,7 @@ class DensityRatio(Method):
         each = over_batches(torch.cat([weights.new_full((n,), 0.5), weights]), n) / distributed.count()
         self.update_base(weighted_gradient(losses, dict(self.network.named_parameters()), each.to(losses.dtype)))
         return {
-            "loss_primary": losses[:n].detach().mean(),
-            "loss_auxiliary": losses[n:].detach().mean(),
+            **task_losses(losses, n),
             "ratio_sd": ratios.std(),
             "effective_share": ratios.sum().square() / (len(ratios) * ratios.square().sum()),
             "domain_accuracy": right,

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from metafacs import distributed
 from metafacs.errors import InputError
 from metafacs.methods.base import METHODS, AUOptions, Setup
-from metafacs.methods.joint import JointOptions
+from metafacs.methods.losses import JointOptions
 from metafacs.methods.task_weighting import TASKS, TaskWeighting, over_images, task_means
 
 SMALLEST = 0.01
@@ -109,8 +109,8 @@ class GradNorm(TaskWeighting):
 
     def gradient_norms(self, losses: Tensor, primary: int) -> Tensor:
         """g, (2,): the norm of each task's mean loss's gradient (of all processes) by the last shared layer."""
-        found = []
+        gradients = []
         for task in torch.eye(TASKS, dtype=losses.dtype, device=losses.device):
             each = over_images(task, primary, len(losses))
-            found.append(torch.autograd.grad(losses, self.last_shared, grad_outputs=each, retain_graph=True)[0])
-        return torch.stack([torch.linalg.vector_norm(gradient) for gradient in distributed.total(found)])
+            gradients.append(torch.autograd.grad(losses, self.last_shared, grad_outputs=each, retain_graph=True)[0])
+        return torch.stack([torch.linalg.vector_norm(gradient) for gradient in distributed.total(gradients)])

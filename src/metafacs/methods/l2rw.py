@@ -17,13 +17,16 @@ The weights live for one step and belong to no function of an image, so that the
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from metafacs.methods.base import METHODS, AUOptions, Batch, Stream
-from metafacs.methods.sample_weighting import LookAheadOptions, SampleWeighting
+from metafacs import distributed
+from metafacs.methods.base import METHODS, AUOptions, Batch, Method, Setup, Stream
+from metafacs.methods.lookahead import LookAhead, weighted_gradient
+from metafacs.methods.losses import JointForward, LookAheadOptions, everywhere, here, task_losses
 
 
 def rectified(gradient: Tensor) -> Tensor:
@@ -33,21 +36,32 @@ def rectified(gradient: Tensor) -> Tensor:
 
 
 @METHODS.register("l2rw")
-class L2RW(SampleWeighting):
+class L2RW(Method):
     """Weights the images of each step by how well their gradients agree with that of reserved AU images."""
 
+    streams: ClassVar[tuple[Stream, ...]] = ("primary", "auxiliary", "meta")
     Options: ClassVar[type[AUOptions]] = LookAheadOptions
+    options: LookAheadOptions
+
+    def __init__(self, setup: Setup, options: LookAheadOptions = LookAheadOptions()) -> None:
+        super().__init__(setup, options)
+        self.joint = JointForward(setup, options)
 
     def training_step(self, batch: Mapping[Stream, Batch]) -> dict[str, Tensor]:
-        """Look ahead from zero weights, then step with what that says."""
-        images = self.forward_pass(batch)
-        found = images.look_ahead(torch.zeros_like(images.losses), alpha=1.0)
-        u = rectified(found.gradient)
-        self.update_base(images.gradient(u))
+        """Look ahead from zero weights, where theta' is theta, then step with what that says."""
+        self.network.train()
+        primary, auxiliary, meta = batch["primary"], batch["auxiliary"], batch["meta"]
+        n = len(primary) * distributed.count()
+        forward = partial(self.joint.through, primary, auxiliary)
+        images = LookAhead(self.network, forward, self.options.way, self.autocast)
+        virtual = images.virtual_step(torch.zeros_like(images.losses), alpha=1.0)
+        v, meta_loss = images.gradient_at(virtual, partial(self.joint.meta_loss, meta, True))
+        weights = rectified(everywhere(-images.alignment(v), len(primary)))
+        self.update_base(weighted_gradient(images.losses, images.theta, here(weights, n)))
         return {
-            **images.task_losses(),
-            "meta_loss": found.meta_loss,
-            "weight_primary": u[: images.primary].sum(),
-            "weight_auxiliary": u[images.primary :].sum(),
-            "zero_weights": (u == 0).to(u.dtype).mean(),
+            **task_losses(images.losses, len(primary)),
+            "meta_loss": meta_loss,
+            "weight_primary": weights[:n].sum(),
+            "weight_auxiliary": weights[n:].sum(),
+            "zero_weights": (weights == 0).to(weights.dtype).mean(),
         }

@@ -18,12 +18,13 @@ step's graph at a time (`unrolled.py`), exactly.
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from metafacs import distributed
@@ -31,10 +32,86 @@ from metafacs.errors import InputError
 from metafacs.methods.base import METHODS, AUOptions, Batch, Method, Setup, Stream
 from metafacs.methods.lookahead import LossesAt, Parameters, RandomState, isolated, weighted_gradient
 from metafacs.methods.losses import au_losses, expression_losses
-from metafacs.methods.transfer import Student, TransferWeights, matching_losses
 from metafacs.methods.unrolled import unrolled_gradient
-from metafacs.models.network import load_weights
+from metafacs.models.network import Network, load_weights
 from metafacs.models.stages import stage_outputs, stages, widths
+
+PAIRS = [(source, target) for source in range(4) for target in range(4)]
+"""Every stage of the source with every stage of the target."""
+
+
+class TransferWeights(nn.Module):
+    """Two meta networks: how much each channel and each pair of stages counts, for each image.
+
+    The weights of the channels of a source feature are the softmax of a linear layer, zero at the start, on the
+    pooled feature; the weight of a pair is relu6 of a linear layer with bias 1.
+
+    Args:
+        channels: of the source's stages.
+    """
+
+    def __init__(self, channels: Sequence[int]) -> None:
+        super().__init__()
+        self.channel = nn.ModuleList(nn.Linear(channels[s], channels[s]) for s, _ in PAIRS)
+        self.pair = nn.ModuleList(nn.Linear(channels[s], 1) for s, _ in PAIRS)
+        for layer in self.channel:
+            nn.init.zeros_(layer.weight)  # type: ignore[arg-type]
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        for layer in self.pair:
+            nn.init.ones_(layer.bias)  # type: ignore[arg-type]
+
+    def forward(self, source: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Of the source's four features: for each of `PAIRS` the channels' weights (N, C) and the pair's (N,)."""
+        pooled = [feature.mean((2, 3)) for feature in source]
+        pairs = list(zip(PAIRS, self.channel, self.pair, strict=True))
+        channels = [torch.softmax(layer(pooled[s]), 1) for (s, _), layer, _ in pairs]
+        return channels, [F.relu6(layer(pooled[s])).squeeze(1) for (s, _), _, layer in pairs]
+
+
+class Student(nn.Module):
+    """The target network with a 1x1 convolution for each of `PAIRS`, to the channels of the source's stage.
+
+    Args:
+        network: the target, on a timm ResNet.
+        channels: of the source's stages.
+    """
+
+    def __init__(self, network: Network, channels: Sequence[int]) -> None:
+        super().__init__()
+        self.network = network
+        target = widths(network.backbone)
+        like = network.au_head.weight
+        self.matching = nn.ModuleList(nn.Conv2d(target[t], channels[s], 1) for s, t in PAIRS).to(
+            like.device, like.dtype
+        )
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """AU logits (N, A), and the matching feature of each of `PAIRS`, (N, C_s, H_t, W_t)."""
+        features = stage_outputs(self.network.backbone, self.network.normalised(images))
+        feature = self.network.backbone.forward_head(features[-1])  # type: ignore[operator]
+        logits = self.network.read(feature, feature).au_logits
+        return logits, *(layer(features[t]) for (_, t), layer in zip(PAIRS, self.matching, strict=True))
+
+
+def matching_losses(
+    source: Sequence[Tensor], matched: Sequence[Tensor], channels: Sequence[Tensor], pairs: Sequence[Tensor]
+) -> Tensor:
+    """(N,): sum over pairs p and channels c of pair weight * channel weight * mean over places of (S_c - r(T)_c)^2.
+
+    Args:
+        source: the source's four features, (N, C_s, H_s, W_s); brought to the target's size bilinearly.
+        matched: for each of `PAIRS`, (N, C_s, H_t, W_t).
+        channels: for each of `PAIRS`, (N, C_s).
+        pairs: for each of `PAIRS`, (N,).
+    """
+    total = torch.zeros_like(pairs[0])
+    for (s, _), feature, channel, pair in zip(PAIRS, matched, channels, pairs, strict=True):
+        stage = source[s]
+        if stage.shape[2:] != feature.shape[2:]:
+            stage = F.interpolate(stage, feature.shape[2:], mode="bilinear", align_corners=False)
+        distance = (stage - feature).to(channel.dtype).square().mean((2, 3))
+        total = total + pair * (channel * distance).sum(1)
+    return total
 
 
 class _Taken(nn.Module):
@@ -129,11 +206,11 @@ class L2TWW(Method):
         parameters = dict(self.source.named_parameters())
         for name, gradient in weighted_gradient(losses, parameters, weights).items():
             parameters[name].grad = gradient
-        own = self.optimisers["source"]
-        for group, base in zip(own.param_groups, self.optimisers["base"].param_groups, strict=True):
+        optimiser = self.optimisers["source"]
+        for group, base in zip(optimiser.param_groups, self.optimisers["base"].param_groups, strict=True):
             group["lr"] = base["lr"]  # the schedule is the base optimiser's
-        own.step()
-        own.zero_grad(set_to_none=True)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
         return {"loss_auxiliary": losses.detach().mean()}
 
     def _train_target(self, primary: Batch) -> dict[str, Tensor]:
@@ -162,24 +239,24 @@ class L2TWW(Method):
         """What the four stages of the frozen source give for `images`, (N, 3, H, W) in [0, 1]."""
         self.source.eval()
         with self.autocast():
-            found = stage_outputs(self.source.backbone, self.source.normalised(images))
-        return [feature.to(torch.promote_types(feature.dtype, torch.float32)) for feature in found]
+            features = stage_outputs(self.source.backbone, self.source.normalised(images))
+        return [feature.to(torch.promote_types(feature.dtype, torch.float32)) for feature in features]
 
     def _update_meta(self, primary: Batch, source: list[Tensor]) -> Tensor:
         """One step of the meta networks by the AU loss after virtual steps; returns that loss."""
         matching_at, task_at = self.virtual_losses(primary, source)
-        found = unrolled_gradient(
+        unrolled = unrolled_gradient(
             [*[matching_at] * self.options.virtual_steps, task_at],
             task_at,
             dict(self.student.named_parameters()),
             list(self.meta.parameters()),
             self.options.alpha,
         )
-        for parameter, gradient in zip(self.meta.parameters(), found.gradient, strict=True):
+        for parameter, gradient in zip(self.meta.parameters(), unrolled.gradient, strict=True):
             parameter.grad = gradient
         self.optimisers["meta"].step()
         self.optimisers["meta"].zero_grad(set_to_none=True)
-        return found.outer_loss
+        return unrolled.outer_loss
 
     def virtual_losses(self, primary: Batch, source: list[Tensor]) -> tuple[LossesAt, LossesAt]:
         """The mean matching loss and the mean AU loss as functions of the student's parameters, without side effects.

@@ -7,12 +7,16 @@ step theta'(u) = theta - alpha * sum_i u_i grad l_i(theta) and the meta loss L a
 
 and <grad l_i, v> for all i at once is one forward-mode (Jacobian-vector) pass of the loss vector in direction v.
 Differs from the paper in: nothing; it is the same gradient, computed without differentiating through a gradient.
+
+Nothing here knows what the losses are of: a network is any module, a loss any function of what the network gives.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Literal, NamedTuple
+from functools import partial
+from typing import Any, Literal
+from weakref import WeakSet
 
 import torch
 import torch.autograd.forward_ad as forward_ad
@@ -23,125 +27,146 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from metafacs import distributed
 from metafacs.methods.tangents import Record, Tangents
 
-Way = Literal["forward", "difference", "second-order"]
+Way = Literal["auto", "forward", "difference"]
 Parameters = Mapping[str, Tensor]
+Call = Callable[..., Any]
+"""A network, or its stand-in at other parameters."""
 LossesAt = Callable[[Parameters], Tensor]
 """Parameters -> losses. Must leave buffers and random state as they were."""
 
 logger = logging.getLogger(__name__)
+_without_forward_mode: WeakSet[nn.Module] = WeakSet()
+"""Networks in which a layer was found that has no forward-mode rule."""
 
 
-class WeightGradient(NamedTuple):
-    """What one look-ahead step found."""
+class LookAhead:
+    """The losses l_i of one training batch at theta, and where a virtual step on them leads.
 
-    gradient: Tensor
-    """(n,): d meta loss / d u_i."""
-    meta_loss: Tensor
-    """(): the meta loss after the virtual step."""
+    theta are the network's parameters, L is another loss, and u_i weighs l_i in the virtual step to theta'. Then
+    `virtual_step(u, alpha)` is theta', `gradient_at(theta', L)` is v = grad L(theta'), and `-alpha * alignment(v)` is
+    dL/du_i. One forward pass at theta serves all of it and the network's own step.
 
-
-def weight_gradient(
-    losses: Tensor,
-    losses_at: LossesAt,
-    meta_loss_at: LossesAt | Sequence[LossesAt],
-    parameters: Parameters,
-    u: Tensor,
-    alpha: float,
-    way: Way = "forward",
-    record: Record | None = None,
-) -> WeightGradient:
-    """d meta_loss(theta'(u)) / du for theta'(u) = theta - alpha * sum_i u_i grad l_i(theta).
+    With several processes each has the losses and weights of its own images; gradients by theta are summed over all.
 
     Args:
-        losses: (n,), l_i at theta with its graph; the graph is kept, so that the caller's own update can use it.
-        losses_at: the same losses as a function of the parameters.
-        meta_loss_at: the meta loss as a function of the parameters. With several processes: this process's
-            share, so that the sum over processes is the whole. Or several such functions, whose sum it is: their
-            graphs then live one after the other, and they must not put the random state back.
-        parameters: theta by name, leaves that require a gradient.
-        u: (n,), weight of every loss in the virtual step.
-        alpha: length of the virtual step.
-        way: "forward" is exact at the cost of one forward-mode pass; "difference" replaces that pass by a
-            central difference, for layers without a forward-mode rule; "second-order" differentiates through
-            the gradient, the usual implementation, kept as the reference.
-        record: of the forward pass that gave `losses`; saves a third of the forward-mode pass.
+        network: any module, in the mode in which it trains.
+        forward: is given the network, calls it, and returns what it likes and the losses, (n,). It is called once
+            now, the one pass that counts for BatchNorm's running statistics, and again with stand-ins: these have other
+            parameters, draw the same random masks, and leave buffers and random state alone.
+        way: how the alignments are found. "forward": exactly, in forward mode. "difference": nearly, by a central
+            difference, for layers without a forward-mode rule. "auto": forward mode where every layer has a rule,
+            else a central difference, with a warning.
+        autocast: makes the context of forward passes (mixed precision); central differences do without.
+        record: whether forward mode takes over what layers give in the pass at theta, for a third less to compute.
 
-    Returns:
-        The gradient at this process's samples and the meta loss over all processes, both detached.
+    Attributes:
+        output: what `forward` returned first.
+        losses: (n,), with their graph; `weighted_gradient` of them is the network's own step.
+        theta: the network's parameters by name.
     """
-    if way == "second-order":
-        if not callable(meta_loss_at):
-            raise ValueError("the second-order reference takes the meta loss in one piece")
-        return _second_order(losses, meta_loss_at, parameters, u, alpha)
-    step = weighted_gradient(losses, parameters, u, retain_graph=True)
-    v, meta_loss = look_ahead(step, meta_loss_at, parameters, alpha)
-    return WeightGradient(-alpha * alignment(losses_at, parameters, v, way, record), meta_loss)
 
+    def __init__(
+        self,
+        network: nn.Module,
+        forward: Callable[[Call], tuple[Any, Tensor]],
+        way: Way = "auto",
+        autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
+        record: bool = True,
+    ) -> None:
+        self.theta: dict[str, Tensor] = dict(network.named_parameters())
+        self._network, self._forward, self._autocast = network, forward, autocast
+        self._way: Way = "difference" if way == "auto" and network in _without_forward_mode else way
+        self._stand_in, self._random = isolated(network), RandomState(next(network.parameters()))
+        self._record = Record() if record and self._way != "difference" else None
+        with self._record or nullcontext(), autocast():
+            self.output, self.losses = forward(network)
 
-def look_ahead(
-    step: Parameters, meta_loss_at: LossesAt | Sequence[LossesAt], parameters: Parameters, alpha: float
-) -> tuple[Parameters, Tensor]:
-    """The gradient v of the meta loss after a virtual step of length `alpha` along `step`, and that meta loss.
+    def virtual_step(self, u: Tensor, alpha: float) -> dict[str, Tensor]:
+        """theta' = theta - alpha * sum_i u_i grad l_i(theta), leaves; of the parameters that the losses depend on."""
+        virtual = {}
+        for name, gradient in weighted_gradient(self.losses, self.theta, u.detach(), retain_graph=True).items():
+            virtual[name] = torch.add(self.theta[name].detach(), gradient, alpha=-alpha).requires_grad_()
+        return virtual
 
-    Args:
-        step: gradient of the weighted losses by those parameters that they depend on.
-        meta_loss_at: as for `weight_gradient`.
-        parameters: theta by name.
-    """
-    virtual = _moved(parameters, step, alpha)
-    at = {**parameters, **virtual}
-    if callable(meta_loss_at):
-        return _meta_gradient([meta_loss_at], at, list(virtual))
-    with RandomState(next(iter(at.values()))).replayed():
-        return _meta_gradient(meta_loss_at, at, list(virtual))
+    def gradient_at(self, virtual: Parameters, loss: Callable[[Call], Tensor]) -> tuple[dict[str, Tensor], Tensor]:
+        """v = grad L(theta') and L(theta'), detached.
 
+        Args:
+            virtual: theta'.
+            loss: is given the network at theta' and returns L; with several processes this one's share, so that the
+                sum over processes is L.
+        """
+        at = {**self.theta, **virtual}
+        with RandomState(self.losses).replayed(), self._autocast():
+            value = loss(partial(self._stand_in, at))
+        v = weighted_gradient(value, virtual, torch.ones_like(value))
+        return v, distributed.total([value.detach()])[0]
 
-def alignment(
-    losses_at: LossesAt, parameters: Parameters, v: Parameters, way: Way, record: Record | None = None
-) -> Tensor:
-    """<grad l_i(theta), v> for every i, exactly or, by way of "difference", nearly."""
-    if way == "forward":
-        return _jvp(losses_at, parameters, v, record)
-    return _alignment_difference(losses_at, parameters, v)
+    def alignment(self, v: Parameters) -> Tensor:
+        """<grad l_i(theta), v> for every i, (n,). It can be asked once in forward mode: the record is used up."""
+        if self._way == "difference":
+            return difference(partial(self._losses_at, nullcontext), self.theta, v)
+        try:
+            return jvp(partial(self._losses_at, self._autocast), self.theta, v, self._record)
+        except (NotImplementedError, RuntimeError) as error:
+            if self._way != "auto" or "forward" not in str(error):
+                raise
+            reason = str(error).splitlines()[0]
+            logger.warning("a layer has no forward-mode derivative (%s): using central differences", reason)
+            _without_forward_mode.add(self._network)
+            self._way = "difference"
+            return self.alignment(v)
+
+    def _losses_at(self, autocast: Callable[[], AbstractContextManager[object]], parameters: Parameters) -> Tensor:
+        with self._random.replayed(), autocast():
+            return self._forward(partial(self._stand_in, parameters))[1]
 
 
 def weighted_gradient(
     losses: Tensor, parameters: Parameters, weights: Tensor, retain_graph: bool = False
 ) -> dict[str, Tensor]:
     """sum_i weights_i * grad l_i over the losses of all processes; parameters without influence are left out."""
-    found = own_gradient(losses, parameters, weights, retain_graph)
-    return dict(zip(found, distributed.total(list(found.values())), strict=True))
-
-
-def own_gradient(
-    losses: Tensor, parameters: Parameters, weights: Tensor, retain_graph: bool = False
-) -> dict[str, Tensor]:
-    """`weighted_gradient` over the losses of this process alone."""
     gradients = torch.autograd.grad(
         losses, list(parameters.values()), grad_outputs=weights, retain_graph=retain_graph, allow_unused=True
     )
-    return {name: g for name, g in zip(parameters, gradients, strict=True) if g is not None}
+    shares = {name: g for name, g in zip(parameters, gradients, strict=True) if g is not None}
+    return dict(zip(shares, distributed.total(list(shares.values())), strict=True))
 
 
-def pick_way(network: nn.Module, images: Tensor) -> Way:
-    """ "forward" if every layer of `network` has a forward-mode rule, else "difference", with a warning.
+def jvp(function: LossesAt, parameters: Parameters, direction: Parameters, record: Record | None = None) -> Tensor:
+    """Directional derivative of `function` at `parameters`: <grad l_i, direction> for every i at once.
 
     Args:
-        network: is called once in the mode it is in, on copies of its buffers.
-        images: a few images to try it with, (n, 3, H, W).
+        function: parameters -> (n,).
+        parameters: where.
+        direction: of those parameters that it names; it is zero in the others.
+        record: of a pass of `function` at `parameters`.
     """
-    parameters = {name: p.detach() for name, p in network.named_parameters()}
-    call = isolated(network)
-    try:
-        with RandomState(images).replayed():
-            _jvp(lambda p: call(p, images)[0], parameters, parameters)
-    except (NotImplementedError, RuntimeError) as error:
-        if "forward" not in str(error):
-            raise
-        reason = str(error).splitlines()[0]
-        logger.warning("a layer has no forward-mode derivative (%s): using central differences", reason)
-        return "difference"
-    return "forward"
+    with torch.no_grad(), differentiable_attention(), forward_ad.dual_level(), Tangents(record):
+        duals = {
+            name: forward_ad.make_dual(p.detach(), direction[name].to(p.dtype)) if name in direction else p.detach()
+            for name, p in parameters.items()
+        }
+        out = function(duals)
+        tangent = forward_ad.unpack_dual(out).tangent
+    return torch.zeros_like(out) if tangent is None else tangent
+
+
+def difference(function: LossesAt, parameters: Parameters, direction: Parameters) -> Tensor:
+    """What `jvp` gives, nearly: a central difference of two forward passes.
+
+    The step moves theta by a fixed small distance, the best of those tried on ResNet-18 and -34: longer ones cross more
+    kinks of ReLU, shorter ones drown in rounding.
+    """
+    norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in direction.values()]))
+    distance = 1e-7 if norm.dtype == torch.float64 else 3e-4
+    size = distance / norm.clamp(min=torch.finfo(norm.dtype).tiny)
+    with torch.no_grad():
+        ends = []
+        for sign in (1.0, -1.0):
+            moved = {name: parameters[name].detach() + sign * size * g for name, g in direction.items()}
+            ends.append(function({**parameters, **moved}))
+        return (ends[0] - ends[1]) / (2 * size)
 
 
 def differentiable_attention() -> AbstractContextManager[None]:
@@ -149,24 +174,18 @@ def differentiable_attention() -> AbstractContextManager[None]:
     return sdpa_kernel(SDPBackend.MATH)
 
 
-def isolated(
-    network: nn.Module, thrift: Callable[[], AbstractContextManager[None]] = nullcontext
-) -> Callable[[Parameters, Tensor], tuple[Tensor, ...]]:
-    """`network` as a function of parameters and images that changes none of its buffers.
+def isolated(network: nn.Module) -> Callable[..., Any]:
+    """`network` as a function of parameters and its own inputs that changes none of its buffers.
 
     `functional_call` in train mode would write BatchNorm's running statistics into the network; every call
-    works on clones, taken now, instead. Random layers still advance the random state: see `RandomState`.
-
-    Args:
-        network: is called in the mode it is in.
-        thrift: makes a context for every call, such as `recomputed`.
+    works on copies, taken now, instead. Random layers still advance the random state: see `RandomState`.
     """
-    before = {name: b.clone() for name, b in network.named_buffers()}
+    buffers = dict(network.named_buffers())
+    before = list(map(torch.clone, buffers.values()))
 
-    def call(parameters: Parameters, images: Tensor) -> tuple[Tensor, ...]:
-        buffers = {name: b.clone() for name, b in before.items()}
-        with thrift():
-            return functional_call(network, {**parameters, **buffers}, (images,))
+    def call(parameters: Parameters, *inputs: Any) -> Any:
+        copies = zip(buffers, map(torch.clone, before), strict=True)
+        return functional_call(network, {**parameters, **dict(copies)}, inputs)
 
     return call
 
@@ -179,103 +198,15 @@ class RandomState:
     """
 
     def __init__(self, like: Tensor) -> None:
-        self._devices = _cuda_devices(like)
+        self._devices = [like.device] if like.is_cuda else []
         self._cpu = torch.get_rng_state()
-        self._cuda = [torch.cuda.get_rng_state(d) for d in self._devices]
+        self._cuda = torch.cuda.get_rng_state(like.device) if like.is_cuda else None
 
     @contextmanager
     def replayed(self) -> Iterator[None]:
         """Within, random numbers start at the recorded state; after, the present state is back."""
         with torch.random.fork_rng(devices=self._devices):
             torch.set_rng_state(self._cpu)
-            for device, state in zip(self._devices, self._cuda, strict=True):
-                torch.cuda.set_rng_state(state, device)
+            if self._cuda is not None:
+                torch.cuda.set_rng_state(self._cuda, self._devices[0])
             yield
-
-
-def _cuda_devices(like: Tensor) -> list[int]:
-    return [like.device.index or 0] if like.is_cuda else []
-
-
-def _moved(parameters: Parameters, step: Parameters, alpha: float) -> Parameters:
-    """theta - alpha * step, as leaves that require a gradient, of the parameters that `step` names."""
-    values = [parameters[name].detach() for name in step]
-    moved = torch._foreach_add(values, list(step.values()), alpha=-alpha)
-    return {name: p.requires_grad_() for name, p in zip(step, moved, strict=True)}
-
-
-def _meta_gradient(terms_at: Sequence[LossesAt], at: Parameters, names: Sequence[str]) -> tuple[Parameters, Tensor]:
-    """v = grad of the sum of terms by the parameters `names` (those it depends on), and the sum itself."""
-    wanted = set(names)
-    moving = {name: p if name in wanted else p.detach() for name, p in at.items()}
-    found: dict[str, Tensor] = {}
-    values = []
-    for term_at in terms_at:
-        term = term_at(moving)
-        values.append(term.detach())
-        gradients = torch.autograd.grad(term, [at[name] for name in names], allow_unused=True)
-        add_up(found, {name: g for name, g in zip(names, gradients, strict=True) if g is not None})
-        del term, gradients
-    *summed, meta_loss = distributed.total([*found.values(), torch.stack(values).sum()])
-    return dict(zip(found, summed, strict=True)), meta_loss
-
-
-def add_up(sums: dict[str, Tensor], terms: Parameters) -> None:
-    """Adds `terms` to `sums`, in place, name by name."""
-    both = [name for name in terms if name in sums]
-    if both:
-        torch._foreach_add_([sums[name] for name in both], [terms[name] for name in both])
-    sums.update({name: term for name, term in terms.items() if name not in sums})
-
-
-def _jvp(
-    function: LossesAt, parameters: Parameters, direction: Mapping[str, Tensor], record: Record | None = None
-) -> Tensor:
-    """Directional derivative of `function` at `parameters`: <grad l_i, direction> for every i at once."""
-    with torch.no_grad(), differentiable_attention(), forward_ad.dual_level(), Tangents(record):
-        duals = {
-            name: forward_ad.make_dual(p.detach(), direction[name].to(p.dtype)) if name in direction else p.detach()
-            for name, p in parameters.items()
-        }
-        out = function(duals)
-        tangent = forward_ad.unpack_dual(out).tangent
-    return torch.zeros_like(out) if tangent is None else tangent
-
-
-def _alignment_difference(losses_at: LossesAt, parameters: Parameters, v: Parameters) -> Tensor:
-    """<grad l_i(theta), v> for every i by a central difference of two forward passes.
-
-    The step moves theta by a fixed small distance along v, the best of those tried on ResNet-18 and -34: longer ones
-    cross more kinks of ReLU, shorter ones drown in rounding.
-    """
-    direction = list(v.values())
-    norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in direction]))
-    distance = 1e-7 if norm.dtype == torch.float64 else 3e-4
-    size = distance / norm.clamp(min=torch.finfo(norm.dtype).tiny)
-    with torch.no_grad():
-        ends = []
-        for sign in (1.0, -1.0):
-            moved = dict(parameters)
-            moved |= {name: parameters[name].detach() + sign * size * g for name, g in v.items()}
-            ends.append(losses_at(moved))
-        return (ends[0] - ends[1]) / (2 * size)
-
-
-def _second_order(
-    losses: Tensor, meta_loss_at: LossesAt, parameters: Parameters, u: Tensor, alpha: float
-) -> WeightGradient:
-    """The reference: keep the graph of the gradient and differentiate the meta loss through it (one process)."""
-    if distributed.count() > 1:
-        raise RuntimeError("the second-order reference runs in one process; use way='forward'")
-    u = u.detach().requires_grad_()
-    values: Sequence[Tensor] = list(parameters.values())
-    with differentiable_attention():
-        gradients = torch.autograd.grad(
-            losses, values, grad_outputs=u, retain_graph=True, create_graph=True, allow_unused=True
-        )
-        virtual = {
-            name: p if g is None else p - alpha * g for (name, p), g in zip(parameters.items(), gradients, strict=True)
-        }
-        meta_loss = meta_loss_at(virtual)
-        (gradient,) = torch.autograd.grad(meta_loss, u, retain_graph=True)
-    return WeightGradient(gradient, meta_loss.detach())

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from metafacs.errors import InputError
 from metafacs.methods.base import METHODS, AUOptions, Setup
-from metafacs.methods.joint import JointOptions
+from metafacs.methods.losses import JointOptions
 from metafacs.methods.task_weighting import TASKS, TaskWeighting, task_means
 
 

@@ -1,15 +1,25 @@
-"""Per-sample losses of the two tasks; every function returns one value an image."""
+"""The two tasks: their losses, one value an image, and the pass of both streams through one network that gives them."""
 
-from typing import Literal
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-AUReduction = Literal["mean", "sum"]
+from metafacs import distributed
+from metafacs.methods.base import AUOptions, AUReduction, Batch, Setup
+from metafacs.methods.lookahead import Call, Way, isolated
+
+StatisticsMode = Literal["joint", "separate"]
+Balance = tuple[Tensor, Tensor]
+"""(A,) weights of present and (A,) of absent AUs."""
 
 
-def au_losses(logits: Tensor, labels: Tensor, reduction: AUReduction = "mean") -> Tensor:
+def au_losses(
+    logits: Tensor, labels: Tensor, reduction: AUReduction = "mean", balance: Balance | None = None
+) -> Tensor:
     """Sigmoid cross-entropy over the labelled AUs of each image (Eq. 1).
 
     Args:
@@ -17,34 +27,30 @@ def au_losses(logits: Tensor, labels: Tensor, reduction: AUReduction = "mean") -
         labels: (N, A), 1 present, 0 absent, NaN not labelled.
         reduction: over the labelled AUs of an image. The copy of the paper at hand lost the normaliser of
             Eq. 1; the mean keeps images with few labelled AUs on the scale of the others.
+        balance: weights of present and of absent AUs (`class_balance`), for the loss of the meta-test step.
 
     Returns:
         (N,); 0 for an image without any labelled AU.
     """
-    return _reduced(_masked_cross_entropy(logits, labels), labels, reduction)
+    labelled = ~labels.isnan()
+    loss = F.binary_cross_entropy_with_logits(logits, labels.nan_to_num(0.0), reduction="none")
+    loss = torch.where(labelled, loss, torch.zeros_like(loss))
+    if balance:
+        loss = torch.where(labels == 1, *balance) * loss
+    return loss.sum(1) if reduction == "sum" else loss.sum(1) / labelled.sum(1).clamp(min=1)
 
 
-def balanced_au_losses(
-    logits: Tensor,
-    labels: Tensor,
-    positive_weight: Tensor,
-    negative_weight: Tensor,
-    reduction: AUReduction = "mean",
-) -> Tensor:
-    """Like `au_losses`, present and absent AUs weighted by `class_balance` (the loss of the meta-test step).
+def expression_losses(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy over the expressions of each image (Eq. 2).
 
     Args:
-        logits: (N, A).
-        labels: (N, A), NaN not labelled.
-        positive_weight: (A,), weight of an AU where it is present.
-        negative_weight: (A,), weight of an AU where it is absent.
-        reduction: over the labelled AUs of an image.
+        logits: (N, E).
+        labels: (N,), index of the expression.
     """
-    weight = torch.where(labels == 1, positive_weight, negative_weight)
-    return _reduced(weight * _masked_cross_entropy(logits, labels), labels, reduction)
+    return F.cross_entropy(logits, labels, reduction="none")
 
 
-def class_balance(labels: Tensor) -> tuple[Tensor, Tensor]:
+def class_balance(labels: Tensor) -> Balance:
     """Inverse-frequency weights of present and absent per AU, so that both classes count the same in total.
 
     Args:
@@ -62,23 +68,103 @@ def class_balance(labels: Tensor) -> tuple[Tensor, Tensor]:
     return torch.where(both, n / (2 * present), one), torch.where(both, n / (2 * absent), one)
 
 
-def expression_losses(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy over the expressions of each image (Eq. 2).
+@dataclass(frozen=True)
+class JointOptions(AUOptions):
+    """Options of methods that send both streams through one network."""
+
+    statistics: StatisticsMode = "joint"
+    """BatchNorm statistics of the two streams: "joint" (one forward for both, as the paper shares it, so that BatchNorm
+    normalises by the mixture) or "separate" (one forward each; only AU images, which are what test images are like,
+    enter the running statistics)."""
+
+
+@dataclass(frozen=True)
+class LookAheadOptions(JointOptions):
+    """Options of methods that look one step ahead."""
+
+    way: Way = "auto"
+    """how the meta gradient is found: "auto" (forward mode where every layer has a forward-mode rule, else central
+    differences, with a warning), "forward" or "difference"."""
+
+
+class JointForward:
+    """What the network gives for an AU batch and an expression batch, and the losses.
 
     Args:
-        logits: (N, E).
-        labels: (N,), index of the expression.
+        setup: of the method.
+        options: of the method.
     """
-    return F.cross_entropy(logits, labels, reduction="none")
+
+    def __init__(self, setup: Setup, options: JointOptions) -> None:
+        self.network, self.autocast, self.class_weights = setup.network, setup.autocast, setup.class_weights
+        self.au_reduction, self.statistics = options.au_reduction, options.statistics
+
+    def __call__(self, primary: Batch, auxiliary: Batch) -> tuple[Tensor, Tensor]:
+        """Features (B1 + B2, F) and losses (B1 + B2,), AU images first.
+
+        This is the one pass of a step that counts for BatchNorm's running statistics.
+        """
+        with self.autocast():
+            outputs, losses = self.through(primary, auxiliary, self.network)
+        return torch.cat([output.feature for output in outputs]), losses
+
+    def through(self, primary: Batch, auxiliary: Batch, network: Call) -> tuple[tuple[Any, Any], Tensor]:
+        """What `network` (or its stand-in) gives for AU and for expression images, and the losses, AU images first."""
+        n = len(primary)
+        if self.statistics == "joint":
+            both = network(torch.cat([primary.images, auxiliary.images]))
+            first, second = both._make(x[:n] for x in both), both._make(x[n:] for x in both)
+        else:
+            first = network(primary.images)
+            if isinstance(network, nn.Module):  # the pass that counts: it must not count these images
+                network = partial(isolated(network), dict(network.named_parameters()))
+            second = network(auxiliary.images)
+        au = au_losses(first.au_logits, primary.labels, self.au_reduction)
+        expression = expression_losses(second.expression_logits, auxiliary.labels)
+        return (first, second), torch.cat([au, expression])
+
+    def meta_loss(self, meta: Batch, balanced: bool, network: Call) -> Tensor:
+        """This process's share of the mean AU loss of reserved images, normalised by their own BatchNorm statistics."""
+        if balanced and self.class_weights is None:
+            raise ValueError("a balanced meta loss needs the class weights of the reserved AU images")
+        balance = self.class_weights if balanced else None
+        losses = au_losses(network(meta.images).au_logits, meta.labels, self.au_reduction, balance)
+        return losses.sum() / (len(meta) * distributed.count())
+
+    @torch.no_grad()
+    def outside_training(self, images: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Features (N, F) and, where labels of either task are given, losses (N,), as seen outside training."""
+        self.network.eval()
+        with self.autocast():
+            output = self.network(images)
+        if labels is None:
+            return output.feature, None
+        if labels.dim() == 2:
+            return output.feature, au_losses(output.au_logits, labels, self.au_reduction)
+        return output.feature, expression_losses(output.expression_logits, labels)
 
 
-def _masked_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    labelled = ~labels.isnan()
-    loss = F.binary_cross_entropy_with_logits(logits, labels.nan_to_num(0.0), reduction="none")
-    return torch.where(labelled, loss, torch.zeros_like(loss))
+def over_batches(weights: Tensor, primary: int) -> Tensor:
+    """Per-sample weights (B1 + B2,), each divided by the size of its own stream's batch.
+
+    Args:
+        weights: the AU images' first.
+        primary: B1.
+    """
+    return torch.cat([weights[:primary] / primary, weights[primary:] / (len(weights) - primary)])
 
 
-def _reduced(loss: Tensor, labels: Tensor, reduction: AUReduction) -> Tensor:
-    if reduction == "sum":
-        return loss.sum(1)
-    return loss.sum(1) / (~labels.isnan()).sum(1).clamp(min=1)
+def everywhere(values: Tensor, primary: int) -> Tensor:
+    """The values of all processes' images from those of this one's, of which the first `primary` are AU images."""
+    return torch.cat([distributed.gather(values[:primary]), distributed.gather(values[primary:])])
+
+
+def here(values: Tensor, primary: int) -> Tensor:
+    """The inverse of `everywhere`: `primary` counts the AU images of all processes."""
+    first, second = values[:primary], values[primary:]
+    return torch.cat([first[distributed.share(len(first))], second[distributed.share(len(second))]])
+
+
+def task_losses(losses: Tensor, primary: int) -> dict[str, Tensor]:
+    """The mean losses of this process's images, the first `primary` of which are AU images, for the log."""
+    return {"loss_primary": losses[:primary].detach().mean(), "loss_auxiliary": losses[primary:].detach().mean()}

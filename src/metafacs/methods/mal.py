@@ -12,59 +12,59 @@ forward pass at theta serves meta-train and base-learning; base-learning may use
 size each task's sum is divided by its own batch. The copy of the paper at hand lost alpha, beta and the details of the
 optimisers: the defaults are ours.
 
-Ablations, options that are off by default: one weight a task (`weights`), no normaliser (`normalise`), a virtual step
-of the heads or the last stage alone (`lookahead`), a plain meta loss (`balanced_meta`), a meta network that is told
-other things (`inputs`) or standardised features (`normalised_features`).
-
-Cheaper: a look-ahead at every k-th step only (`meta_every`), or of the last stage (`lookahead`); both are
-approximations. Smaller, with the same mathematics: `checkpointing`, `meta_part`, `training_part`.
+Ablations, options that are off by default: one weight a task (`weights`), no normaliser (`normalise`), a plain meta
+loss (`balanced_meta`), a meta network that is given other things (`inputs`) or standardised features
+(`normalised_features`). Smaller, with the same mathematics: `checkpointing`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
+from metafacs import distributed
 from metafacs.errors import InputError
-from metafacs.methods.base import METHODS, AUOptions, Batch, Setup, Stream
-from metafacs.methods.joint import over_batches
-from metafacs.methods.meta_network import (
-    Inputs,
-    MetaNetwork,
-    RunningStandard,
-    Told,
-    described,
-    normalise,
-    told_size,
-)
-from metafacs.methods.sample_weighting import Checkpointing, LookAheadOptions, SampleWeighting, Thrift, weight_means
-from metafacs.methods.training_pass import Scope, TrainingPass, split
-
-__all__ = ["MAL", "MetaNetwork", "normalise"]
+from metafacs.methods.base import METHODS, AUOptions, Batch, Method, Setup, Stream
+from metafacs.methods.lookahead import Call, LookAhead, weighted_gradient
+from metafacs.methods.losses import JointForward, LookAheadOptions, everywhere, here, over_batches, task_losses
+from metafacs.methods.meta_network import Inputs, MetaInputs, RunningStandard, described, input_size
+from metafacs.methods.recomputing import blocks, recomputed
 
 SATURATED = 0.02
 """A raw weight this near to 0 or 1 has next to no gradient left."""
 
 
-class Turn(nn.Module):
-    """Tells at which steps it is the meta network's turn: the first of every `every`. Its count is saved with a run."""
+class MetaNetwork(nn.Module):
+    """One linear layer from the feature to one logit, zero-initialised, then a sigmoid: every weight starts at 0.5.
 
-    taken: Tensor
+    Args:
+        feature_size: length of the feature, or of whatever else the network is given of an image.
+        bias: whether the logit has a constant.
+    """
 
-    def __init__(self, every: int) -> None:
+    def __init__(self, feature_size: int, bias: bool = True) -> None:
         super().__init__()
-        self.every = every
-        self.register_buffer("taken", torch.zeros((), dtype=torch.int64))  # stays on the CPU: nothing waits for it
+        self.linear = nn.Linear(feature_size, 1, bias)
+        for parameter in self.linear.parameters():
+            nn.init.zeros_(parameter)
 
-    def next(self) -> bool:
-        """Whether the step that now begins looks ahead."""
-        if self.every == 1:
-            return True
-        due = int(self.taken) % self.every == 0
-        self.taken += 1
-        return due
+    def forward(self, feature: Tensor) -> Tensor:
+        """(N, F) -> raw weights (N,) in (0, 1)."""
+        return torch.sigmoid(self.linear(feature)).squeeze(1)
+
+
+def normalise(raw: Tensor, primary: int) -> Tensor:
+    """Raw weights -> weights whose AU mean plus FE mean is one.
+
+    Args:
+        raw: (B1 + B2,), the AU images' first.
+        primary: B1.
+    """
+    return raw / (raw[:primary].mean() + raw[primary:].mean())
 
 
 @dataclass(frozen=True)
@@ -81,24 +81,15 @@ class MALOptions(LookAheadOptions):
     """"sample" (the paper: one weight an image) or "task" (one weight a task, no meta network)."""
     normalise: bool = True
     """whether raw weights are divided by the sum of the two tasks' means, as in the paper."""
-    lookahead: Scope = "full"
-    """what the virtual step moves: "full" (the paper: the whole network) "last-stage" (of the backbone, and the heads:
-    costs half) or "heads" (the two heads)."""
     balanced_meta: bool = True
     """whether the meta loss is class-balanced, as in the paper."""
     inputs: Inputs = "feature"
-    """what the meta network is told of an image: "feature" (the paper), "feature+label+loss" or "loss"."""
+    """what the meta network is given of an image: "feature" (the paper), "feature+label+loss" or "loss"."""
     normalised_features: bool = False
-    """whether it is told features standardised by running statistics."""
-    meta_every: int = 1
-    """k, look ahead at every k-th step, the first one included; between, the meta network weighs as it is."""
-    checkpointing: Checkpointing = "none"
+    """whether it is given features standardised by running statistics."""
+    checkpointing: Literal["none", "meta", "all"] = "none"
     """whose activations are not kept but computed again, block by block: "none", "meta" (the reserved images') or
     "all"; less memory, the same mathematics with BatchNorm too."""
-    meta_part: int = 0
-    """reserved images that go through the network at a time; 0: all. Not with BatchNorm."""
-    training_part: int = 0
-    """training images that do; 0: all. Not with BatchNorm."""
 
     def __post_init__(self) -> None:
         if self.alpha <= 0 or self.beta < 0:
@@ -107,80 +98,102 @@ class MALOptions(LookAheadOptions):
             raise InputError("MAL's normalised_features is on, but its weights do not look at features; turn it off")
         if self.weights == "task" and self.inputs != "feature":
             raise InputError(f"MAL's weights of tasks look at no image; leave out inputs ({self.inputs})")
-        if self.meta_every < 1:
-            raise InputError(f"MAL's meta_every counts steps and must be at least 1; found {self.meta_every}")
 
 
 @METHODS.register("mal")
-class MAL(SampleWeighting):
+class MAL(Method):
     """Learns the weight of every image online, by its effect one step ahead on reserved AU images."""
 
-    Options: ClassVar[type[AUOptions]] = MALOptions
+    streams: ClassVar[tuple[Stream, ...]] = ("primary", "auxiliary", "meta")
     learns_sample_weights: ClassVar[bool] = True
+    Options: ClassVar[type[AUOptions]] = MALOptions
+    options: MALOptions
 
     def __init__(self, setup: Setup, options: MALOptions = MALOptions()) -> None:
-        thrift = Thrift(options.checkpointing, options.meta_part, options.training_part)
-        super().__init__(setup, options, options.balanced_meta, thrift)
-        network = setup.network
-        split(network, options.lookahead)  # fails now rather than in the first step
-        self.turn = Turn(options.meta_every)
-        if options.meta_every > 1:
-            self.modules["turn"] = self.turn
-        self.alpha, self.normalised, self.scope = options.alpha, options.normalise, options.lookahead
-        self.told: Told = "task" if options.weights == "task" else options.inputs
+        super().__init__(setup, options)
+        network, like = setup.network, next(setup.network.parameters()).detach()
+        self.joint = JointForward(setup, options)
+        self.inputs: MetaInputs = "task" if options.weights == "task" else options.inputs
         self.aus, self.classes = network.au_head.out_features, network.expression_head.out_features
-        size = told_size(self.told, network.feature_size, self.aus, self.classes)
-        self.meta_network = MetaNetwork(size, bias=options.weights == "sample").to(self.like)
+        size = input_size(self.inputs, network.feature_size, self.aus, self.classes)
+        self.meta_network = MetaNetwork(size, bias=options.weights == "sample").to(like)
         self.modules["meta_network"] = self.meta_network
-        self.standard = RunningStandard(network.feature_size).to(self.like) if options.normalised_features else None
+        self.standard = RunningStandard(network.feature_size).to(like) if options.normalised_features else None
         if self.standard:
             self.modules["standard"] = self.standard
         factory = torch.optim.SGD if options.meta_optimiser == "sgd" else torch.optim.Adam
         self.optimisers["meta"] = factory(self.meta_network.parameters(), lr=options.beta)
+        again = nullcontext if options.checkpointing == "none" else partial(recomputed, blocks(network.backbone))
+        self.meta_context: Callable[[], AbstractContextManager[None]] = again
+        self.training_context = again if options.checkpointing == "all" else nullcontext
+        self.record = options.checkpointing != "all"  # it would keep what checkpointing lets go
 
     def training_step(self, batch: Mapping[Stream, Batch]) -> dict[str, Tensor]:
-        """Meta-train, meta-test and base-learning on one batch."""
-        looks_ahead = self.turn.next()
-        images = self.forward_pass(batch, looks_ahead)
-        known = self.known(images)
-        seen: dict[str, Tensor] = {}
-        if looks_ahead:
-            u = self.weigh(known, images.primary)[1]
-            found = images.look_ahead(u, self.alpha, self.scope)
-            self._update_meta(u, found.gradient)
-            seen["meta_loss"] = found.meta_loss
+        """One iteration of Algorithm 1.
+
+        theta are the network's parameters, phi the meta network's; h_i and l_i feature and loss of a training image at
+        theta, r_i its raw and w_i its normalised weight; u_i = w_i / B its weight in the loss, B its stream's batch.
+        What has all images of all processes has the AU images, n of them, first.
+        """
+        self.network.train()
+        primary, auxiliary, meta = batch["primary"], batch["auxiliary"], batch["meta"]
+        n = len(primary) * distributed.count()
+        forward = partial(self.joint.through, primary, auxiliary)
+        with self.training_context():
+            images = LookAhead(self.network, forward, self.options.way, self.autocast, self.record)
+        known = self.known(images, primary, auxiliary)
+
+        # Meta-train: theta' = theta - alpha * grad sum_i u_i l_i
+        u = over_batches(self.weigh(known, n)[1], n)
+        virtual = images.virtual_step(here(u, n), self.options.alpha)
+
+        # Meta-test: phi <- phi - beta * dL(theta') / dphi, where dL/du_i = -alpha * <grad l_i(theta), grad L(theta')>
+        v, meta_loss = images.gradient_at(virtual, partial(self.meta_loss, meta))
+        slope = -self.options.alpha * images.alignment(v)
+        self.optimisers["meta"].zero_grad()
+        u.backward(everywhere(slope, len(primary)))
+        self.optimisers["meta"].step()
+
+        # Base-learning: theta <- theta - gamma * grad sum_i u_i l_i, u from the new phi
         with torch.no_grad():
-            raw, u = self.weigh(known, images.primary)
-        self.update_base(images.gradient(u))
+            r, w = self.weigh(known, n)
+        self.update_base(weighted_gradient(images.losses, images.theta, here(over_batches(w, n), n)))
         return {
-            **images.task_losses(),
-            **seen,
-            **weight_means(self._normalised(raw, images.primary), images.primary),
-            "raw_weight_mean": raw.mean(),
-            "raw_weight_sd": raw.std(),
-            "raw_weight_saturated": ((raw < SATURATED) | (raw > 1 - SATURATED)).float().mean(),
+            **task_losses(images.losses, len(primary)),
+            "meta_loss": meta_loss,
+            "weight_primary": w[:n].mean(),
+            "weight_auxiliary": w[n:].mean(),
+            "raw_weight_mean": r.mean(),
+            "raw_weight_sd": r.std(),
+            "raw_weight_saturated": ((r < SATURATED) | (r > 1 - SATURATED)).float().mean(),
         }
 
-    def known(self, images: TrainingPass) -> Tensor:
-        """What the meta network is told of every image, (B1 + B2, K)."""
-        feature = images.feature
+    def meta_loss(self, meta: Batch, network: Call) -> Tensor:
+        """This process's share of the loss of the reserved images."""
+        with self.meta_context():
+            return self.joint.meta_loss(meta, self.options.balanced_meta, network)
+
+    def known(self, images: LookAhead, primary: Batch, auxiliary: Batch) -> Tensor:
+        """What the meta network is given of every image, (B1 + B2, K), without a graph to the base network."""
+        first, second = images.output
+        feature = everywhere(torch.cat([first.feature, second.feature]), len(primary))
         if self.standard:
             self.standard.update(feature)
             feature = self.standard(feature)
-        return described(self.told, feature, images.au_labels, images.expressions, images.losses, self.classes)
+        if self.inputs == "feature":
+            return feature
+        labels = distributed.gather(primary.labels), distributed.gather(auxiliary.labels)
+        return described(self.inputs, feature, *labels, everywhere(images.losses, len(primary)), self.classes)
 
     def weigh(self, known: Tensor, primary: int) -> tuple[Tensor, Tensor]:
-        """Raw weights r and u = w / B of the whole batch (all processes), each (B1 + B2,).
+        """Raw weights r and weights w of the whole batch (all processes), each (B1 + B2,).
 
         Args:
-            known: (B1 + B2, K), what the meta network is told, the AU images' first, detached from the base network.
+            known: (B1 + B2, K), the AU images' first.
             primary: B1.
         """
         raw = self.meta_network(known)
-        return raw, over_batches(self._normalised(raw, primary), primary)
-
-    def _normalised(self, raw: Tensor, primary: int) -> Tensor:
-        return normalise(raw, primary) if self.normalised else raw
+        return raw, normalise(raw, primary) if self.options.normalise else raw
 
     @torch.no_grad()
     def raw_sample_weights(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -190,15 +203,15 @@ class MAL(SampleWeighting):
             images: (N, 3, H, W), in [0, 1].
             labels: as in `Batch`; not looked at by the paper's MAL.
         """
-        feature, losses = self._outside_training(images, labels)
+        feature, losses = self.joint.outside_training(images, labels)
         feature = self.standard(feature) if self.standard else feature
-        if self.told == "feature":
+        if self.inputs == "feature":
             return self.meta_network(feature)
         if labels is None or losses is None:
             raise ValueError("these weights depend on an image's task, labels or loss: give `labels`")
         none = labels.new_zeros(0)
         aus, expressions = (labels, none.long()) if labels.dim() == 2 else (none.view(0, self.aus), labels)
-        return self.meta_network(described(self.told, feature, aus, expressions, losses, self.classes))
+        return self.meta_network(described(self.inputs, feature, aus, expressions, losses, self.classes))
 
     def review(self, means: Mapping[str, float]) -> str | None:
         """Warns when most raw weights are stuck at an end."""

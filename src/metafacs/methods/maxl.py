@@ -22,9 +22,9 @@ with one linear layer, and its optimiser is Adam.
 
 import copy
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import ClassVar
+from functools import partial
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -32,24 +32,43 @@ from torch import Tensor, nn
 from metafacs import distributed
 from metafacs.errors import InputError
 from metafacs.methods.base import METHODS, AUOptions, Batch, Method, Setup, Stream
-from metafacs.methods.joint import JointForward, over_batches
-from metafacs.methods.lookahead import (
-    LossesAt,
-    Parameters,
-    RandomState,
-    Way,
-    differentiable_attention,
-    isolated,
-    pick_way,
-    weight_gradient,
-    weighted_gradient,
-)
-from metafacs.methods.losses import au_losses
-from metafacs.methods.sample_weighting import LookAheadOptions
-from metafacs.methods.tangents import Record
-from metafacs.models.network import Network, Output
+from metafacs.methods.lookahead import Call, LookAhead, weighted_gradient
+from metafacs.methods.losses import JointForward, LookAheadOptions, au_losses, over_batches, task_losses
+from metafacs.models.network import Network
 
-_HEAD = "generated_head."
+
+class LearnerOutput(NamedTuple):
+    """An `Output` and one field more."""
+
+    feature: Tensor
+    au_logits: Tensor
+    expression_logits: Tensor
+    generated_logits: Tensor
+    """(N, A, 2K)."""
+
+
+class Learner(nn.Module):
+    """The network with a further head, for the generated labels.
+
+    Args:
+        network: with two heads.
+        subclasses: K, of each of an AU's two classes.
+    """
+
+    def __init__(self, network: Network, subclasses: int) -> None:
+        super().__init__()
+        like, self.subclasses = network.au_head.weight, subclasses
+        self.network = network
+        size = 2 * subclasses * network.au_head.out_features
+        self.generated_head = nn.Linear(network.feature_size, size).to(like.device, like.dtype)
+
+    def forward(self, images: Tensor) -> LearnerOutput:
+        """As the network's."""
+        output = self.network(images)
+        with torch.autocast(output.feature.device.type, enabled=False):
+            logits = self.generated_head(output.feature)
+        logits = logits.unflatten(1, (-1, 2 * self.subclasses))
+        return LearnerOutput(output.feature, output.au_logits, output.expression_logits, logits)
 
 
 class LabelNetwork(nn.Module):
@@ -109,9 +128,9 @@ def collapse(labels: Tensor, labelled: Tensor) -> Tensor:
         labels: (N, A, 2K).
         labelled: (N, A), 1 or 0.
     """
-    own = labels.sum(0)
-    everywhere, counts = distributed.total([own.detach(), labelled.sum(0).to(own.dtype)])
-    mean = (own + (everywhere - own.detach())) / counts.clamp(min=1)[:, None]
+    share = labels.sum(0)
+    total, counts = distributed.total([share.detach(), labelled.sum(0).to(share.dtype)])
+    mean = (share + (total - share.detach())) / counts.clamp(min=1)[:, None]
     tiny = torch.finfo(mean.dtype).tiny
     return (mean * mean.clamp(min=tiny).log()).sum() / (counts > 0).sum().clamp(min=1)
 
@@ -153,60 +172,40 @@ class MAXL(Method):
 
     def __init__(self, setup: Setup, options: MAXLOptions = MAXLOptions()) -> None:
         super().__init__(setup, options)
-        self.way: Way | None = None if options.way == "auto" else options.way
         self.joint = JointForward(setup, options)
-        network, subclasses = setup.network, options.subclasses
-        like, size = network.au_head.weight, 2 * subclasses * network.au_head.out_features
-        self.generated_head = nn.Linear(network.feature_size, size).to(like.device, like.dtype)
-        self.label_network = LabelNetwork(network, subclasses)
-        self.modules |= {"generated_head": self.generated_head, "label_network": self.label_network}
-        self.optimisers["base"] = setup.optimiser([*network.parameters(), *self.generated_head.parameters()])
-        learned = [p for p in self.label_network.parameters() if p.requires_grad]
-        self.optimisers["labels"] = torch.optim.Adam(learned, lr=options.beta, weight_decay=options.label_decay)
+        self.learner = Learner(setup.network, options.subclasses)
+        self.label_network = LabelNetwork(setup.network, options.subclasses)
+        self.modules |= {"generated_head": self.learner.generated_head, "label_network": self.label_network}
+        self.optimisers["base"] = setup.optimiser(self.learner.parameters())
+        phi = [p for p in self.label_network.parameters() if p.requires_grad]
+        self.optimisers["labels"] = torch.optim.Adam(phi, lr=options.beta, weight_decay=options.label_decay)
 
     def training_step(self, batch: Mapping[Stream, Batch]) -> dict[str, Tensor]:
         """One update of the network and one of the label network, from the same forward passes."""
-        self.network.train()
+        self.learner.train()
         self.label_network.train()
         primary, auxiliary = batch["primary"], batch["auxiliary"]
-        if self.way is None:
-            self.way = pick_way(self.network, primary.images[:2])
         n, m = len(primary), len(auxiliary)
-        losses_at = self.replay(primary, auxiliary)
-        parameters = self.trained()
-        record = Record() if self.way == "forward" else None
-        with differentiable_attention() if self.way == "second-order" else record or nullcontext():
-            losses = self._losses(*self.joint(primary, auxiliary), dict(self.generated_head.named_parameters()), n)
+        forward = partial(self.all_losses, primary, auxiliary)
+        images = LookAhead(self.learner, forward, self.options.way, self.autocast)
         with self.autocast():
             labels = self.label_network(primary.images, primary.labels)
         u = self.weigh(labels, primary.labels, m)
-        found = weight_gradient(
-            losses,
-            losses_at,
-            self.primary_loss_at(primary),
-            parameters,
-            u.detach(),
-            self.options.alpha,
-            self.way,
-            record,
-        )
+
+        virtual = images.virtual_step(u, self.options.alpha)
+        v, meta_loss = images.gradient_at(virtual, partial(self.primary_loss, primary))
         entropy = collapse(labels, ~primary.labels.isnan())
-        self._update_labels(u, found.gradient, entropy)
-        self.update_base(weighted_gradient(losses, parameters, u.detach()), parameters)
+        self._update_labels(u, -self.options.alpha * images.alignment(v), entropy)
+        losses = images.losses
+        self.update_base(weighted_gradient(losses, images.theta, u.detach()), images.theta)
         generated = (losses[n + m :] * u[n + m :]).detach().sum() * distributed.count()
         share = self.options.generated_weight * (1 - self.options.auxiliary_weight)
         return {
-            "loss_primary": losses[:n].detach().mean(),
-            "loss_auxiliary": losses[n : n + m].detach().mean(),
+            **task_losses(losses[: n + m], n),
             "loss_generated": generated / share if share else generated,
-            "meta_loss": found.meta_loss,
+            "meta_loss": meta_loss,
             "label_collapse": entropy.detach(),
         }
-
-    def trained(self) -> dict[str, Tensor]:
-        """The parameters that the base optimiser moves, by name."""
-        head = {f"{_HEAD}{name}": p for name, p in self.generated_head.named_parameters()}
-        return {**dict(self.network.named_parameters()), **head}
 
     def weigh(self, labels: Tensor, au_labels: Tensor, auxiliary: int) -> Tensor:
         """u, this process's share of the weight of every one of the losses, with the graph to `labels`.
@@ -226,33 +225,15 @@ class MAXL(Method):
             terms = terms / (~au_labels.isnan()).sum(1).clamp(min=1)[:, None, None]
         return torch.cat([tasks, terms.flatten()]) / distributed.count()
 
-    def replay(self, primary: Batch, auxiliary: Batch) -> LossesAt:
-        """All losses of the step to come as a function of the trained parameters, side effects left out."""
-        both_at = self.joint.replay_both(primary, auxiliary)
+    def all_losses(self, primary: Batch, auxiliary: Batch, learner: Call) -> tuple[Any, Tensor]:
+        """The losses of both streams, then every focal term of the AU images, flat."""
+        outputs, losses = self.joint.through(primary, auxiliary, learner)
+        return outputs, torch.cat([losses, focal_terms(outputs[0].generated_logits).flatten()])
 
-        def losses_at(parameters: Parameters) -> Tensor:
-            network, head = _split(parameters)
-            return self._losses(*both_at(network), head, len(primary))
-
-        return losses_at
-
-    def primary_loss_at(self, primary: Batch) -> LossesAt:
-        """This process's share of the mean AU loss as a function of the trained parameters."""
-        passes, random = isolated(self.network), RandomState(primary.images)
-        whole = len(primary) * distributed.count()
-
-        def loss_at(parameters: Parameters) -> Tensor:
-            with random.replayed(), self.autocast():
-                logits = Output(*passes(_split(parameters)[0], primary.images)).au_logits
-            return au_losses(logits, primary.labels, self.options.au_reduction).sum() / whole
-
-        return loss_at
-
-    def _losses(self, feature: Tensor, losses: Tensor, head: Parameters, n: int) -> Tensor:
-        """The losses of both streams, then every focal term of the first n images, flat."""
-        logits = nn.functional.linear(feature[:n], head["weight"], head["bias"])
-        terms = focal_terms(logits.unflatten(1, (-1, 2 * self.label_network.subclasses)))
-        return torch.cat([losses, terms.flatten()])
+    def primary_loss(self, primary: Batch, learner: Call) -> Tensor:
+        """This process's share of the mean AU loss."""
+        losses = au_losses(learner(primary.images).au_logits, primary.labels, self.options.au_reduction)
+        return losses.sum() / (len(primary) * distributed.count())
 
     def _update_labels(self, u: Tensor, gradient: Tensor, entropy: Tensor) -> None:
         """phi <- phi - beta * [(d primary loss / d u) (d u / d phi) + c d H / d phi]."""
@@ -264,9 +245,3 @@ class MAXL(Method):
             parameter.grad = slope
         self.optimisers["labels"].step()
         self.optimisers["labels"].zero_grad(set_to_none=True)
-
-
-def _split(parameters: Parameters) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The network's parameters and the auxiliary head's."""
-    head = {name.removeprefix(_HEAD): p for name, p in parameters.items() if name.startswith(_HEAD)}
-    return {name: p for name, p in parameters.items() if not name.startswith(_HEAD)}, head

@@ -1,4 +1,4 @@
-"""Meta networks: what turns what is known of an image into its raw weight, and what they may be told."""
+"""Meta networks: what turns what is known of an image into its raw weight, and what they may be given."""
 
 from typing import Literal
 
@@ -7,30 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 Inputs = Literal["feature", "feature+label+loss", "loss"]
-Told = Literal["feature", "feature+label+loss", "loss", "task"]
-"""What a meta network is told of an image; "task" is no more than which of the two it serves."""
+MetaInputs = Literal["feature", "feature+label+loss", "loss", "task"]
+"""What a meta network is given of an image; "task" is no more than which of the two it serves."""
 
 MOMENTUM = 0.01
 """Share of the newest batch in the running statistics of features, once they have settled."""
-
-
-class MetaNetwork(nn.Module):
-    """One linear layer from the feature to one logit, zero-initialised, then a sigmoid: every weight starts at 0.5.
-
-    Args:
-        feature_size: length of the feature, or of whatever else the network is told of an image.
-        bias: whether the logit has a constant.
-    """
-
-    def __init__(self, feature_size: int, bias: bool = True) -> None:
-        super().__init__()
-        self.linear = nn.Linear(feature_size, 1, bias)
-        for parameter in self.linear.parameters():
-            nn.init.zeros_(parameter)
-
-    def forward(self, feature: Tensor) -> Tensor:
-        """(N, F) -> raw weights (N,) in (0, 1)."""
-        return torch.sigmoid(self.linear(feature)).squeeze(1)
 
 
 class RunningStandard(nn.Module):
@@ -65,47 +46,37 @@ class RunningStandard(nn.Module):
         return (feature - self.mean) / (self.variance + 1e-5).sqrt()
 
 
-def normalise(raw: Tensor, primary: int) -> Tensor:
-    """Raw weights -> weights whose AU mean plus FE mean is one.
-
-    Args:
-        raw: (B1 + B2,), the AU images' first.
-        primary: B1.
-    """
-    return raw / (raw[:primary].mean() + raw[primary:].mean())
-
-
-def told_size(told: Told, feature_size: int, aus: int, expressions: int) -> int:
-    """How many numbers `described` tells of an image."""
-    if told == "feature":
+def input_size(inputs: MetaInputs, feature_size: int, aus: int, expressions: int) -> int:
+    """How many numbers `described` gives of an image."""
+    if inputs == "feature":
         return feature_size
-    return 2 if told in ("loss", "task") else feature_size + aus + expressions + 2
+    return 2 if inputs in ("loss", "task") else feature_size + aus + expressions + 2
 
 
 def described(
-    told: Told, feature: Tensor, au_labels: Tensor, expressions: Tensor, losses: Tensor, classes: int
+    inputs: MetaInputs, feature: Tensor, au_labels: Tensor, expressions: Tensor, losses: Tensor, classes: int
 ) -> Tensor:
-    """What the meta network is told of n AU images and m expression images, (n + m, K).
+    """What the meta network is given of n AU images and m expression images, (n + m, K).
 
     Labels and losses stand in columns of their task; an image has zeros in those of the other. So a linear layer has
     coefficients of its own for losses of different scale.
 
     Args:
-        told: what it is to be told.
+        inputs: what it is given.
         feature: (n + m, F), the AU images' first, without a graph.
-        au_labels: (n, A), NaN not labelled; told as 1 present, -1 absent, 0 not labelled.
-        expressions: (m,), index; told as one of `classes` columns.
+        au_labels: (n, A), NaN not labelled; given as 1 present, -1 absent, 0 not labelled.
+        expressions: (m,), index; given as one of `classes` columns.
         losses: (n + m,), without a graph.
         classes: number of expressions.
     """
-    if told == "feature":
+    if inputs == "feature":
         return feature
     n = len(au_labels)
-    if told == "task":
+    if inputs == "task":
         one = feature.new_ones(len(feature), 1)
         return torch.block_diag(one[:n], one[n:])
     au, expression = losses[:n, None].to(feature.dtype), losses[n:, None].to(feature.dtype)
-    if told == "loss":
+    if inputs == "loss":
         return torch.block_diag(au, expression)
     signs = (2 * au_labels.to(feature.dtype) - 1).nan_to_num(0.0)
     one_hot = F.one_hot(expressions, classes).to(feature.dtype)

@@ -15,16 +15,18 @@ paper's equations; the authors' code divides them by their sum (`normalise`: by 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from metafacs import distributed
 from metafacs.errors import InputError
-from metafacs.methods.base import METHODS, AUOptions, Batch, Setup, Stream
-from metafacs.methods.joint import over_batches
-from metafacs.methods.meta_network import normalise as normalised
-from metafacs.methods.sample_weighting import LookAheadOptions, SampleWeighting, weight_means
+from metafacs.methods.base import METHODS, AUOptions, Batch, Method, Setup, Stream
+from metafacs.methods.lookahead import LookAhead, weighted_gradient
+from metafacs.methods.losses import JointForward, LookAheadOptions, everywhere, here, over_batches, task_losses
+from metafacs.methods.mal import normalise
 
 
 class WeightNet(nn.Module):
@@ -65,15 +67,18 @@ class MetaWeightNetOptions(LookAheadOptions):
 
 
 @METHODS.register("meta_weight_net")
-class MetaWeightNet(SampleWeighting):
+class MetaWeightNet(Method):
     """Learns online which weight images of a given loss should have, by their effect one step ahead."""
 
-    Options: ClassVar[type[AUOptions]] = MetaWeightNetOptions
+    streams: ClassVar[tuple[Stream, ...]] = ("primary", "auxiliary", "meta")
     learns_sample_weights: ClassVar[bool] = True
+    Options: ClassVar[type[AUOptions]] = MetaWeightNetOptions
+    options: MetaWeightNetOptions
 
     def __init__(self, setup: Setup, options: MetaWeightNetOptions = MetaWeightNetOptions()) -> None:
         super().__init__(setup, options)
-        self.alpha, self.normalised = options.alpha, options.normalise
+        self.joint = JointForward(setup, options)
+        self.like = next(setup.network.parameters()).detach()
         self.primary_net, self.auxiliary_net = (WeightNet(options.hidden).to(self.like) for _ in range(2))
         self.modules |= {"primary_net": self.primary_net, "auxiliary_net": self.auxiliary_net}
         phi = [*self.primary_net.parameters(), *self.auxiliary_net.parameters()]
@@ -81,17 +86,29 @@ class MetaWeightNet(SampleWeighting):
 
     def training_step(self, batch: Mapping[Stream, Batch]) -> dict[str, Tensor]:
         """Virtual step, meta step and network step on one batch."""
-        images = self.forward_pass(batch)
-        n = images.primary
-        found = images.look_ahead(u := over_batches(self.weigh(images.losses, n), n), self.alpha)
-        self._update_meta(u, found.gradient)
+        self.network.train()
+        primary, auxiliary, meta = batch["primary"], batch["auxiliary"], batch["meta"]
+        n = len(primary) * distributed.count()
+        forward = partial(self.joint.through, primary, auxiliary)
+        images = LookAhead(self.network, forward, self.options.way, self.autocast)
+        losses = everywhere(images.losses, len(primary))
+
+        u = over_batches(self.weigh(losses, n), n)
+        virtual = images.virtual_step(here(u, n), self.options.alpha)
+        v, meta_loss = images.gradient_at(virtual, partial(self.joint.meta_loss, meta, True))
+        slope = -self.options.alpha * images.alignment(v)
+        self.optimisers["meta"].zero_grad()
+        u.backward(everywhere(slope, len(primary)))
+        self.optimisers["meta"].step()
+
         with torch.no_grad():
-            weights = self.weigh(images.losses, n)
-        self.update_base(images.gradient(over_batches(weights, n)))
+            weights = self.weigh(losses, n)
+        self.update_base(weighted_gradient(images.losses, images.theta, here(over_batches(weights, n), n)))
         return {
-            **images.task_losses(),
-            "meta_loss": found.meta_loss,
-            **weight_means(weights, n),
+            **task_losses(images.losses, len(primary)),
+            "meta_loss": meta_loss,
+            "weight_primary": weights[:n].mean(),
+            "weight_auxiliary": weights[n:].mean(),
             "weight_sd": weights.std(),
         }
 
@@ -104,7 +121,7 @@ class MetaWeightNet(SampleWeighting):
         """
         losses = losses.to(self.like.dtype)
         raw = torch.cat([self.primary_net(losses[:primary]), self.auxiliary_net(losses[primary:])])
-        return normalised(raw, primary) if self.normalised else raw
+        return normalise(raw, primary) if self.options.normalise else raw
 
     @torch.no_grad()
     def raw_sample_weights(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -114,7 +131,7 @@ class MetaWeightNet(SampleWeighting):
             images: (N, 3, H, W), in [0, 1].
             labels: as in `Batch`; without them there is no loss.
         """
-        losses = self._outside_training(images, labels)[1]
+        losses = self.joint.outside_training(images, labels)[1]
         if labels is None or losses is None:
             raise ValueError("these weights depend on an image's loss: give `labels`")
         net = self.primary_net if labels.dim() == 2 else self.auxiliary_net

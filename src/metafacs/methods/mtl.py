@@ -14,8 +14,8 @@ from torch import Tensor
 from metafacs import distributed
 from metafacs.errors import InputError
 from metafacs.methods.base import METHODS, AUOptions, Batch, Method, Setup, Stream
-from metafacs.methods.joint import JointForward, JointOptions, over_batches
 from metafacs.methods.lookahead import weighted_gradient
+from metafacs.methods.losses import JointForward, JointOptions, over_batches, task_losses
 
 
 @dataclass(frozen=True)
@@ -52,4 +52,4 @@ class MTL(Method):
         parameters = dict(self.network.named_parameters())
         weights = over_batches(task_weights, n) / distributed.count()
         self.update_base(weighted_gradient(losses, parameters, weights))
-        return {"loss_primary": losses[:n].detach().mean(), "loss_auxiliary": losses[n:].detach().mean()}
+        return task_losses(losses, n)

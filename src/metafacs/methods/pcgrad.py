@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from metafacs.methods.base import METHODS, AUOptions, Batch, Method, Setup, Stream
-from metafacs.methods.joint import JointForward, JointOptions
 from metafacs.methods.lookahead import weighted_gradient
+from metafacs.methods.losses import JointForward, JointOptions, task_losses
 from metafacs.methods.task_weighting import TASKS, over_images
 
 SHARED = "backbone."
@@ -78,8 +78,7 @@ class PCGrad(Method):
         plain = {name: g[name] + h[name] if name in g and name in h else value for name, value in {**g, **h}.items()}
         self.update_base({**plain, **surgery.total})
         return {
-            "loss_primary": losses[:n].detach().mean(),
-            "loss_auxiliary": losses[n:].detach().mean(),
+            **task_losses(losses, n),
             "gradient_cosine": surgery.cosine,
             "conflict": (surgery.cosine < 0).to(losses.dtype),
         }

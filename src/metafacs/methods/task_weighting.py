@@ -13,8 +13,8 @@ from torch import Tensor
 
 from metafacs import distributed
 from metafacs.methods.base import Batch, Method, Setup, Stream
-from metafacs.methods.joint import JointForward, JointOptions, over_batches
 from metafacs.methods.lookahead import weighted_gradient
+from metafacs.methods.losses import JointForward, JointOptions, over_batches, task_losses
 
 TASKS = 2
 
@@ -47,8 +47,7 @@ class TaskWeighting(Method):
         parameters = dict(self.network.named_parameters())
         self.update_base(weighted_gradient(losses, parameters, over_images(weights, n, len(losses))))
         return {
-            "loss_primary": losses[:n].detach().mean(),
-            "loss_auxiliary": losses[n:].detach().mean(),
+            **task_losses(losses, n),
             "weight_primary": weights[0],
             "weight_auxiliary": weights[1],
         }

@@ -77,6 +77,6 @@ def _pulled_back(
     slopes = torch.autograd.grad(loss, values, create_graph=True, allow_unused=True)
     terms = [(s * direction).sum() for s, direction in zip(slopes, v, strict=True) if s is not None]
     along = torch.stack(terms).sum()
-    found = torch.autograd.grad(along, [*values, *phi], allow_unused=True, materialize_grads=True)
-    summed = distributed.total(found)
+    gradients = torch.autograd.grad(along, [*values, *phi], allow_unused=True, materialize_grads=True)
+    summed = distributed.total(gradients)
     return summed[: len(values)], summed[len(values) :]

@@ -17,14 +17,14 @@ class Attention(nn.Sequential):
     """A mask in (0, 1) for every value of a feature map: 1x1 conv, BN, ReLU, 1x1 conv, BN, sigmoid.
 
     Args:
-        seen: channels of its input.
+        channels: of its input.
         masked: channels of the feature map; a quarter of them lie between the two convolutions.
     """
 
-    def __init__(self, seen: int, masked: int) -> None:
+    def __init__(self, channels: int, masked: int) -> None:
         between = max(1, masked // 4)
         super().__init__(
-            nn.Conv2d(seen, between, 1, bias=False),
+            nn.Conv2d(channels, between, 1, bias=False),
             nn.BatchNorm2d(between),
             nn.ReLU(),
             nn.Conv2d(between, masked, 1, bias=False),
@@ -81,10 +81,10 @@ class AttendedNetwork(Network):
         for k, stage in enumerate(stages(self.backbone, "MTAN")):
             before = stage[:-1](x)
             x = stage[-1](before)
-            seen = [before] * TASKS
+            inputs = [before] * TASKS
             if attended:
-                seen = [torch.cat([before, encoded], 1) for encoded in self._encode(k, attended, before.shape[2:])]
-            attended = [self.attention[task][k](seen[task]) * x for task in range(TASKS)]  # type: ignore[index]
+                inputs = [torch.cat([before, encoded], 1) for encoded in self._encode(k, attended, before.shape[2:])]
+            attended = [self.attention[task][k](inputs[task]) * x for task in range(TASKS)]  # type: ignore[index]
         au, expression = (self.backbone.forward_head(a) for a in attended)  # type: ignore[operator]
         return self.read(au, expression)
 
@@ -97,5 +97,5 @@ class AttendedNetwork(Network):
         return encoded.unflatten(0, (TASKS, -1)).unbind(0)
 
 
-def _encoder(given: int, wanted: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(given, wanted, 3, padding=1, bias=False), nn.BatchNorm2d(wanted), nn.ReLU())
+def _encoder(channels: int, following: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(channels, following, 3, padding=1, bias=False), nn.BatchNorm2d(following), nn.ReLU())

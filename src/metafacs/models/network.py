@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from metafacs import memory
 from metafacs.errors import InputError
 from metafacs.registry import Registry
-from metafacs.tensorfile import read_contents, read_tensors
+from metafacs.tensorfile import read_tensors
 
 SCRATCH = "scratch"
 PRETRAINED = "pretrained"
@@ -129,11 +129,11 @@ def build_network(
         raise InputError(f"unknown backbone '{backbone}': timm has no such model; near it: {', '.join(near)}")
     refused = sorted(_NO_OPTIONS & set(options or {}))
     if refused:
-        raise InputError(f"backbone '{backbone}': {refused[0]} is no option here; weights come from --network.weights")
+        raise InputError(f"backbone '{backbone}': {refused[0]} is not an option; give weights with --network.weights")
     try:
         model = timm.create_model(backbone, pretrained=False, num_classes=0, **dict(options or {}))
     except Exception as error:  # each of timm's models looks at its options in its own way
-        if memory.wanted(error) is not None:
+        if memory.is_used_up(error):
             raise
         raise InputError(f"backbone '{backbone}' does not take these options {dict(options or {})}: {error}") from error
     if weights == PRETRAINED:
@@ -141,9 +141,9 @@ def build_network(
     elif weights != SCRATCH:
         load_weights(model, Path(weights))
     normalisation = {key: tuple(model.pretrained_cfg.get(key, ())) for key in ("mean", "std")}
-    given = {key: value for key, value in normalisation.items() if len(value) == 3}
+    known = {key: value for key, value in normalisation.items() if len(value) == 3}
     feature_size = getattr(model, "head_hidden_size", model.num_features)
-    return Network(model, feature_size, aus, expressions, **given)
+    return Network(model, feature_size, aus, expressions, **known)
 
 
 @torch.no_grad()
@@ -156,7 +156,7 @@ def check_side(network: Network, side: int) -> None:
     try:
         network.eval()(torch.zeros(1, 3, side, side))
     except (AssertionError, RuntimeError, ValueError) as error:
-        if memory.wanted(error) is not None:
+        if memory.is_used_up(error):
             raise
         raise InputError(
             f"the backbone does not take images of {side} x {side} pixels ({error}); crop to the size it was made "
@@ -186,24 +186,23 @@ def load_weights(model: nn.Module, path: Path) -> None:
     if not path.is_file():
         raise InputError(f"weights file {path} does not exist; give a safetensors file, '{PRETRAINED}' or '{SCRATCH}'")
     try:
-        read_contents(path)
-        state = read_tensors(path)
+        _, state = read_tensors(path)
     except InputError as error:
         raise InputError(
             f"{path} is not a safetensors file to use: {error}: convert them once with safetensors.torch.save_file"
         ) from error
     prefix = "network.backbone."
-    own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-    _load_state(model, own or state, str(path))
+    backbone = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    _load_state(model, backbone or state, str(path))
 
 
 def _load_state(model: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
-    wanted = model.state_dict()
-    fitting = {k: v for k, v in state.items() if k in wanted and v.shape == wanted[k].shape}
-    missing = sorted(set(wanted) - set(fitting))
+    needed = model.state_dict()
+    fitting = {k: v for k, v in state.items() if k in needed and v.shape == needed[k].shape}
+    missing = sorted(set(needed) - set(fitting))
     if missing:
         raise InputError(
-            f"weights of {source} do not fit the backbone: {len(missing)} of {len(wanted)} tensors are missing "
+            f"weights of {source} do not fit the backbone: {len(missing)} of {len(needed)} tensors are missing "
             f"or of another shape, the first is '{missing[0]}'"
         )
     if not all(value.isfinite().all() for value in fitting.values() if value.is_floating_point()):

@@ -15,27 +15,27 @@ def stages(backbone: nn.Module, what: str, blocks: int = 1) -> list[nn.Sequentia
         blocks: that every stage must have.
 
     Raises:
-        InputError: the backbone is no timm ResNet, or a stage has too few blocks.
+        InputError: the backbone is not a timm ResNet, or a stage has too few blocks.
     """
     if not isinstance(backbone, ResNet):
         raise InputError(
             f"{what} works on the stages of timm's ResNets, and this backbone is a {type(backbone).__name__}; "
             "take one such as --network.backbone resnet34"
         )
-    found = [backbone.layer1, backbone.layer2, backbone.layer3, backbone.layer4]
-    counts = [len(stage) for stage in found]
+    layers = [backbone.layer1, backbone.layer2, backbone.layer3, backbone.layer4]
+    counts = [len(stage) for stage in layers]
     if min(counts) < blocks:
         raise InputError(
             f"{what} needs at least {blocks} residual blocks in every stage, and this backbone has "
             f"{', '.join(map(str, counts))}; take a deeper one such as --network.backbone resnet18"
         )
-    return found
+    return layers
 
 
 def widths(backbone: nn.Module) -> list[int]:
     """Channels that each stage gives."""
-    given = {info["module"]: int(info["num_chs"]) for info in backbone.feature_info}  # type: ignore[union-attr]
-    return [given[f"layer{k}"] for k in range(1, 5)]
+    channels = {info["module"]: int(info["num_chs"]) for info in backbone.feature_info}  # type: ignore[union-attr]
+    return [channels[f"layer{k}"] for k in range(1, 5)]
 
 
 def stem(backbone: ResNet, images: Tensor) -> Tensor:
@@ -48,8 +48,8 @@ def stage_outputs(backbone: ResNet, images: Tensor) -> list[Tensor]:
 
     `backbone.forward_head` of the last one is what the backbone itself gives.
     """
-    found, x = [], stem(backbone, images)
+    outputs, x = [], stem(backbone, images)
     for stage in (backbone.layer1, backbone.layer2, backbone.layer3, backbone.layer4):
         x = stage(x)
-        found.append(x)
-    return found
+        outputs.append(x)
+    return outputs

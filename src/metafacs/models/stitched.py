@@ -72,8 +72,8 @@ class StitchedNetwork(Network):
         """As a plain network's; AUs are read from A, expressions from B."""
         x = self.normalised(images)
         a, b = stem(self.backbone, x), stem(self.expression_backbone, x)
-        own, other = (stages(backbone, "cross-stitch") for backbone in (self.backbone, self.expression_backbone))
-        for stage_a, stage_b, stitch in zip(own, other, self.stitches, strict=True):
+        first, second = (stages(backbone, "cross-stitch") for backbone in (self.backbone, self.expression_backbone))
+        for stage_a, stage_b, stitch in zip(first, second, self.stitches, strict=True):
             a, b = stitch(stage_a(a), stage_b(b))
         heads = self.backbone.forward_head, self.expression_backbone.forward_head
         return self.read(heads[0](a), heads[1](b))  # type: ignore[operator]

@@ -1,6 +1,6 @@
 """What the HTTP API answers: the table of `metafacs detect` as JSON, and what the detector is."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ from metafacs.facs import ACTION_UNITS, au_code
 from metafacs.inference import AUDetector
 from metafacs.inference.rows import BOX, present_column
 from metafacs.serving.limits import MEGABYTE, Limits
-from metafacs.serving.uploads import Contents
+from metafacs.serving.uploads import VIDEO, Contents
 
 
 class FaceBox(BaseModel):
@@ -96,67 +96,57 @@ class ErrorAnswer(BaseModel):
     error: Problem
 
 
-def to_detection(table: pd.DataFrame, name: str, contents: Contents, detector: AUDetector) -> Detection:
+def to_detection(table: pd.DataFrame, name: str, contents: Contents, aus: Sequence[str]) -> Detection:
     """The detector's table as an answer.
 
     Args:
         table: rows of one file, in the columns of `metafacs.inference.rows.tidy`.
         name: of the file.
         contents: what the file is.
-        detector: that made the table.
+        aus: AU columns.
     """
-    rows = [_row(row, detector.aus) for row in table.to_dict("records")]
+    rows = [_row(row, aus) for row in table.to_dict("records")]
     return Detection(
         file=name,
-        kind="video" if contents.kind == "video" else "picture",
+        kind="video" if contents.kind == VIDEO else "picture",
         width=contents.width,
         height=contents.height,
         seconds=contents.seconds,
-        frames=len({row.frame for row in rows}),
-        people=len({row.face for row in rows if row.face is not None}),
+        frames=table["frame"].nunique(),
+        people=table["face"].nunique(),
         rows=rows,
     )
 
 
-def _row(row: Mapping[Hashable, Any], aus: list[str]) -> FaceRow:
-    success = int(row["success"]) == 1
-    time = None if pd.isna(row["timestamp"]) else float(row["timestamp"])
-    if not success:
-        return FaceRow(
-            frame=int(row["frame"]),
-            timestamp=time,
-            face=None,
-            success=False,
-            box=None,
-            score=None,
-            probabilities={},
-            present={},
-            problem=str(row["problem"]),
-        )
+def _row(row: Mapping[Hashable, Any], aus: Sequence[str]) -> FaceRow:
+    success = row["success"] == 1
     return FaceRow(
-        frame=int(row["frame"]),
-        timestamp=time,
-        face=int(row["face"]),
-        success=True,
-        box=FaceBox(**{side: float(row[side]) for side in BOX}),
-        score=float(row["score"]),
-        probabilities={au: float(row[au]) for au in aus},
-        present={au: bool(row[present_column(au)] == 1) for au in aus},
-        problem="",
+        frame=row["frame"],
+        timestamp=None if pd.isna(row["timestamp"]) else row["timestamp"],
+        face=row["face"] if success else None,
+        success=success,
+        box=FaceBox(**{side: row[side] for side in BOX}) if success else None,
+        score=row["score"] if success else None,
+        probabilities={au: row[au] for au in aus if success},
+        present={au: row[present_column(au)] == 1 for au in aus if success},
+        problem=row["problem"],
     )
 
 
 def describe(detector: AUDetector, name: str, note: str, limits: Limits) -> Model:
     """What the detector is; people of the training data are counted, not named."""
     card = asdict(detector.card)
-    recipe = card.pop("crop")
-    aus, thresholds = card.pop("aus"), card.pop("thresholds")
+    recipe, aus, thresholds = card.pop("crop"), card.pop("aus"), card.pop("thresholds")
     card["test_subjects"] = len(card["test_subjects"])
+    units = [
+        Unit.model_validate({"au": au, "threshold": threshold, **asdict(ACTION_UNITS[au_code(au)])})
+        for au, threshold in zip(aus, thresholds, strict=True)
+    ]
     return Model(
         name=name,
         note=note,
         version=__version__,
-        aus=[_unit(au, threshold) for au, threshold in zip(aus, thresholds, strict=True)],
+        aus=units,
         recipe=recipe,
         finder=detector.finder,
         card=card,
@@ -168,16 +158,4 @@ def describe(detector: AUDetector, name: str, note: str, limits: Limits) -> Mode
             "queue": limits.places,
             "timeout_seconds": limits.timeout,
         },
-    )
-
-
-def _unit(au: str, threshold: float) -> Unit:
-    unit = ACTION_UNITS[au_code(au)]
-    return Unit(
-        au=au,
-        name=unit.name,
-        description=unit.description,
-        muscles=unit.muscles,
-        region=unit.region,
-        threshold=threshold,
     )

@@ -1,71 +1,85 @@
-"""One detector for many requests: a bounded queue, pictures in batches, one video at a time."""
+"""One detector for many requests: a bounded queue, one picture and one video at a time."""
 
-import ctypes
+import asyncio
 import logging
-import math
-import queue
+import secrets
 import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pandas as pd
+from starlette.requests import Request
 
 from metafacs.errors import InputError
-from metafacs.faces.pictures import UnreadableError
 from metafacs.inference import AUDetector, StoppedError
-from metafacs.serving.limits import Limits, RefusedError, unreadable
-from metafacs.serving.uploads import VIDEO
+from metafacs.inference.rows import NO_FACE
+from metafacs.serving.limits import Limits
+from metafacs.serving.refusals import RefusedError, internal, timed_out, unreadable
+from metafacs.serving.uploads import PICTURE, VIDEO, Contents, look_at, save_upload
 
 logger = logging.getLogger(__name__)
 
-TOGETHER = 8
-"""So many waiting pictures are given to the detector at once."""
-LONGEST_WAIT = 120
-"""Seconds: the largest `Retry-After`."""
-IDLE = 1.0
-"""Seconds without a request after which freed memory goes back."""
+LOOK_SECONDS = 0.3
+"""So often it is asked whether the client is still there."""
+RETRY_SECONDS = 5
+"""After which it is worth asking a full server again."""
 
 
 class Job:
-    """A request that has its place.
+    """A request that has a place in the queue.
 
     Attributes:
+        path: where its file lies until the answer is given.
+        name: of the file, as the client calls it.
+        contents: what the file is.
+        begun: whether it is worked on.
+        frames: of a video, so many were searched.
         table: becomes the detector's table.
-        done: frames of a video that were searched.
     """
 
-    def __init__(self, leave: Callable[["Job"], None]) -> None:
-        self.table: Future[pd.DataFrame] = Future()
-        self.done = 0
-        self.kind, self.path, self.faces, self.every = "", Path(), 0, 1
-        self.begun: float | None = None
-        self._stop = threading.Event()
-        self._leave = leave
-        self._given = False
+    name: str
+    contents: Contents
+    table: asyncio.Future[pd.DataFrame]
 
-    def give(self, kind: str, path: Path, faces: int, every: int) -> None:
-        """Says what is to be done."""
-        self.kind, self.path, self.faces, self.every = kind, path, faces, every
-        self._given = True
-        self.table.add_done_callback(lambda _: self._leave(self))
+    def __init__(self, path: Path, limits: Limits) -> None:
+        self.path = path
+        self.begun, self.frames = False, 0
+        self._end, self._timeout = float("inf"), limits.timeout
+        self._left = threading.Event()
 
-    def stop(self) -> None:
-        """Nobody waits any more: work ends soon, and the place is free when it has ended."""
-        self._stop.set()
-        self.table.cancel()
-        if not self._given:
-            self._leave(self)
+    def start_clock(self) -> None:
+        """From now on the time for the answer runs."""
+        self._end = time.monotonic() + self._timeout
 
-    def searched(self, frames: int) -> None:
-        """So many frames of a video are done."""
-        self.done = frames
+    def is_over(self) -> bool:
+        """Whether nobody waits any more, or for too long; asked by the thread that works."""
+        return self._left.is_set() or time.monotonic() > self._end
 
-    def stopped(self) -> bool:
-        """Whether nobody waits any more."""
-        return self._stop.is_set()
+    def count(self, frames: int) -> None:
+        """Notes how many frames were searched."""
+        self.frames = frames
+
+    def leave(self) -> None:
+        """Nobody waits any more: a video that is worked on ends with the next frame."""
+        self._left.set()
+
+    async def is_done(self, request: Request) -> bool:
+        """Waits a moment for the table.
+
+        Raises:
+            RefusedError: time ran out, or the client went away.
+        """
+        await asyncio.wait({self.table}, timeout=LOOK_SECONDS)
+        if not self.table.done():
+            if await request.is_disconnected():
+                raise RefusedError(400, "broken_off", "the client went away")
+            if time.monotonic() > self._end:
+                raise timed_out()
+        return self.table.done()
 
 
 class Service:
@@ -75,149 +89,83 @@ class Service:
 
     Args:
         detector: the model.
-        limits: how many requests may be under way.
+        limits: what is accepted.
     """
 
     def __init__(self, detector: AUDetector, limits: Limits) -> None:
         self.detector, self.limits = detector, limits
-        self._lock = threading.Lock()
-        self._inside: set[Job] = set()
-        self._seconds = 1.0
-        self._pictures: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._videos: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._threads = [
-            threading.Thread(target=self._serve_pictures, name="pictures", daemon=True),
-            threading.Thread(target=self._serve_videos, name="videos", daemon=True),
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._folder = TemporaryDirectory(prefix="metafacs-serve-", ignore_cleanup_errors=True)
+        self._threads = {kind: ThreadPoolExecutor(1, thread_name_prefix=kind) for kind in (PICTURE, VIDEO)}
+        self._jobs: set[Job] = set()  # added to by the event loop alone, so that no lock is needed
 
-    def enter(self) -> Job:
-        """A place; to be asked for before the upload is read.
-
-        Raises:
-            RefusedError: all are taken.
-        """
-        with self._lock:
-            if len(self._inside) >= self.limits.places:
-                wait = min(LONGEST_WAIT, max(1, math.ceil(self._seconds * len(self._inside) / 2)))
-                said = f"the queue is full ({self.limits.places} requests are under way); try again in {wait} s"
-                raise RefusedError(503, "queue_full", said, wait)
-            job = Job(self._left)
-            self._inside.add(job)
-            return job
-
-    def submit(self, job: Job, kind: str, path: Path, faces: int = 0, every: int = 1) -> None:
-        """Begins the work on a job; the file must stay until its table is done.
-
-        Args:
-            job: from `enter`.
-            kind: "picture" or "video".
-            path: the file.
-            faces: take only so many faces, the largest; 0 takes all.
-            every: of a video, search whole frames only every so often.
-        """
-        job.give(kind, path, faces, every)
-        (self._videos if kind == VIDEO else self._pictures).put(job)
-
+    @property
     def under_way(self) -> int:
         """Requests that have a place."""
-        with self._lock:
-            return len(self._inside)
+        return len(self._jobs)
+
+    @asynccontextmanager
+    async def job(self, request: Request, faces: int, every: int) -> AsyncIterator[Job]:
+        """Takes a request in and puts it into the queue; when the block ends, its file is gone.
+
+        Its place is free when the work on it has ended, too.
+
+        Args:
+            request: a form with a file.
+            faces: take only so many faces, the largest; 0 takes all.
+            every: of a video, search whole frames only every so often.
+
+        Raises:
+            RefusedError: the queue is full, or the file cannot be used.
+        """
+        if self.under_way >= self.limits.places:
+            message = f"the queue is full ({self.limits.places} requests are under way); try again in {RETRY_SECONDS} s"
+            raise RefusedError(503, "queue_full", message, {"Retry-After": str(RETRY_SECONDS)})
+        job = Job(Path(self._folder.name) / secrets.token_hex(8), self.limits)
+        self._jobs.add(job)
+        work = None
+        try:
+            job.name = await save_upload(request, job.path, self.limits)
+            job.start_clock()
+            job.contents = await asyncio.to_thread(look_at, job.path, self.limits, job.is_over)
+            work = self._threads[job.contents.kind].submit(self._table, job, faces, every)
+            work.add_done_callback(lambda _: self._jobs.discard(job))
+            job.table = asyncio.wrap_future(work)
+            # what comes when nobody waits any more is looked at, or asyncio would log it as an error that was missed
+            job.table.add_done_callback(lambda table: table.cancelled() or table.exception())
+            yield job
+        finally:
+            job.leave()
+            job.path.unlink(missing_ok=True)
+            if work is None:
+                self._jobs.discard(job)
+            else:
+                work.cancel()
 
     def close(self) -> None:
-        """Ends what is under way and the threads."""
-        with self._lock:
-            jobs = list(self._inside)
-        for job in jobs:
-            job.stop()
-        self._pictures.put(None)
-        self._videos.put(None)
-        for thread in self._threads:
-            thread.join(10)
+        """Ends what is under way; no file is left."""
+        for job in list(self._jobs):
+            job.leave()
+        for threads in self._threads.values():
+            threads.shutdown(cancel_futures=True)
+        self._folder.cleanup()
 
-    def _left(self, job: Job) -> None:
-        with self._lock:
-            self._inside.discard(job)
-            if job.begun is not None:
-                self._seconds = 0.9 * self._seconds + 0.1 * (time.monotonic() - job.begun)
-
-    def _serve_pictures(self) -> None:
-        while (first := _next(self._pictures)) is not None:
-            jobs, last = [first], False
-            while len(jobs) < TOGETHER and not self._pictures.empty():
-                more = self._pictures.get()
-                if more is None:
-                    last = True
-                    break
-                jobs.append(more)
-            for faces in {job.faces for job in jobs}:
-                self._answer_pictures([job for job in jobs if job.faces == faces and _starts(job)], faces)
-            if last:
-                return
-
-    def _answer_pictures(self, jobs: Sequence[Job], faces: int) -> None:
-        if not jobs:
-            return
+    def _table(self, job: Job, faces: int, every: int) -> pd.DataFrame:
+        """The detector's table of a file, its `input` the file's name; raises nothing but RefusedError."""
+        job.begun = True
         try:
-            table = self.detector.detect([job.path for job in jobs], faces)
-            parts = dict(iter(table.groupby("input", sort=False)))
-            for job in jobs:
-                _settle(job, parts[str(job.path)].reset_index(drop=True))
+            if job.contents.kind == VIDEO:
+                table = self.detector.detect_video(job.path, every, faces, stop=job.is_over, progress=job.count)
+            else:
+                table = self.detector.detect([job.path], faces)
+        except StoppedError as error:
+            raise timed_out() from error
+        except InputError as error:
+            raise unreadable(str(error)) from error
         except Exception as error:
-            if len(jobs) == 1:
-                _fail(jobs[0], error)
-                return
-            for job in jobs:  # one bad file must not cost the others their answers
-                if not job.table.done():
-                    self._answer_pictures([job], faces)
-
-    def _serve_videos(self) -> None:
-        while (job := _next(self._videos)) is not None:
-            if not _starts(job):
-                continue
-            try:
-                table = self.detector.detect_video(
-                    job.path, job.every, job.faces, stop=job.stopped, progress=job.searched
-                )
-                _settle(job, table)
-            except Exception as error:
-                _fail(job, error)
-
-
-def _next(waiting: "queue.SimpleQueue[Job | None]") -> Job | None:
-    """The next job; where there is none for a while, memory goes back to the system first."""
-    with suppress(queue.Empty):
-        return waiting.get(timeout=IDLE)
-    release_memory()
-    return waiting.get()
-
-
-def release_memory() -> None:
-    """Gives memory that was freed back to the system; the C library of Linux would keep it for the next request."""
-    with suppress(OSError, AttributeError, TypeError):
-        ctypes.CDLL(None).malloc_trim(0)
-
-
-def _starts(job: Job) -> bool:
-    if not job.table.set_running_or_notify_cancel():
-        return False
-    job.begun = time.monotonic()
-    return True
-
-
-def _settle(job: Job, table: pd.DataFrame) -> None:
-    if not job.table.done():
-        job.table.set_result(table)
-
-
-def _fail(job: Job, error: BaseException) -> None:
-    if isinstance(error, StoppedError):
-        error = RefusedError(503, "timeout", "the answer took too long; try a shorter video", 10)
-    elif isinstance(error, UnreadableError | InputError):
-        error = unreadable(str(error))
-    elif not isinstance(error, RefusedError):
-        logger.error("a request failed", exc_info=error)
-        error = RefusedError(500, "internal", "something went wrong here; the server's log has the details")
-    if not job.table.done():
-        job.table.set_exception(error)
+            logger.exception("a request failed")
+            raise internal() from error
+        problem = str(table["problem"].iloc[0])
+        if job.contents.kind == PICTURE and problem not in ("", NO_FACE):
+            raise unreadable(problem)
+        table["input"] = job.name
+        return table

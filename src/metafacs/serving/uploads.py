@@ -1,24 +1,24 @@
 """Takes uploads in, within limits, and looks at what they are before anything is decoded."""
 
 import asyncio
-import time
+import shutil
 import warnings
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from PIL import Image
-from starlette.datastructures import FormData, UploadFile
+from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
-from metafacs.data.reader import UNREADABLE
 from metafacs.errors import InputError
+from metafacs.faces.pictures import UNREADABLE
 from metafacs.faces.video import import_av
-from metafacs.serving.limits import Limits, RefusedError, too_large, unreadable
+from metafacs.serving.limits import Limits
+from metafacs.serving.refusals import RefusedError, timed_out, too_large, unreadable
 
 PICTURE, VIDEO = "picture", "video"
 FIELD = "file"
@@ -34,7 +34,6 @@ VIDEO_FORMATS = frozenset(
 NAME_LENGTH = 120
 OVERHEAD = 100_000
 """Bytes of a request beside the file: the form's boundaries, names and small fields."""
-DRAIN_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -56,82 +55,52 @@ class Contents:
     frames: int
 
 
-@asynccontextmanager
-async def received(request: Request, limits: Limits) -> AsyncIterator[tuple[str, BinaryIO]]:
-    """The name and content of the form's file; counted while it comes in, gone from disk when the block ends.
+async def save_upload(request: Request, path: Path, limits: Limits) -> str:
+    """Saves the form's file, counted while it comes in; returns its name.
 
     Raises:
-        RefusedError: too large, too slow, or no form with such a file.
+        RefusedError: too large, too slow, or not a form with such a file.
     """
-    form = await _form(request, limits)
-    try:
-        file = form.get(FIELD)
-        if not isinstance(file, UploadFile):
-            raise RefusedError(422, "no_file", f"there is no file in the field '{FIELD}' of the form; send one there")
-        yield clean_name(file.filename), file.file
-    finally:
-        await form.close()
-
-
-async def _form(request: Request, limits: Limits) -> FormData:
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-        await drain(request, limits)
         raise RefusedError(
             415,
             "no_form",
             f"send the photo or video as multipart/form-data, in the field '{FIELD}' (curl -F {FIELD}=@photo.jpg)",
         )
-    if int(request.headers.get("content-length") or 0) > limits.most_bytes + OVERHEAD:
-        await drain(request, limits)
-        raise too_large(limits.most_bytes)
-    body = _Counted(request, limits)
-    try:
-        return await Request(request.scope, body).form(max_files=1, max_fields=8)
-    except ClientDisconnect as error:
-        raise RefusedError(400, "broken_off", "the upload was broken off") from error
-    except HTTPException as error:
-        if not body.ended:  # else there is nothing left to wait for, and its place in the queue would be held
-            await drain(request, limits)
-        raise RefusedError(400, "bad_form", f"the form cannot be read: {error.detail}") from error
-    except (ValueError, LookupError, AssertionError, RuntimeError) as error:
-        # what the parser lets through of malformed headers
-        raise RefusedError(400, "bad_form", f"the form cannot be read: {error or type(error).__name__}") from error
+    count, most = 0, limits.most_bytes + OVERHEAD
 
-
-class _Counted:
-    """Takes a request's body in, as far as the limits allow.
-
-    Attributes:
-        ended: whether all of it was taken.
-    """
-
-    def __init__(self, request: Request, limits: Limits) -> None:
-        self.ended = False
-        self._request, self._limits = request, limits
-        self._count, self._end = 0, time.monotonic() + limits.upload_timeout
-
-    async def __call__(self) -> Message:
-        try:
-            message = await asyncio.wait_for(self._request.receive(), max(0.001, self._end - time.monotonic()))
-        except TimeoutError as error:
-            wanted = f"the upload took longer than {self._limits.upload_timeout:g} s; try a smaller file"
-            raise RefusedError(408, "slow_upload", wanted) from error
-        self.ended = message["type"] == "http.disconnect" or not message.get("more_body", False)
-        self._count += len(message.get("body", b""))
-        if self._count > self._limits.most_bytes + OVERHEAD:
-            raise too_large(self._limits.most_bytes)
+    async def receive() -> Message:
+        nonlocal count
+        message = await request.receive()
+        count += len(message.get("body", b""))
+        if count > most:
+            raise too_large(limits.most_bytes)
         return message
 
-
-async def drain(request: Request, limits: Limits) -> None:
-    """Reads and forgets the rest of a refused request: else the connection breaks before the reason is read."""
-    left, end = limits.most_bytes * 2, time.monotonic() + DRAIN_SECONDS
-    with suppress(TimeoutError, ClientDisconnect, RuntimeError):
-        while left > 0 and time.monotonic() < end:
-            message = await asyncio.wait_for(request.receive(), max(0.001, end - time.monotonic()))
-            left -= len(message.get("body", b""))
-            if message["type"] == "http.disconnect" or not message.get("more_body", False):
-                return
+    with path.open("wb") as out:
+        try:
+            if int(request.headers.get("content-length") or 0) > most:
+                raise too_large(limits.most_bytes)
+            async with (
+                asyncio.timeout(limits.upload_timeout),
+                Request(request.scope, receive).form(max_files=1, max_fields=8) as form,
+            ):
+                file = form.get(FIELD)
+                if not isinstance(file, UploadFile):
+                    raise RefusedError(422, "no_file", f"there is no file in the field '{FIELD}' of the form; send one")
+                await asyncio.to_thread(shutil.copyfileobj, file.file, out)
+                return clean_name(file.filename)
+        except RefusedError:
+            raise
+        except TimeoutError as error:
+            message = f"the upload took longer than {limits.upload_timeout:g} s; try a smaller file"
+            raise RefusedError(408, "slow_upload", message) from error
+        except ClientDisconnect as error:
+            raise RefusedError(400, "broken_off", "the upload was broken off") from error
+        except (HTTPException, ValueError, LookupError, AssertionError, RuntimeError) as error:
+            # what the parser refuses, and what it lets through of malformed headers
+            reason = getattr(error, "detail", None) or str(error) or type(error).__name__
+            raise RefusedError(400, "bad_form", f"the form cannot be read: {reason}") from error
 
 
 def clean_name(name: str | None) -> str:
@@ -230,7 +199,7 @@ def _span(container: Any, stream: Any, limits: Limits, stopped: Callable[[], boo
                 "server takes; cut it, or use `metafacs detect`, which has no limit",
             )
         if stopped():
-            raise RefusedError(503, "timeout", "the video took too long to read", 10)
+            raise timed_out()
     if not frames:
         raise unreadable("there is no frame in the video")
     return frames, 0.0 if first is None or last is None else (last - first) * base

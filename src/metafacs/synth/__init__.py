@@ -1,1 +1,1 @@
-"""Rendered faces: AU and expression data with known truth, made from a parametric 3D head."""
+"""Faces that `facsynth` renders, as prepared datasets and as the raw trees of releases."""

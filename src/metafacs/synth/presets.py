@@ -1,42 +1,52 @@
 """Presets: datasets with the people, the AUs, the folds and the base rates of the benchmarks, and small ones."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
 
-from metafacs.datasets.protocols import (
-    BASE_RATES,
-    BP4D_PARTS,
-    BP4D_TASKS,
-    DISFA_FRAMES,
-    DISFA_PARTS,
-    FERPLUS_COUNTS,
-    FERPLUS_USAGES,
-    FRAMES_PER_PART,
-    GFT_GROUP_SIZE,
-    GFT_GROUPS,
-    GFT_RATE,
-    GFT_SECONDS,
-    GFT_TEST_GROUPS,
-    RAFDB_COUNTS,
+from facsynth.model import Announce
+from facsynth.plans import (
+    FRAMES,
+    IMAGES,
+    AuPlan,
+    Clip,
+    FePlan,
+    Subject,
+    all_causes,
+    divide,
+    frame_count,
+    image_count,
+    own_au_plan,
+    own_fe_plan,
 )
+from metafacs.datasets import ferplus, gft, rafdb
+from metafacs.datasets.bp4d import BP4D
+from metafacs.datasets.disfa import DISFA
+from metafacs.datasets.disfa import FRAMES as DISFA_FRAMES
 from metafacs.errors import InputError
-from metafacs.facs import AU_SETS, EXPRESSIONS
-from metafacs.synth.annotators import SHARES
-from metafacs.synth.emotion import DEFAULT_CAUSES
-from metafacs.synth.plans import AuPlan, Clip, FePlan, Subject, divide
+from metafacs.facs import AU_SETS
+from metafacs.synth.raw import RELEASES, WIDTH, write_raw
+from metafacs.synth.rendering import Drawing, Progress, render_dataset
 
 All = Literal["all"]
 
-FRAMES, IMAGES = 120, 3000
-"""Frames of each person, and images, where a preset of a benchmark is not told how many."""
-FOLDS = ("P1", "P2", "P3")
-SEQUENCE = 25
-"""Frames of one sequence of an own mix, at most."""
+SIZES = {"tiny": 48, "small": 80}
+SIZE = 128
+"""Side of the face images where neither the user nor `SIZES` says another, in pixels."""
+RAYS = {"tiny": 1}
 BP4D_RATE, DISFA_RATE = 25, 20
 """Frames a second of the recordings."""
+BP4D_TASKS: tuple[str, ...] = tuple(f"T{number}" for number in range(1, 9))
+"""The eight tasks every person of BP4D went through."""
+GFT_TEST_GROUPS = 6
+"""Papers that use GFT train on 78 people and test on 18; which ones is said in the release only."""
+FERPLUS_COUNTS: Mapping[str, int] = MappingProxyType(
+    {"neutral": 13013, "happiness": 9367, "surprise": 4493, "sadness": 4415, "anger": 3124, "disgust": 253, "fear": 825}
+)
+"""Rows of FERPlus by the expression with most votes; contempt, with 221, is not among the seven."""
 
 # What the benchmarks do not report has to be chosen: people who watch films (DISFA) or talk (GFT) and rarely show the
 # AUs that are reported will not show the others as often as people who are made to feel something (BP4D).
@@ -44,7 +54,7 @@ _CALM: Mapping[int, float] = MappingProxyType(
     {5: 0.02, 7: 0.08, 9: 0.03, 10: 0.06, 14: 0.06, 15: 0.04, 16: 0.02, 17: 0.08, 18: 0.02, 20: 0.02}
     | {22: 0.02, 23: 0.03, 24: 0.04, 27: 0.01, 28: 0.02, 43: 0.03}
 )
-DISFA_RATES: Mapping[int, float] = MappingProxyType({**_CALM, **BASE_RATES["disfa"]})
+DISFA_RATES: Mapping[int, float] = MappingProxyType({**_CALM, **DISFA.published.base_rates})
 GFT_RATES: Mapping[int, float] = MappingProxyType(
     {**_CALM, 7: 0.25, 17: 0.20, 25: 0.30, 26: 0.15}
     | {1: 0.04, 2: 0.13, 4: 0.04, 6: 0.28, 10: 0.25, 12: 0.29, 14: 0.03, 15: 0.11, 23: 0.25, 24: 0.14}
@@ -62,27 +72,19 @@ def bp4d_plan(frames: int | All = FRAMES, coder_noise: float = 0.0) -> AuPlan:
     Raises:
         InputError: no frame.
     """
-    lengths = _bp4d_lengths() if frames == "all" else {}
-    real = sum(FRAMES_PER_PART["bp4d"]["ME-GraphAU"].values()) / sum(map(len, BP4D_PARTS.values()))
+    real = BP4D.published.frames["ME-GraphAU"]
     subjects = []
-    for part, names in BP4D_PARTS.items():
-        for name in names:
-            each = lengths[name] if lengths else divide(_some(frames), [1] * len(BP4D_TASKS))
-            subjects.append(Subject(name, part, _bp4d_clips(name, each), male=name.startswith("M")))
-    step = 1 / BP4D_RATE if frames == "all" else real / BP4D_RATE / _some(frames)
-    settings = {"preset": "bp4d", "frames": frames}
-    return _au_plan("BP4D", subjects, AU_SETS["bp4d"], BASE_RATES["bp4d"], step, coder_noise, settings)
-
-
-def _bp4d_lengths() -> dict[str, list[int]]:
-    """Frames of each task of everybody, as even as can be, so that every part has as many as it really has."""
-    lengths = {}
-    for part, names in BP4D_PARTS.items():
-        total = FRAMES_PER_PART["bp4d"]["ME-GraphAU"][part]
-        each = divide(total, [1] * (len(names) * len(BP4D_TASKS)))
+    for part, names in BP4D.published.folds.items():
+        clips = len(names) * len(BP4D_TASKS)
+        if frames == "all":
+            lengths = divide(real[part], [1] * clips)
+        else:
+            lengths = divide(frame_count(frames), [1] * len(BP4D_TASKS)) * len(names)
         for number, name in enumerate(names):
-            lengths[name] = each[number * len(BP4D_TASKS) :][: len(BP4D_TASKS)]
-    return lengths
+            each = lengths[number * len(BP4D_TASKS) :][: len(BP4D_TASKS)]
+            subjects.append(Subject(name, part, _bp4d_clips(name, each), male=name.startswith("M")))
+    step = 1 / BP4D_RATE if frames == "all" else sum(real.values()) / len(subjects) / BP4D_RATE / frames
+    return _au_plan("BP4D", subjects, BP4D.published.base_rates, step, coder_noise, frames)
 
 
 def _bp4d_clips(name: str, lengths: list[int]) -> tuple[Clip, ...]:
@@ -96,64 +98,46 @@ def _bp4d_clips(name: str, lengths: list[int]) -> tuple[Clip, ...]:
 def disfa_plan(frames: int | All = FRAMES, coder_noise: float = 0.0) -> AuPlan:
     """DISFA's 27 people in the three parts in use, one recording each of about four minutes, frames counted from 1.
 
-    Args:
-        frames: of each person; "all" is 4,845 (of one person 4,844, so that the parts have as many as published).
-        coder_noise: as in `AuPlan`.
-
-    Raises:
-        InputError: no frame.
+    "all" frames are 4,845 (of one person 4,844, so that the parts have as many as published); else as `bp4d_plan`.
     """
     subjects = []
-    for part, names in DISFA_PARTS.items():
-        total = FRAMES_PER_PART["disfa"]["ME-GraphAU"][part]
-        lengths = divide(total, [1] * len(names)) if frames == "all" else [_some(frames)] * len(names)
-        for name, length in zip(names, lengths, strict=True):
+    for part, names in DISFA.published.folds.items():
+        real = DISFA.published.frames["ME-GraphAU"][part]
+        total = real if frames == "all" else frame_count(frames) * len(names)
+        for name, length in zip(names, divide(total, [1] * len(names)), strict=True):
             subjects.append(Subject(name, part, (Clip("1", length, 1),)))
-    step = 1 / DISFA_RATE if frames == "all" else DISFA_FRAMES / DISFA_RATE / _some(frames)
-    settings = {"preset": "disfa", "frames": frames}
-    return _au_plan("DISFA", subjects, AU_SETS["disfa"], DISFA_RATES, step, coder_noise, settings)
+    step = 1 / DISFA_RATE if frames == "all" else DISFA_FRAMES / DISFA_RATE / frames
+    return _au_plan("DISFA", subjects, DISFA_RATES, step, coder_noise, frames)
 
 
 def gft_plan(frames: int | All = FRAMES, coder_noise: float = 0.0) -> AuPlan:
     """GFT's 96 people in 32 groups of three, one minute each, whole groups in the train or the test part.
 
     The names (001A, 001B, 001C, 002A...) and which groups test are ours: neither is published outside the release.
-
-    Args:
-        frames: of each person; "all" is 1,800.
-        coder_noise: as in `AuPlan`.
-
-    Raises:
-        InputError: no frame.
+    "all" frames are 1,800; else as `bp4d_plan`.
     """
-    length = GFT_SECONDS * GFT_RATE if frames == "all" else _some(frames)
+    length = gft.SECONDS * gft.RATE if frames == "all" else frame_count(frames)
     subjects = [
-        Subject(f"{group:03d}{letter}", "test" if group > GFT_GROUPS - GFT_TEST_GROUPS else "train", (clip,))
-        for group in range(1, GFT_GROUPS + 1)
-        for letter, clip in zip("ABC"[:GFT_GROUP_SIZE], [Clip("1", length, 1)] * GFT_GROUP_SIZE, strict=True)
+        Subject(f"{group:03d}{letter}", "test" if group > gft.GROUPS - GFT_TEST_GROUPS else "train", (clip,))
+        for group in range(1, gft.GROUPS + 1)
+        for letter, clip in zip("ABC"[: gft.GROUP_SIZE], [Clip("1", length, 1)] * gft.GROUP_SIZE, strict=True)
     ]
-    settings = {"preset": "gft", "frames": frames}
-    return _au_plan("GFT", subjects, AU_SETS["gft"], GFT_RATES, GFT_SECONDS / length, coder_noise, settings)
+    return _au_plan("GFT", subjects, GFT_RATES, gft.SECONDS / length, coder_noise, frames)
 
 
 def _au_plan(
     likeness: str,
     subjects: list[Subject],
-    aus: tuple[int, ...],
     rates: Mapping[int, float],
     step: float,
     coder_noise: float,
-    settings: Mapping[str, object],
+    frames: int | All,
 ) -> AuPlan:
+    preset = likeness.lower()
     source = f"rendered faces (metafacs synth) in the likeness of {likeness}: no real person is in it"
-    name = f"rendered-{likeness.lower()}"
-    return AuPlan(name, source, tuple(subjects), aus, dict(rates), step, coder_noise, settings)
-
-
-def _some(frames: int | All) -> int:
-    if not isinstance(frames, int) or frames < 1:
-        raise InputError(f"{frames} frames per subject; ask for at least 1, or 'all'")
-    return frames
+    settings = {"preset": preset, "frames": frames}
+    people, aus = tuple(subjects), AU_SETS[preset]
+    return AuPlan(f"rendered-{preset}", source, people, aus, dict(rates), step, coder_noise, settings)
 
 
 def rafdb_plan(images: int | All = IMAGES, causes: Mapping[str, float] | None = None) -> FePlan:
@@ -166,15 +150,15 @@ def rafdb_plan(images: int | All = IMAGES, causes: Mapping[str, float] | None = 
     Raises:
         InputError: no image, or a cause is unknown.
     """
-    return _fe_plan("RAF-DB", RAFDB_COUNTS, images, causes, "rafdb")
+    return _fe_plan("RAF-DB", rafdb.COUNTS, images, causes)
 
 
 def ferplus_plan(images: int | All = IMAGES, causes: Mapping[str, float] | None = None) -> FePlan:
     """FERPlus's expressions (without contempt) with its three parts; arguments and errors as in `rafdb_plan`."""
-    folds = dict(zip(("train", "validation", "test"), FERPLUS_USAGES.values(), strict=True))
-    each = {fold: divide(rows, list(FERPLUS_COUNTS.values())) for fold, rows in folds.items()}
-    counts = {fold: dict(zip(FERPLUS_COUNTS, numbers, strict=True)) for fold, numbers in each.items()}
-    return _fe_plan("FERPlus", counts, images, causes, "ferplus")
+    counts = {}
+    for fold, rows in zip(("train", "validation", "test"), ferplus.USAGES.values(), strict=True):
+        counts[fold] = dict(zip(FERPLUS_COUNTS, divide(rows, list(FERPLUS_COUNTS.values())), strict=True))
+    return _fe_plan("FERPlus", counts, images, causes)
 
 
 def _fe_plan(
@@ -182,64 +166,14 @@ def _fe_plan(
     counts: Mapping[str, Mapping[str, int]],
     images: int | All,
     causes: Mapping[str, float] | None,
-    preset: str,
 ) -> FePlan:
     if images != "all":
-        cells = [(fold, name, number) for fold, found in counts.items() for name, number in found.items()]
-        scaled = divide(_some_images(images), [number for *_, number in cells])
-        counts = {fold: {} for fold in counts}
-        for (fold, name, _), number in zip(cells, scaled, strict=True):
-            counts[fold] = {**counts[fold], name: number}
+        numbers = iter(divide(image_count(images), [count for fold in counts.values() for count in fold.values()]))
+        counts = {fold: {name: next(numbers) for name in names} for fold, names in counts.items()}
+    preset = likeness.lower().replace("-", "")
     source = f"rendered faces (metafacs synth) in the likeness of {likeness}: no real person is in it"
     settings = {"preset": preset, "images": images}
-    return FePlan(f"rendered-{preset}", source, counts, _causes(causes), settings)
-
-
-def _some_images(images: int | All) -> int:
-    if not isinstance(images, int) or images < 1:
-        raise InputError(f"{images} images; ask for at least 1, or 'all'")
-    return images
-
-
-def _causes(causes: Mapping[str, float] | None) -> dict[str, float]:
-    unknown = sorted(set(causes or {}) - set(DEFAULT_CAUSES))
-    if unknown:
-        raise InputError(f"unknown causes: {', '.join(unknown)}; known: {', '.join(DEFAULT_CAUSES)}")
-    return {**DEFAULT_CAUSES, **(causes or {})}
-
-
-def own_au_plan(
-    subjects: int = 24, frames: int = 100, aus: tuple[int, ...] = AU_SETS["bp4d"], coder_noise: float = 0.0
-) -> AuPlan:
-    """An own mix: people S001, S002... spread over three folds, in sequences of at most `SEQUENCE` frames.
-
-    Args:
-        subjects: how many people; at least one per fold.
-        frames: of each person.
-        aus: the AUs to label, by number.
-        coder_noise: as in `AuPlan`.
-
-    Raises:
-        InputError: too few people, or no frame.
-    """
-    if subjects < len(FOLDS):
-        raise InputError(
-            f"{subjects} subjects cannot fill {len(FOLDS)} folds that share nobody; ask for at least {len(FOLDS)}"
-        )
-    lengths = [min(SEQUENCE, _some(frames) - first) for first in range(0, _some(frames), SEQUENCE)]
-    clips = tuple(Clip(f"T{number}", length) for number, length in enumerate(lengths, start=1))
-    people = tuple(Subject(f"S{k + 1:03d}", FOLDS[k % len(FOLDS)], clips) for k in range(subjects))
-    settings = {"subjects": subjects, "frames": frames}
-    source = "rendered faces (metafacs synth), AU sequences"
-    return AuPlan("rendered-au", source, people, tuple(aus), coder_noise=coder_noise, settings=settings)
-
-
-def own_fe_plan(images: int = IMAGES, causes: Mapping[str, float] | None = None) -> FePlan:
-    """An own mix of expressions, all in the fold "train"; arguments and errors as in `rafdb_plan`."""
-    numbers = divide(_some_images(images), SHARES)
-    counts = {"train": dict(zip(EXPRESSIONS, numbers, strict=True))}
-    source = "rendered faces (metafacs synth), single expressions"
-    return FePlan("rendered-fe", source, counts, _causes(causes), {"images": images})
+    return FePlan(f"rendered-{preset}", source, counts, all_causes(causes), settings)
 
 
 AU_PRESETS: Mapping[str, Callable[..., AuPlan]] = MappingProxyType(
@@ -260,3 +194,93 @@ PAIRS: Mapping[str, tuple[Mapping[str, int], Mapping[str, int]]] = MappingProxyT
 
 PRESETS = (*PAIRS, *AU_PRESETS, *FE_PRESETS)
 """All names."""
+
+
+def render_preset(
+    out: Path,
+    preset: str,
+    *,
+    layout: Literal["prepared", "raw"] = "prepared",
+    frames: int | All | None = None,
+    images: int | All | None = None,
+    causes: Mapping[str, float] | None = None,
+    coder_noise: float = 0.0,
+    size: int | None = None,
+    width: int = WIDTH,
+    rays: int | None = None,
+    seed: int = 0,
+    workers: int = 0,
+    progress: Callable[[str], Progress] | None = None,
+    announce: Announce | None = None,
+) -> list[Path]:
+    """Renders a preset into `out`.
+
+    "tiny" and "small" make an AU dataset in `out/au` and an expression dataset in `out/fe`, the others one dataset.
+
+    Args:
+        out: folder; with the layout "raw" it gets the tree and `truth.parquet`.
+        preset: one of `PRESETS`.
+        layout: prepared datasets, or the folder tree of the real release.
+        frames: of each person of an AU preset of a benchmark; "all" as in the real set.
+        images: of an expression preset of a benchmark; "all" as in the real set.
+        causes: share of the expression images of each cause of doubt; those left out have their usual share.
+        coder_noise: how much the coders of AUs err, 0 not at all.
+        size: side of the face images of prepared datasets in pixels.
+        width: width of the camera frames of raw trees in pixels.
+        rays: as in `Drawing`, like `seed` and `workers`.
+        seed: equal seeds give equal files.
+        workers: processes to use; 0 means all cores.
+        progress: given the name of a dataset, returns what is told how many images are done, and of how many.
+        announce: is told when something takes long once (building the head model).
+
+    Returns:
+        The folders of the datasets, or of the tree.
+
+    Raises:
+        InputError: a name or a setting is impossible, or `out` holds something else.
+    """
+    plans = preset_plans(preset, frames, images, causes, coder_noise)
+    if layout == "raw" and preset not in RELEASES:
+        raise InputError(f"the preset {preset} has no raw layout; these have: {', '.join(RELEASES)}")
+    side = width if layout == "raw" else size if size is not None else SIZES.get(preset, SIZE)
+    drawing = Drawing(side, rays if rays is not None else RAYS.get(preset, 2), seed, workers)
+    folders = []
+    for folder, plan in plans.items():
+        bar = progress(plan.name) if progress else None
+        if layout == "raw":
+            folders.append(write_raw(Path(out) / folder, preset, plan, drawing, bar, announce))
+        else:
+            folders.append(render_dataset(Path(out) / folder, plan, drawing, bar, announce).folder)
+    return folders
+
+
+def preset_plans(
+    preset: str,
+    frames: int | All | None = None,
+    images: int | All | None = None,
+    causes: Mapping[str, float] | None = None,
+    coder_noise: float = 0.0,
+) -> dict[str, AuPlan | FePlan]:
+    """Folder (empty for the preset's own) -> plan of every dataset of a preset; arguments as of `render_preset`.
+
+    Raises:
+        InputError: there is no such preset, or it has no use for a setting.
+    """
+    if preset not in PRESETS:
+        raise InputError(f"unknown preset '{preset}'; known: {', '.join(PRESETS)}")
+    useless: dict[str, object] = {
+        "frames": frames if preset not in AU_PRESETS else None,
+        "images": images if preset not in FE_PRESETS else None,
+        "causes of doubt": causes or None if preset in AU_PRESETS else None,
+        "coder_noise": coder_noise or None if preset in FE_PRESETS else None,
+    }
+    for name, value in useless.items():
+        if value is not None:
+            raise InputError(f"the preset {preset} has no use for {name} ({value}); leave it out")
+    if preset in PAIRS:
+        au, fe = PAIRS[preset]
+        people = own_au_plan(au["subjects"], au["frames"], coder_noise=coder_noise)
+        return {"au": people, "fe": own_fe_plan(fe["images"], causes)}
+    if preset in AU_PRESETS:
+        return {"": AU_PRESETS[preset](FRAMES if frames is None else frames, coder_noise)}
+    return {"": FE_PRESETS[preset](IMAGES if images is None else images, causes)}

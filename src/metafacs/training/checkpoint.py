@@ -1,31 +1,22 @@
-"""Checkpoints in safetensors, never pickles: the detector others use, and the state a killed run goes on from.
+"""Checkpoints in safetensors, never pickles: the detector others use, and the state a killed run goes on from."""
 
-Every byte of them is covered by a SHA-256 that is checked whenever one is opened (`tensorfile.py`). A file with a right
-digest may still be a stranger's, so nothing it says is trusted: the network is built without memory first, and with it
-only when the tensors in the file have the very names and shapes that it needs.
-"""
-
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.optim import Optimizer
 
 from metafacs import __version__
+from metafacs.cards import check_aus, read_card
 from metafacs.errors import InputError
 from metafacs.models.network import FORMS, SCRATCH, Network, build_network
-from metafacs.tensorfile import HEADER, damaged, read_contents, read_tensors, write_tensors
-from metafacs.training.card_checks import check_card, shown
+from metafacs.tensorfile import HEADER, read_tensors, write_tensors
 
 FORMAT = 1
 _NETWORK = "network"
-_SPARE_TENSORS = 200
-"""Parameters that a backbone may make and throw away while it is built, such as a classifier's."""
 
 
 @dataclass
@@ -66,6 +57,18 @@ class DetectorCard:
     steps: int = 0
     tool_version: str = field(default=__version__)
 
+    def check(self) -> None:
+        """Refuses values that no detector can have.
+
+        Raises:
+            InputError: says which.
+        """
+        check_aus(self.aus)
+        if len(self.thresholds) != len(self.aus) or not all(0 <= threshold <= 1 for threshold in self.thresholds):
+            raise InputError(f"thresholds are {self.thresholds}; each of {len(self.aus)} AUs needs one in 0-1")
+        if not 0 < self.side <= self.resize:
+            raise InputError(f"side is {self.side} and resize is {self.resize}; side has to be in 1-{self.resize}")
+
 
 def save_detector(path: Path, network: Network, card: DetectorCard) -> None:
     """Writes weights and card into one safetensors file, atomically.
@@ -84,75 +87,22 @@ def load_detector(path: Path) -> tuple[Network, DetectorCard]:
         InputError: no such file, not a metafacs detector, damaged, of a later version, or with weights or entries of
             the card that no detector can have.
     """
-    header, shapes = _header(path)
+    header, tensors = _read(path)
     form = header.pop(_NETWORK, {"form": Network.form, "facts": {}})
     try:
-        check_card(header)
-        card = DetectorCard(**header)
-        name, facts = form["form"], dict(form["facts"])
-    except (TypeError, KeyError, ValueError) as error:
+        card = read_card(DetectorCard, header)
+        card.check()
+    except InputError as error:
         raise InputError(f"{path} is not a metafacs detector: its card does not fit ({error})") from error
-    with _at_most(len(shapes) + _SPARE_TENSORS):
-        sketch = _sketch(card, name, facts, path) or _build(card, name, facts, path)
-    _check_shapes(sketch, shapes, path)
-    network = _build(card, name, facts, path)
-    _load_module(network, {k.removeprefix("network."): v for k, v in read_tensors(path).items()}, path)
+    try:
+        network = build_network(card.backbone, len(card.aus), len(card.expressions), SCRATCH, card.backbone_options)
+        network = FORMS[form["form"]].around(network, **form["facts"])
+    except (InputError, TypeError, ValueError, KeyError) as error:
+        raise InputError(f"{path} holds a network that this version cannot build: {error}") from error
+    _load_module(network, {name.removeprefix("network."): value for name, value in tensors.items()}, path)
     if not all_finite({"network": network}):
         raise InputError(f"{path} holds weights that are not finite numbers; train again, or take an earlier detector")
     return network.eval(), card
-
-
-def _sketch(card: DetectorCard, form: Any, facts: Mapping[str, Any], path: Path) -> Network | None:
-    """The network without memory for its weights; None where the installed timm cannot do that.
-
-    Older versions ask for the values of some tensors while they build, which have none then.
-    """
-    try:
-        with torch.device("meta"):
-            return _build(card, form, facts, path)
-    except InputError as error:
-        if "meta tensor" not in str(error):
-            raise
-        return None
-
-
-def _build(card: DetectorCard, form: Any, facts: Mapping[str, Any], path: Path) -> Network:
-    """The network that a card describes, with random weights."""
-    try:
-        network = build_network(card.backbone, len(card.aus), len(card.expressions), SCRATCH, card.backbone_options)
-        return FORMS[form].around(network, **facts)
-    except (InputError, TypeError, ValueError) as error:
-        raise InputError(f"{path} holds a network that this version cannot build: {error}") from error
-
-
-@contextmanager
-def _at_most(parameters: int) -> Iterator[None]:
-    """Networks that are built within may have so many parameters; a card could ask for a million layers."""
-    made = 0
-
-    def count(*registered: object) -> None:
-        nonlocal made
-        made += 1
-        if made > parameters:
-            raise InputError(f"it has more than {parameters} tensors, far more than the file")
-
-    hook = register_module_parameter_registration_hook(count)
-    try:
-        yield
-    finally:
-        hook.remove()
-
-
-def _check_shapes(network: Network, shapes: Mapping[str, tuple[int, ...]], path: Path) -> None:
-    """Before anything of the sizes that a card names is put into memory."""
-    wanted = {f"network.{name}": tuple(value.shape) for name, value in network.state_dict().items()}
-    unlike = sorted(name for name in {*wanted, *shapes} if wanted.get(name) != shapes.get(name))
-    if unlike:
-        name = unlike[0]
-        raise InputError(
-            f"the weights in {path} do not fit the network: {len(unlike)} tensors are missing, of another shape or too "
-            f"many, the first is {shown(name)} ({shown(shapes.get(name))}, expected {shown(wanted.get(name))})"
-        )
 
 
 def save_state(path: Path, step: int, modules: Mapping[str, nn.Module], optimisers: Mapping[str, Optimizer]) -> None:
@@ -170,37 +120,22 @@ def load_state(path: Path, modules: Mapping[str, nn.Module], optimisers: Mapping
     Raises:
         InputError: damaged, of a later version, or of another network or method.
     """
-    header, _ = _header(path)
-    trees, step = header.get("optimisers", {}), header.get("step")
-    if not isinstance(trees, dict) or set(trees) != set(optimisers):
+    header, tensors = _read(path)
+    trees = header.get("optimisers", {})
+    if set(trees) != set(optimisers):
         raise InputError(f"{path} belongs to another method; choose another run folder")
-    if not isinstance(step, int) or step < 0:
-        raise damaged(path, f"it is of step {shown(step)}")
-    tensors = read_tensors(path)
     for name, module in modules.items():
         prefix = f"module.{name}."
         own = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
         _load_module(module, own, path)
     for name, optimiser in optimisers.items():
         try:
-            state = _unflatten(trees[name], tensors)
-            _check_optimiser(state, optimiser)
-            optimiser.load_state_dict(state)
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
-            said = ascii(str(error))[:200]
-            raise InputError(f"the state of the optimiser '{name}' in {path} does not fit: {said}") from error
+            optimiser.load_state_dict(_unflatten(trees[name], tensors))
+        except (KeyError, ValueError) as error:
+            raise InputError(f"the state of the optimiser '{name}' in {path} does not fit: {error}") from error
     if not all_finite(modules):
         raise InputError(f"{path} holds weights that are not finite numbers; remove it and train again")
-    return step
-
-
-def _check_optimiser(state: Any, optimiser: Optimizer) -> None:
-    """torch looks at the number of parameters only; a wrong shape would fail in a step, or quietly broadcast."""
-    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
-    for place, entries in state["state"].items():
-        for name, value in entries.items():
-            if isinstance(value, Tensor) and value.ndim and value.shape != parameters[place].shape:
-                raise ValueError(f"{name} of parameter {place} has another shape")
+    return int(header["step"])
 
 
 def _plain(value: Tensor) -> Tensor:
@@ -211,22 +146,21 @@ def _save(path: Path, tensors: dict[str, Tensor], header: Mapping[str, Any]) -> 
     write_tensors(path, tensors, {"format": FORMAT, "tool_version": __version__, **header})
 
 
-def _header(path: Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
-    """What metafacs wrote about the file, and the shapes of its tensors; its digest is checked."""
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What metafacs wrote about the file, and its tensors."""
     if not path.is_file():
         raise InputError(f"{path} does not exist; give a run folder whose training has finished")
-    contents = read_contents(path)
-    header = contents.header
-    if header is None or "format" not in header:
+    header, tensors = read_tensors(path)
+    if "format" not in header:
         raise InputError(f"{path} was not written by metafacs: it has no '{HEADER}' entry")
-    found = header.pop("format")
-    if found != FORMAT:
-        writer = header.get("tool_version", "unknown")
+    version = header.pop("format")
+    if version != FORMAT:
         raise InputError(
-            f"{path} was written by another version of metafacs ({shown(writer)}, format {shown(found)}); this is "
-            f"{__version__}, which reads format {FORMAT}: install the version that wrote it, or a later one"
+            f"{path} was written by another version of metafacs ({header.get('tool_version', 'unknown')}, format "
+            f"{version}); this is {__version__}, which reads format {FORMAT}: install the version that wrote it, or a "
+            "later one"
         )
-    return header, contents.shapes
+    return header, tensors
 
 
 def _load_module(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,6 @@ from metafacs.models.synchronised import synchronise
 from metafacs.progress import progress_bar
 from metafacs.runs import DETECTOR, SAMPLE_WEIGHTS, STATE, TENSORBOARD, RunFolder, check_run, peak_memory
 from metafacs.training import loop
-from metafacs.training.card_checks import check_card
 from metafacs.training.checkpoint import DetectorCard, load_state, save_detector, save_state
 from metafacs.training.compiling import compiled
 from metafacs.training.data import TrainingData, open_data
@@ -132,7 +130,7 @@ class _Session:
 
     def run(self) -> None:
         """Trains from where the folder stands to the end."""
-        check_card(asdict(self._card()))  # what loading would refuse is refused before hours of training
+        self._card().check()  # what loading would refuse is refused before hours of training
         start = 0
         if self.state.exists():
             start = load_state(self.state, self.method.modules, self.method.optimisers)

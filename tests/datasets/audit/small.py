@@ -10,14 +10,13 @@ import pandas as pd
 from PIL import Image
 
 from metafacs.data.prepared import DatasetCard, PreparedWriter
-from metafacs.datasets.audit.listed import Clip, Listed
+from metafacs.datasets import DATASETS
 from metafacs.datasets.audit.material import Material
-from metafacs.datasets.base import Skip
+from metafacs.datasets.base import Skip, protocol_of
 from metafacs.datasets.cropping import Skipped
-from metafacs.datasets.folds import PARTS
+from metafacs.datasets.listed import Clip, Listed
 from metafacs.datasets.preparation import SKIPPED_FILE
-from metafacs.datasets.protocols import part_of
-from metafacs.facs import AU_SETS, au_column
+from metafacs.facs import au_column
 
 Row = dict[str, Any]
 
@@ -30,7 +29,7 @@ def jpeg(seed: int, size: int = 16) -> bytes:
 
 
 def people_of(protocol: str) -> list[str]:
-    return [name for names in PARTS[protocol].values() for name in names]
+    return DATASETS[protocol].published.everybody
 
 
 def rows_of(protocol: str, frames: int = 4, people: Sequence[str] | None = None) -> list[Row]:
@@ -39,8 +38,9 @@ def rows_of(protocol: str, frames: int = 4, people: Sequence[str] | None = None)
     for name in people_of(protocol) if people is None else people:
         for frame in range(1, frames + 1):
             row: Row = {"subject": name, "sequence": f"{name}/T1", "frame": frame}
-            row["fold"] = part_of(PARTS[protocol], name) or "all"
-            row |= {au_column(au): (frame + k) % 2 for k, au in enumerate(AU_SETS[protocol])}
+            published = DATASETS[protocol].published
+            row["fold"] = published.fold_of(name) or "all"
+            row |= {au_column(au): (frame + k) % 2 for k, au in enumerate(published.aus)}
             rows.append({**row, "image": jpeg(len(rows))})
     return rows
 
@@ -69,7 +69,7 @@ def store(
         aus: AU columns; the protocol's where None.
         options: of the reader.
     """
-    columns = [au_column(au) for au in AU_SETS.get(protocol, ())] if aus is None else list(aus)
+    columns = [au_column(au) for au in protocol_of(protocol).aus] if aus is None else list(aus)
     card = DatasetCard(name=protocol or "mine", source="drawn", licence="none needed", aus=columns)
     writer = PreparedWriter(folder, card, {"reader": protocol, "options": options or {}})
     writer.write_part(0, rows)

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from metafacs.datasets.audit.duplicates import check_duplicates, find_duplicates
-from metafacs.datasets.audit.finding import CHECK, DIFFERS, NOTE
+from metafacs.datasets.audit.material import CHECK, DIFFERS, NOTE
 from tests.datasets.audit.small import gather, rows_of
 
 
@@ -20,7 +20,7 @@ def test_every_copy_is_found(tmp_path: Path) -> None:
     assert found.strangers == [[5, 7]] and found.folds == 1
     assert found.contradicting == [[10, 11]]
     assert told[-1] == (12, 12)
-    said = check_duplicates(found, material.rows)
+    said = check_duplicates(found)
     assert [one.level for one in said] == [CHECK, DIFFERS, CHECK, CHECK]
     assert "4 faces repeat another one to the last bit, 3 with the same labels" in said[0].text
 
@@ -29,4 +29,4 @@ def test_without_copies_there_is_nothing(tmp_path: Path) -> None:
     material = gather(tmp_path / "out", rows_of("bp4d", 3, ["F001"]))
     found = find_duplicates(material.dataset, material.rows)
     assert found.surplus == 0 and not len(found.runs)
-    assert [one.level for one in check_duplicates(found, material.rows)] == [NOTE]
+    assert [one.level for one in check_duplicates(found)] == [NOTE]

@@ -4,17 +4,17 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from metafacs.datasets.audit.finding import CHECK, DIFFERS, NOTE
+from metafacs.datasets import DATASETS, rafdb
 from metafacs.datasets.audit.labels import check_expressions, check_rates, rates
-from metafacs.datasets.audit.listed import Listed
-from metafacs.datasets.protocols import BASE_RATES, RAFDB_COUNTS
+from metafacs.datasets.audit.material import CHECK, DIFFERS, NOTE
+from metafacs.datasets.listed import Listed
 from metafacs.facs import AU_SETS, au_column
 from tests.datasets.audit.small import gather, rows_of
 
 
 @pytest.mark.parametrize("protocol", ["bp4d", "disfa"])
 def test_base_rates_are_flagged_beyond_two_points(protocol: str, tmp_path: Path) -> None:
-    columns = {au_column(au): rate for au, rate in BASE_RATES[protocol].items()}
+    columns = {au_column(au): rate for au, rate in DATASETS[protocol].published.base_rates.items()}
     material = gather(tmp_path / "out", rows_of(protocol, 1), protocol=protocol)
     rows = pd.DataFrame({name: [int(k < 1000 * rate) for k in range(1000)] for name, rate in columns.items()})
     assert [one.level for one in check_rates(replace(material, rows=rows.astype("Int8")))] == [NOTE]
@@ -53,7 +53,7 @@ def test_expressions_of_rafdb(tmp_path: Path) -> None:
     rows = [{name: value for name, value in row.items() if not name.startswith("AU")} for row in rows]
 
     def real(listed: Listed) -> Listed:
-        return replace(listed, expressions={fold: dict(counts) for fold, counts in RAFDB_COUNTS.items()})
+        return replace(listed, expressions={fold: dict(counts) for fold, counts in rafdb.COUNTS.items()})
 
     assert [one.level for one in check_expressions(gather(tmp_path / "a", rows, protocol="rafdb", change=real))] == [
         NOTE

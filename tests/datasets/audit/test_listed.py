@@ -3,8 +3,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from metafacs.datasets.audit.listed import LISTING_FILE, MOST_SUBJECTS, Clip, Listed
 from metafacs.datasets.base import Listing, RowTable
+from metafacs.datasets.listed import LISTING_FILE, MOST_SUBJECTS, Clip, Listed
 from metafacs.errors import InputError
 
 

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from metafacs.datasets.audit.finding import CHECK, DIFFERS, NOTE
 from metafacs.datasets.audit.losses import check_losses, check_notes, check_rows, reasons, subjects
+from metafacs.datasets.audit.material import CHECK, DIFFERS, NOTE
 from metafacs.datasets.cropping import Skipped
 from tests.datasets.audit.small import face_lost, gather, rows_of
 

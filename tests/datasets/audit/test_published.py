@@ -4,11 +4,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from metafacs.datasets.audit.finding import DIFFERS, NOTE
 from metafacs.datasets.audit.labels import rates
-from metafacs.datasets.audit.material import Material
+from metafacs.datasets.audit.material import DIFFERS, NOTE, Material
 from metafacs.datasets.audit.published import check_frames, check_people, fold_names, matches
-from metafacs.datasets.protocols import FRAMES_PER_PART
+from metafacs.datasets.bp4d import BP4D
+from metafacs.datasets.disfa import DISFA
+from metafacs.datasets.protocols import Protocol
 from metafacs.facs import AU_SETS, au_column
 from tests.datasets.audit.small import face_lost, gather, people_of, rows_of
 
@@ -30,7 +31,7 @@ def bp4d(tmp_path_factory: pytest.TempPathFactory) -> Material:
 @pytest.mark.parametrize("source", ["ME-GraphAU", "JAA-Net", "FG-Net"])
 @pytest.mark.parametrize("exact", ["listed", "prepared"])
 def test_every_source_is_recognised_by_labelled_frames_or_faces(source: str, exact: str, bp4d: Material) -> None:
-    counts = dict(FRAMES_PER_PART["bp4d"][source])
+    counts = dict(BP4D.published.frames[source])
     other = {fold: count + (50 if exact == "prepared" else -50) for fold, count in counts.items()}
     listed, prepared = (counts, other) if exact == "listed" else (other, counts)
     material = with_counts(bp4d, listed, prepared)
@@ -41,7 +42,7 @@ def test_every_source_is_recognised_by_labelled_frames_or_faces(source: str, exa
 
 
 def test_one_frame_too_few_is_nearly(bp4d: Material) -> None:
-    counts = {**FRAMES_PER_PART["bp4d"]["JAA-Net"], "P2": 50165}
+    counts = {**BP4D.published.frames["JAA-Net"], "P2": 50165}
     (finding,) = check_frames(with_counts(bp4d, counts, counts))
     assert finding.level == DIFFERS and "nearly those of JAA-Net, 1 frames away" in finding.text
     assert "P2 50,165 labelled, 50,165 faces (50,166 published)" in finding.text and finding.action
@@ -79,9 +80,9 @@ def test_people(tmp_path: Path, bp4d: Material) -> None:
 
 
 def test_folds_are_named_as_elsewhere() -> None:
-    told = fold_names("disfa")
+    told = fold_names(DISFA.published)
     assert "P3 is called fold1 in ME-GraphAU, MDHR, AU-Net, part3 in JAA-Net, labels/2 in FG-Net" in told
-    assert fold_names("gft") == "" == fold_names("")
+    assert fold_names(Protocol()) == ""
 
 
 def test_nothing_is_compared_without_a_protocol(tmp_path: Path) -> None:

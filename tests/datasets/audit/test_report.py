@@ -3,19 +3,23 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from html.parser import HTMLParser
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from metafacs.datasets.audit import labels, published
-from metafacs.datasets.audit.files import JSON_FILE, PAGE_FILE, TEXT_FILE, write_audit
-from metafacs.datasets.audit.finding import CHECK, DIFFERS
-from metafacs.datasets.audit.report import audit, cell
+from metafacs.datasets import DATASETS
+from metafacs.datasets.audit.material import CHECK, DIFFERS, NOTE
+from metafacs.datasets.audit.report import JSON_FILE, PAGE_FILE, TEXT_FILE, audit, cell, write_audit
+from metafacs.datasets.base import with_folds
+from metafacs.datasets.bp4d import BP4D
+from metafacs.datasets.protocols import Protocol, Rule
+from metafacs.datasets.table import Table
 from metafacs.facs import EXPRESSIONS
 from tests.builders import make_prepared
 from tests.datasets.audit.small import Row, face_lost, people_of, rows_of, store
+from tests.pages import Document
 
 ALIKE = dict.fromkeys((1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24), 0.5)
 
@@ -27,8 +31,7 @@ def own_counts(monkeypatch: pytest.MonkeyPatch) -> None:
         "First": {"P1": 84, "P2": 84, "P3": 79},
         "Second": {"P1": 84, "P2": 84, "P3": 78},
     }
-    monkeypatch.setattr(published, "FRAMES_PER_PART", {"bp4d": counts})
-    monkeypatch.setattr(labels, "BASE_RATES", {"bp4d": ALIKE})
+    monkeypatch.setattr(BP4D, "published", replace(BP4D.published, frames=counts, base_rates=ALIKE))
 
 
 @pytest.mark.usefixtures("own_counts")
@@ -85,53 +88,24 @@ def test_a_rendered_dataset_has_no_history(tmp_path: Path) -> None:
     assert found.facts["licence"] == "none needed"
 
 
-class Reader(HTMLParser):
-    """Collects what a page refers to, and checks that elements close in order."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.sources: list[str] = []
-        self.seen: set[str] = set()
-        self.text = ""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.seen.add(tag)
-        self.sources += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "data", "action")]
-        assert not any(name.startswith("on") for name, _ in attrs)
-        assert tag != "img" or dict(attrs).get("alt")
-        if tag not in ("meta", "img", "br", "link"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
 def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
     rows = rows_of("bp4d", 4)
     rows[0]["sequence"] = "<script>alert('&')</script>"
     write_audit(store(tmp_path / "out", rows, lost=[face_lost("F001")], notes=["<b>bold</b> & off by one?"]))
     page = (tmp_path / "out" / PAGE_FILE).read_text()
-    reader = Reader()
-    reader.feed(page)
-    assert reader.open == [] and not reader.seen & {"script", "link", "iframe", "object"}
-    assert all(source.startswith("data:image/") for source in reader.sources)
-    assert sum(source.startswith("data:image/png") for source in reader.sources) == 3
-    assert sum(source.startswith("data:image/jpeg") for source in reader.sources) == 24
-    assert "@import" not in page and "url(" not in page and "http-equiv" not in page
-    assert 'name="viewport"' in page and "<b>bold</b>" not in page and "&lt;b&gt;bold&lt;/b&gt;" in page
-    for text in ("Verdict:", "Faces are personal data", "citation", "X. Zhang et al.", "licence"):
-        assert text in reader.text
+    document = Document(page)
+    assert sum(source.startswith("data:image/jpeg") for source in document.sources) == 24
+    assert "&lt;b&gt;bold&lt;/b&gt;" in page and "<b>bold</b>" not in page
+    text = "".join(document.texts)
+    for said in ("Verdict:", "Faces are personal data", "citation", "X. Zhang et al.", "licence", "off by one"):
+        assert said in text
 
 
 def test_the_page_of_expressions(tmp_path: Path) -> None:
     write_audit(store(tmp_path / "out", expression_rows(), protocol="rafdb", aus=[]))
     page = (tmp_path / "out" / PAGE_FILE).read_text()
-    Reader().feed(page)
-    assert "Faces per expression" in page and "Base rates" not in page and "RAF-DB" in page
+    Document(page)
+    assert "Expressions" in page and "Base rates" not in page and "RAF-DB" in page
 
 
 def test_json_says_the_same(tmp_path: Path) -> None:
@@ -152,7 +126,7 @@ def test_equal_bytes_every_time(tmp_path: Path) -> None:
     names = (TEXT_FILE, JSON_FILE, PAGE_FILE)
     before = [(folder / name).read_bytes() for name in names]
     code = (
-        "from metafacs.datasets.audit.files import write_audit; "
+        "from metafacs.datasets.audit.report import write_audit; "
         f"write_audit(__import__('pathlib').Path({str(folder)!r}))"
     )
     source = str(Path(__file__).parents[3] / "src")
@@ -175,3 +149,27 @@ def test_an_unreadable_picture_does_not_stop_it(tmp_path: Path) -> None:
 )
 def test_cells(value: object, text: str) -> None:
     assert cell(value) == text
+
+
+def test_a_dataset_of_ones_own_is_compared_with_its_own_protocol(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Mine(BP4D):
+        published = Protocol(
+            aus=(1, 2),
+            folds={"A": ("ann", "bob"), "B": ("cid",)},
+            frames={"My paper": {"A": 4, "B": 2}},
+            base_rates={1: 0.5, 2: 0.2},
+            rules=(Rule("speed", 25, "{value} frames a second", "prepare with --speed 25"),),
+        )
+
+    monkeypatch.setitem(DATASETS._entries, "mine", Mine)
+    rows = rows_of("mine", 2)
+    assert [row["fold"] for row in rows] == ["A", "A", "A", "A", "B", "B"]
+    found, _ = audit(store(tmp_path / "out", rows, protocol="mine", options={"speed": 30}))
+    assert {(one.topic, one.level) for one in found.findings if one.level != NOTE} == {
+        ("base rates", DIFFERS),
+        ("speed", DIFFERS),
+    }
+    assert any("exactly those of My paper: A 4, B 2" in one.text for one in found.findings)
+    assert "mine" in with_folds() and Table(protocol="mine").protocol == "mine"

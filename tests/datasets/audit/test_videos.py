@@ -1,6 +1,6 @@
-from metafacs.datasets.audit.finding import CHECK
-from metafacs.datasets.audit.listed import Clip, Listed
-from metafacs.datasets.audit.videos import check_videos, videos
+from metafacs.datasets.audit.losses import check_videos, videos
+from metafacs.datasets.audit.material import CHECK
+from metafacs.datasets.listed import Clip, Listed
 
 
 def listed(*clips: Clip) -> Listed:

@@ -2,11 +2,9 @@
 
 import pandas as pd
 
-from metafacs.datasets.audit.finding import CHECK, DIFFERS, NOTE, Finding
-from metafacs.datasets.audit.material import Material
+from metafacs.datasets.audit.material import CHECK, DIFFERS, NOTE, Finding, Material
 from metafacs.datasets.cropping import NO_FOLD
-from metafacs.datasets.protocols import BASE_RATES, RAFDB_COUNTS
-from metafacs.facs import AU_SETS, PRESENT_FROM, au_code, au_column, au_title
+from metafacs.facs import au_code, au_column, au_title
 
 RATE_POINTS = 2.0
 """Base rates further from the published ones than this many percentage points are flagged."""
@@ -14,101 +12,97 @@ RATE_POINTS = 2.0
 
 def rates(material: Material) -> pd.DataFrame:
     """Per AU: `labelled` and `unknown` faces, `percent` present, `published` percent and `difference` in points."""
-    published = BASE_RATES.get(material.protocol, {})
-    entries = []
-    for column in material.dataset.aus:
-        own = material.rows[column]
-        labelled = int(own.notna().sum())
-        percent = 100 * float((own == 1).sum()) / labelled if labelled else float("nan")
-        wanted = 100 * published.get(au_code(column), float("nan"))
-        entry = {"au": au_title(column), "labelled": labelled, "unknown": len(own) - labelled}
-        entries.append({**entry, "percent": percent, "published": wanted, "difference": percent - wanted})
-    columns = ["au", "labelled", "unknown", "percent", "published", "difference"]
-    return pd.DataFrame(entries, columns=columns).set_index("au")
+    columns = material.dataset.aus
+    faces = material.rows[columns]
+    labelled = faces.notna().sum()
+    published = [100 * material.protocol.base_rates.get(au_code(column), float("nan")) for column in columns]
+    table = pd.DataFrame(
+        {
+            "labelled": labelled,
+            "unknown": len(faces) - labelled,
+            "percent": 100 * (faces == 1).sum() / labelled,
+            "published": published,
+        }
+    ).set_index(pd.Index([au_title(column) for column in columns], name="au"))
+    return table.assign(difference=table["percent"] - table["published"])
 
 
 def check_rates(material: Material) -> list[Finding]:
     """Base rates that are not the published ones, AUs that are not labelled, and rules that are not the usual ones."""
-    table, found = rates(material), []
+    table, findings = rates(material), []
     far = table[table["difference"].abs() > RATE_POINTS]
     if len(far):
-        told = ", ".join(
-            f"{title} {row.percent:.1f} % ({row.published:.1f} % published)" for title, row in far.iterrows()
-        )
+        shown = ", ".join(f"{au} {row.percent:.1f} % ({row.published:.1f} % published)" for au, row in far.iterrows())
         action = "is the release whole, are the labels those of the release, is the rule of presence the usual one?"
-        text = f"base rates more than {RATE_POINTS:g} points from the published ones: {told}"
-        found.append(Finding(DIFFERS, "base rates", text, action))
+        text = f"base rates more than {RATE_POINTS:g} points from the published ones: {shown}"
+        findings.append(Finding(DIFFERS, "base rates", text, action))
     elif table["difference"].notna().any():
         most = float(table["difference"].abs().max())
-        found.append(Finding(NOTE, "base rates", f"all within {most:.2f} points of the published ones"))
-    return found + _check_rules(material) + _check_unknown(table)
+        findings.append(Finding(NOTE, "base rates", f"all within {most:.2f} points of the published ones"))
+    return findings + _check_rules(material) + _check_unknown(table)
 
 
 def _check_rules(material: Material) -> list[Finding]:
-    options = material.dataset.card.settings.get("options", {})
-    usual = [au_column(au) for au in AU_SETS.get(material.protocol, ())]
+    """Options and AUs other than those of published results."""
+    options, findings = material.dataset.card.settings.get("options", {}), []
+    for rule in material.protocol.rules:
+        value = options.get(rule.option, rule.usual)
+        if value != rule.usual:
+            level = CHECK if rule.comparable else DIFFERS
+            findings.append(Finding(level, rule.option, rule.meaning.format(value=value), rule.action))
+    usual = [au_column(code) for code in material.protocol.aus]
     absent = [au_title(column) for column in usual if column not in material.dataset.aus]
-    found = []
-    if material.protocol == "disfa" and options.get("present_from", PRESENT_FROM) != PRESENT_FROM:
-        text = f"an AU counts as present from intensity {options['present_from']}; results are published for 2"
-        found.append(Finding(DIFFERS, "labels", text, f"prepare with --present_from {PRESENT_FROM}"))
-    if material.protocol == "disfa" and options.get("camera", "left") != "left":
-        text = "the right camera; ME-GraphAU and JAA-Net use the left one, LibreFace and FMAE the right one"
-        found.append(Finding(CHECK, "camera", text, "compare only with results from the same camera"))
     if absent:
         text = f"without {', '.join(absent)} of the benchmark's {len(usual)} AUs"
-        found.append(Finding(DIFFERS, "labels", text, f"prepare with --aus {material.protocol}"))
-    return found
+        action = f"prepare with --aus {','.join(map(str, material.protocol.aus))}"
+        findings.append(Finding(DIFFERS, "labels", text, action))
+    return findings
 
 
 def _check_unknown(table: pd.DataFrame) -> list[Finding]:
     some = table[table["unknown"] > 0]
     if not len(some):
         return []
-    told = ", ".join(f"{title} {count:,}" for title, count in some["unknown"].items())
-    found = [Finding(NOTE, "unknown labels", f"faces whose label is unknown (left empty): {told}")]
+    shown = ", ".join(f"{au} {count:,}" for au, count in some["unknown"].items())
+    findings = [Finding(NOTE, "unknown labels", f"faces whose label is unknown (left empty): {shown}")]
     never = some[some["labelled"] == 0]
     if len(never):
         text = f"no face at all is labelled for {', '.join(map(str, never.index))}"
-        found.append(Finding(CHECK, "unknown labels", text, "leave these AUs out with --aus, or mend the labels"))
-    return found
+        findings.append(Finding(CHECK, "unknown labels", text, "leave these AUs out with --aus, or mend the labels"))
+    return findings
 
 
 def expressions(material: Material) -> pd.DataFrame:
-    """Per fold and expression: `listed` images, `faces`, and the `published` number (only RAF-DB's are known)."""
+    """Per fold and expression: `listed` images, `faces`, and the `published` number where it is known."""
     named = material.rows[material.rows["expression"].notna()]
-    faces = named.groupby(["fold", "expression"]).size()
-    listed = material.listed.expressions if material.listed else {}
-    published = RAFDB_COUNTS if material.protocol == "rafdb" else {}
-    keys = dict.fromkeys(
-        [(str(fold), str(name)) for fold, name in faces.index]
-        + [(fold or NO_FOLD, name) for fold, own in listed.items() for name in own]
-        + [(fold, name) for fold, own in published.items() for name in own]
-    )
+    listed = {
+        (fold or NO_FOLD, name): count
+        for fold, counts in (material.listed.expressions if material.listed else {}).items()
+        for name, count in counts.items()
+    }
+    published = {
+        (fold, name): count for fold, counts in material.protocol.expressions.items() for name, count in counts.items()
+    }
+    faces = {(str(fold), str(name)): len(rows) for (fold, name), rows in named.groupby(["fold", "expression"])}
     entries = [
-        {
-            "fold": fold,
-            "expression": name,
-            "listed": listed.get("" if fold == NO_FOLD else fold, {}).get(name, 0),
-            "faces": int(faces.get((fold, name), 0)),
-            "published": published.get(fold, {}).get(name, float("nan")),
-        }
-        for fold, name in sorted(keys)
+        (*key, listed.get(key, 0), faces.get(key, 0), published.get(key, float("nan")))
+        for key in sorted({*listed, *faces, *published})
     ]
     return pd.DataFrame(entries, columns=["fold", "expression", "listed", "faces", "published"])
 
 
 def check_expressions(material: Material) -> list[Finding]:
-    """Images per expression against RAF-DB's."""
+    """Images per expression against the published ones."""
     table = expressions(material)
-    wrong = table[table["published"].notna() & (table["published"] != table["listed"])]
-    if not table["published"].notna().any():
+    known = table[table["published"].notna()]
+    wrong = known[known["published"] != known["listed"]]
+    if not len(known):
         return []
     if not len(wrong):
         return [Finding(NOTE, "expressions", "images per expression are exactly the published ones")]
-    told = ", ".join(
+    shown = ", ".join(
         f"{row.fold} {row.expression} {row.listed:,} ({row.published:,.0f} published)"
         for row in wrong.itertuples(index=False)
     )
-    action = "is the list of labels whole, and its coding RAF-DB's (1 surprise ... 7 neutral)?"
-    return [Finding(DIFFERS, "expressions", f"images per expression: {told}", action)]
+    action = "is the list of labels whole, and its coding that of the release?"
+    return [Finding(DIFFERS, "expressions", f"images per expression: {shown}", action)]

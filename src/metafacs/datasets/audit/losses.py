@@ -1,14 +1,13 @@
 """What is not in a prepared dataset, and why: pictures without labels or the reverse, damaged ones, faces not found."""
 
-from collections import Counter
-
 import pandas as pd
 
 from metafacs.data.validation import validate
-from metafacs.datasets.audit.finding import CHECK, DIFFERS, NOTE, Finding
-from metafacs.datasets.audit.material import Material
+from metafacs.datasets.audit.material import CHECK, DIFFERS, NOTE, Finding, Material
 from metafacs.datasets.cropping import NO_FOLD
+from metafacs.datasets.listed import Clip, Listed
 from metafacs.datasets.preparation import SKIPPED_FILE
+from metafacs.datasets.protocols import ABSENT
 
 MOST_LOST = 0.01
 """A larger share of faces not found spoils the comparison with others."""
@@ -18,7 +17,6 @@ MOST_LISTED = 5
 """So many examples are named; the files have all."""
 
 _FAULTS = ("picture", "image", "video", "clip", "repeats", "file", "several folders")
-_ABSENT = "people of the published folds who are not here"
 _SHIFTS = ("off by one", "counted from another number")
 
 
@@ -28,29 +26,55 @@ def subjects(material: Material) -> pd.DataFrame:
     Empty where everybody has about one picture.
     """
     rows, skipped = material.rows, material.skipped
-    own = skipped[skipped["subject"] != ""].groupby(["subject", "stage"])["rows"].sum().unstack(fill_value=0)
+    lost = skipped[skipped["subject"] != ""].groupby(["subject", "stage"])["rows"].sum().unstack(fill_value=0)
     groups = rows.groupby("subject", sort=True)
-    names = sorted({*groups.groups, *own.index})
+    names = sorted({*groups.groups, *lost.index})
     if len(names) > len(rows) / 2:
         names = []
-    own = own.reindex(index=names, columns=["picture", "face"], fill_value=0)
+    lost = lost.reindex(index=names, columns=["picture", "face"], fill_value=0).astype(int)
     faces = groups.size().reindex(names, fill_value=0).astype(int)
     table = pd.DataFrame({"fold": groups["fold"].first().reindex(names).fillna(""), "faces": faces}, index=names)
-    table["unreadable"], table["no_face"] = own["picture"].astype(int), own["face"].astype(int)
+    table = table.assign(unreadable=lost["picture"], no_face=lost["face"])
     table["no_face_percent"] = 100 * table["no_face"] / (table["faces"] + table["no_face"]).clip(lower=1)
     return table.rename_axis("subject")
 
 
 def reasons(material: Material) -> pd.DataFrame:
     """Rows left out by `stage` and `reason`, with one example each, most first."""
-    counted: Counter[tuple[str, str]] = Counter()
-    example: dict[tuple[str, str], str] = {}
-    for one in material.skipped.itertuples():
-        key = str(one.stage), str(one.reason)
-        counted[key] += int(str(one.rows))
-        example.setdefault(key, str(one.where))
-    entries = [(*key, rows, example[key]) for key, rows in counted.most_common()]
-    return pd.DataFrame(entries, columns=["stage", "reason", "rows", "example"])
+    groups = material.skipped.groupby(["stage", "reason"], sort=False)
+    table = groups.agg(rows=("rows", "sum"), example=("where", "first")).reset_index()
+    return table.sort_values("rows", ascending=False, kind="stable", ignore_index=True)
+
+
+def videos(listed: Listed | None) -> pd.DataFrame:
+    """Per video: `first` and `last` labelled frame (from 0), `frames` it has, `surplus` of them behind the labels."""
+    clips = listed.videos if listed else []
+    entries = [(clip.video, clip.first, clip.last, clip.frames, _surplus(clip)) for clip in clips]
+    table = pd.DataFrame(entries, columns=["video", "first", "last", "frames", "surplus"])
+    return table.astype({"frames": "Int64", "surplus": "Int64"}).set_index("video")
+
+
+def _surplus(clip: Clip) -> int | None:
+    return None if clip.frames is None else clip.frames - clip.last - 1
+
+
+def check_videos(listed: Listed | None) -> list[Finding]:
+    """Videos that end before their labels, or that go on after labels that begin with the first frame."""
+    known = [(clip, surplus) for clip in (listed.videos if listed else []) if (surplus := _surplus(clip)) is not None]
+    short = [(clip, surplus) for clip, surplus in known if surplus < 0]
+    long = [(clip, surplus) for clip, surplus in known if surplus > 0 and clip.first == 0]
+    findings = []
+    for what, some, action in (
+        ("fewer", short, "are labels counted from 1 where the reader takes 0, or is the video cut off?"),
+        ("more", long, "is the first or the last picture the surplus one? Look at labels beside pictures"),
+    ):
+        if some:
+            by_one = sum(abs(surplus) == 1 for _, surplus in some)
+            topic = "off by one" if by_one else "length of videos"
+            shown = ", ".join(f"{clip.video} {clip.frames:,} for {clip.last + 1:,}" for clip, _ in some[:MOST_LISTED])
+            text = f"{len(some)} videos have {what} frames than labels ({by_one} of them by just one): {shown}"
+            findings.append(Finding(CHECK, topic, text, action))
+    return findings
 
 
 def check_losses(material: Material) -> list[Finding]:
@@ -60,56 +84,57 @@ def check_losses(material: Material) -> list[Finding]:
 
 def check_notes(material: Material) -> list[Finding]:
     """What the reader said; suspicions of a shift are to be checked."""
-    found = []
+    findings = []
     for note in material.listed.notes if material.listed else []:
-        if note.startswith(_ABSENT) and material.protocol:
+        if note.startswith(ABSENT) and material.name:
             continue  # said already, with what to do
         if any(words in note for words in _SHIFTS):
-            found.append(Finding(CHECK, "off by one", note, "look at labels beside pictures before training on them"))
+            action = "look at labels beside pictures before training on them"
+            findings.append(Finding(CHECK, "off by one", note, action))
         else:
-            found.append(Finding(NOTE, "reader", note))
-    return found
+            findings.append(Finding(NOTE, "reader", note))
+    return findings
 
 
 def check_rows(material: Material) -> list[Finding]:
     """Rows in no fold, and what is wrong with rows whatever dataset they are of."""
-    found = []
+    findings = []
     strangers = material.folds.get(NO_FOLD, 0)
     if strangers and len(material.folds) > 1:
         text = f"{strangers:,} faces are in no fold (fold '{NO_FOLD}')"
-        found.append(Finding(CHECK, "folds", text, "leave them out, or give their people a fold"))
+        findings.append(Finding(CHECK, "folds", text, "leave them out, or give their people a fold"))
     kinds: dict[tuple[str, str], list[str]] = {}
     for problem in validate(material.dataset, images=False):
         row = f"row {problem.row}: " if problem.row is not None else ""
-        kinds.setdefault((problem.column, problem.message if problem.row is None else ""), []).append(
-            f"{row}{problem.message}"
-        )
+        kind = problem.column, problem.message if problem.row is None else ""
+        kinds.setdefault(kind, []).append(f"{row}{problem.message}")
     for (column, _), messages in kinds.items():
         more = f" and {len(messages) - 1:,} more such rows" if len(messages) > 1 else ""
         level = DIFFERS if column == "fold" else CHECK
-        found.append(Finding(level, column or "rows", messages[0] + more, "metafacs inspect lists all"))
-    return found
+        findings.append(Finding(level, column or "rows", messages[0] + more, "metafacs inspect lists all"))
+    return findings
 
 
 def _check_listing(material: Material) -> list[Finding]:
     table = reasons(material)
-    found = []
+    findings = []
     for row in table[table["stage"] == "listing"].itertuples():
         fault = any(word in str(row.reason) for word in _FAULTS)
         text = f"{row.rows:,} labelled rows left out by the reader: {row.reason} (as {row.example})"
-        action = f"{SKIPPED_FILE} lists them; unpack or extract what is missing" if fault else ""
-        found.append(Finding(CHECK if fault else NOTE, "labels without pictures" if fault else "rules", text, action))
-    return found
+        action = f"{SKIPPED_FILE} lists them; unpack or extract what is missing"
+        findings.append(
+            Finding(CHECK, "labels without pictures", text, action) if fault else Finding(NOTE, "rules", text)
+        )
+    return findings
 
 
 def _check_pictures(material: Material) -> list[Finding]:
     lost = material.lost("picture")
     if not lost:
         return []
-    shown = material.stage("picture").head(MOST_LISTED)
-    told = "; ".join(f"{row.where}: {row.reason}" for row in shown.itertuples())
+    shown = "; ".join(f"{row.where}: {row.reason}" for row in material.stage("picture").head(MOST_LISTED).itertuples())
     action = f"{SKIPPED_FILE} lists them; copy or extract them again"
-    return [Finding(CHECK, "unreadable pictures", f"{lost:,} pictures cannot be read, as {told}", action)]
+    return [Finding(CHECK, "unreadable pictures", f"{lost:,} pictures cannot be read, as {shown}", action)]
 
 
 def _check_faces(material: Material) -> list[Finding]:
@@ -119,11 +144,11 @@ def _check_faces(material: Material) -> list[Finding]:
     share = lost / (lost + here)
     text = f"no face found in {lost:,} pictures ({100 * share:.2f} % of the readable ones); they are left out"
     action = "look at them; try --upsample 1, --width 0, another --detector, or the dataset's own landmarks"
-    worse = DIFFERS if material.protocol else CHECK
-    found = [Finding(worse, "faces", text, action) if share > MOST_LOST else Finding(NOTE, "faces", text)]
+    worse = DIFFERS if material.name else CHECK
+    findings = [Finding(worse, "faces", text, action) if share > MOST_LOST else Finding(NOTE, "faces", text)]
     table = subjects(material)
     hard = table[table["no_face_percent"] > 100 * MOST_LOST_OF_ONE]
     if len(hard):
-        told = ", ".join(f"{name} {row.no_face_percent:.0f} %" for name, row in hard.head(10).iterrows())
-        found.append(Finding(CHECK, "faces", f"people of whom many faces were not found: {told}", action))
-    return found
+        shown = ", ".join(f"{name} {row.no_face_percent:.0f} %" for name, row in hard.head(10).iterrows())
+        findings.append(Finding(CHECK, "faces", f"people of whom many faces were not found: {shown}", action))
+    return findings

@@ -1,4 +1,4 @@
-"""What an audit looks at: the dataset, what was left out of it, and what the reader had found."""
+"""What an audit looks at, and what it says: the dataset, what was left out of it, what the reader found; findings."""
 
 import importlib
 from dataclasses import dataclass
@@ -7,9 +7,30 @@ from pathlib import Path
 import pandas as pd
 
 from metafacs.data.prepared import PreparedDataset
-from metafacs.datasets.audit.listed import Listed
-from metafacs.datasets.base import DATASETS, SourceCard
+from metafacs.datasets.base import DATASETS, SourceCard, protocol_of
+from metafacs.datasets.listed import Listed
 from metafacs.datasets.preparation import read_skipped
+from metafacs.datasets.protocols import Protocol
+
+DIFFERS, CHECK, NOTE = "differs", "check", "note"
+"""How much it matters: results cannot be compared with published ones; somebody should look; good to know."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found and what to do about it.
+
+    Attributes:
+        level: "differs", "check" or "note".
+        topic: what it is about, in a word or two.
+        text: what was found.
+        action: what to do; empty for notes.
+    """
+
+    level: str
+    topic: str
+    text: str
+    action: str = ""
 
 
 @dataclass(frozen=True)
@@ -37,14 +58,21 @@ class Material:
         Raises:
             InputError: there is none, or a file of it is damaged.
         """
+        importlib.import_module("metafacs.datasets")  # registers the readers
         dataset = PreparedDataset.open(folder)
-        skipped = read_skipped(folder)
-        return cls(dataset, dataset.to_pandas(), skipped, Listed.read(folder), source_of(dataset))
+        name = dataset.card.settings.get("reader")
+        source = DATASETS[name].card if isinstance(name, str) and name in DATASETS else None
+        return cls(dataset, dataset.to_pandas(), read_skipped(folder), Listed.read(folder), source)
 
     @property
-    def protocol(self) -> str:
-        """Whose published counts apply, or ""."""
+    def name(self) -> str:
+        """The dataset whose protocol the rows should match, or ""."""
         return self.listed.protocol if self.listed else ""
+
+    @property
+    def protocol(self) -> Protocol:
+        """What is published about it."""
+        return protocol_of(self.name)
 
     @property
     def folds(self) -> dict[str, int]:
@@ -58,10 +86,3 @@ class Material:
     def lost(self, name: str) -> int:
         """How many rows were left out at one stage."""
         return int(self.stage(name)["rows"].sum())
-
-
-def source_of(dataset: PreparedDataset) -> SourceCard | None:
-    """The card of the release that a dataset was prepared from, if its reader is known."""
-    importlib.import_module("metafacs.datasets")  # registers the readers
-    name = dataset.card.settings.get("reader")
-    return DATASETS[name].card if isinstance(name, str) and name in DATASETS else None

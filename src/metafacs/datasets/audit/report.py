@@ -1,4 +1,4 @@
-"""The audit of a prepared dataset: a verdict, what was found, tables; as text and JSON."""
+"""The audit of a prepared dataset: a verdict, what was found, tables; as text, JSON and a page."""
 
 import json
 import math
@@ -11,23 +11,46 @@ from typing import Any
 
 import pandas as pd
 
+from metafacs.data.montage import describe, sample_rows
 from metafacs.datasets.audit.duplicates import check_duplicates, find_duplicates
-from metafacs.datasets.audit.finding import CHECK, DIFFERS, NOTE, Finding
 from metafacs.datasets.audit.labels import check_expressions, check_rates, expressions, rates
-from metafacs.datasets.audit.lag import check_lag, fit_lags
-from metafacs.datasets.audit.losses import check_losses, check_notes, check_rows, reasons, subjects
-from metafacs.datasets.audit.material import Material
+from metafacs.datasets.audit.losses import (
+    check_losses,
+    check_notes,
+    check_rows,
+    check_videos,
+    reasons,
+    subjects,
+    videos,
+)
+from metafacs.datasets.audit.material import CHECK, DIFFERS, NOTE, Finding, Material
 from metafacs.datasets.audit.published import SourceMatch, check_frames, check_people, fold_names, matches
-from metafacs.datasets.audit.videos import check_videos, videos
+from metafacs.datasets.preparation import AUDIT_FILES
+from metafacs.errors import InputError
+from metafacs.files import write_text
+from metafacs.pages import data_url, render
 
+TEXT_FILE, JSON_FILE, PAGE_FILE = AUDIT_FILES
 PERSONAL = (
     "Faces are personal data: keep this dataset, its pictures and this report where only people who signed the "
     "agreement can see them, and delete them when it ends."
 )
+LEVELS = {DIFFERS: "Differs", CHECK: "To check", NOTE: "Noted"}
+TITLES = {
+    "folds": "Frames per fold: in the release (labelled, with a picture), prepared, and as published",
+    "aus": "Base rates, percent of labelled faces",
+    "expressions": "Expressions",
+    "subjects": "People",
+    "left_out": "Left out",
+    "videos": "Videos",
+    "runs": "Stretches that repeat one picture",
+}
 WIDTH = 118
 """Characters of a line of text."""
-MOST_ROWS = 60
-"""Rows of a table in the text; the JSON has all."""
+MOST_ROWS, MOST_ON_PAGE = 60, 200
+"""Rows of a table in the text and on the page; the JSON has all."""
+FACES = 24
+"""Faces on the page."""
 Progress = Callable[[str, int, int], None]
 
 
@@ -40,7 +63,7 @@ class Audit:
         verdict: one sentence.
         matches: whether it is the published protocol; None where nothing is published.
         findings: what was found, what matters most first.
-        tables: "folds", "subjects", "aus", "expressions", "left_out", "videos", "runs"; only those with rows.
+        tables: by the names of `TITLES`; only those with rows.
         facts: the dataset's card, licence, citation, counts.
         folds_elsewhere: what other repositories call its folds, or "".
     """
@@ -59,39 +82,79 @@ class Audit:
 
     def to_json(self) -> str:
         """Everything, as JSON."""
-        tables = {
-            name: json.loads(table.reset_index().to_json(orient="records")) for name, table in self.tables.items()
-        }
-        entries: dict[str, Any] = {
+        entries = {
             "name": self.name,
             "verdict": self.verdict,
             "matches": self.matches,
             "facts": self.facts,
+            "findings": [asdict(finding) for finding in self.findings],
+            "tables": {
+                name: json.loads(table.reset_index().to_json(orient="records")) for name, table in self.tables.items()
+            },
+            "folds_elsewhere": self.folds_elsewhere,
+            "personal_data": PERSONAL,
         }
-        entries |= {"findings": [asdict(finding) for finding in self.findings], "tables": tables}
-        entries |= {"folds_elsewhere": self.folds_elsewhere, "personal_data": PERSONAL}
         return json.dumps(entries, indent=1, ensure_ascii=False) + "\n"
 
     def to_text(self) -> str:
         """Everything a terminal can show."""
         lines = [f"Audit of {self.name}", "", *_wrapped(f"VERDICT: {self.verdict}"), ""]
-        for level, title in ((DIFFERS, "Differs"), (CHECK, "To check"), (NOTE, "Noted")):
-            own = self.of(level)
-            lines += [f"{title} ({len(own)})"] if own else []
-            for finding in own:
+        for level, title in LEVELS.items():
+            findings = self.of(level)
+            lines += [f"{title} ({len(findings)})"] if findings else []
+            for finding in findings:
                 lines += _wrapped(f"- {finding.topic}: {finding.text}", "  ")
                 lines += _wrapped(f"  -> {finding.action}", "     ") if finding.action else []
-            lines += [""] if own else []
+            lines += [""] if findings else []
         for name, table in self.tables.items():
-            lines += [f"{table_title(name)}", *table_lines(table), ""]
+            lines += [TITLES[name], *_table_lines(table), ""]
         if self.folds_elsewhere:
             lines += [*_wrapped(f"Folds elsewhere: {self.folds_elsewhere}."), ""]
         lines += [line for name, text in self.facts.items() for line in _wrapped(f"{name.replace('_', ' ')}: {text}")]
         return "\n".join([*lines, "", *_wrapped(PERSONAL)]) + "\n"
 
+    def to_page(self, material: Material) -> str:
+        """Everything with some faces, as one HTML file.
+
+        Args:
+            material: what was audited.
+        """
+        grids = []
+        for name, table in self.tables.items():
+            header, rows, numbers = _cells(table, MOST_ON_PAGE)
+            words = [k for k, number in enumerate(numbers) if k and not number]
+            grid = {"title": TITLES[name], "header": header, "rows": rows, "text": words}
+            grids.append({**grid, "open": name in ("folds", "aus"), "more": max(0, len(table) - MOST_ON_PAGE)})
+        return render(
+            "audit.html",
+            title=f"Audit of {self.name}",
+            audit=self,
+            personal=PERSONAL,
+            levels=LEVELS,
+            grids=grids,
+            faces=[_face(material, row) for row in sample_rows(material.rows, FACES, 0)],
+            total=len(material.dataset),
+            facts=[(name.replace("_", " "), cell(text)) for name, text in self.facts.items()],
+        )
+
+
+def write_audit(folder: Path, progress: Progress | None = None) -> Audit:
+    """Audits the prepared dataset in `folder` and writes `audit.txt`, `audit.json` and `audit.html` there.
+
+    The same dataset gives the same files.
+
+    Raises:
+        InputError: there is no prepared dataset, or its files are damaged.
+    """
+    result, material = audit(folder, progress)
+    write_text(folder / JSON_FILE, result.to_json())
+    write_text(folder / PAGE_FILE, result.to_page(material))
+    write_text(folder / TEXT_FILE, result.to_text())
+    return result
+
 
 def audit(folder: Path, progress: Progress | None = None) -> tuple[Audit, Material]:
-    """Audits a prepared dataset; reads every picture's bytes, and decodes some.
+    """Audits a prepared dataset; reads every picture's bytes.
 
     Args:
         folder: of the dataset.
@@ -104,72 +167,124 @@ def audit(folder: Path, progress: Progress | None = None) -> tuple[Audit, Materi
         InputError: there is no prepared dataset, or its files are damaged.
     """
     material = Material.gather(folder)
-    dataset, rows = material.dataset, material.rows
-    twice = find_duplicates(dataset, rows, _titled(progress, "comparing faces"))
-    findings = [*check_frames(material), *check_people(material), *check_rates(material)]
-    findings += [*check_expressions(material), *check_losses(material), *check_duplicates(twice, rows)]
-    findings += check_videos(material.listed)
-    if dataset.aus:
-        findings += check_lag(fit_lags(dataset, rows, _titled(progress, "comparing labels with pictures")))
-    findings += [*check_rows(material), *check_notes(material)]
+    tell = (lambda done, total: progress("comparing faces", done, total)) if progress else None
+    duplicates = find_duplicates(material.dataset, material.rows, tell)
+    findings = [
+        *check_frames(material),
+        *check_people(material),
+        *check_rates(material),
+        *check_expressions(material),
+        *check_losses(material),
+        *check_duplicates(duplicates),
+        *check_videos(material.listed),
+        *check_rows(material),
+        *check_notes(material),
+    ]
     if material.listed is None:
         text = "the dataset was not prepared from a release by this version, so nothing says what the release held"
         findings.append(Finding(NOTE, "history", text))
-    order = (DIFFERS, CHECK, NOTE)
-    findings.sort(key=lambda finding: order.index(finding.level))
-    found = matches(material)
-    verdict, same = conclude(material, findings, found)
-    tables = {"folds": _folds(material, found), "aus": rates(material), "expressions": expressions(material)}
-    tables |= {"subjects": subjects(material), "left_out": reasons(material)}
-    tables |= {"videos": videos(material.listed), "runs": twice.runs}
-    kept = {name: table for name, table in tables.items() if len(table)}
-    elsewhere = fold_names(material.protocol)
-    return Audit(dataset.card.name, verdict, same, findings, kept, _facts(material), elsewhere), material
+    findings.sort(key=lambda finding: list(LEVELS).index(finding.level))
+    sources = matches(material)
+    verdict, same = _conclude(material, findings, sources)
+    tables = {
+        "folds": _folds(material, sources),
+        "aus": rates(material),
+        "expressions": expressions(material),
+        "subjects": subjects(material),
+        "left_out": reasons(material),
+        "videos": videos(material.listed),
+        "runs": duplicates.runs,
+    }
+    return Audit(
+        name=material.dataset.card.name,
+        verdict=verdict,
+        matches=same,
+        findings=findings,
+        tables={name: table for name, table in tables.items() if len(table)},
+        facts=_facts(material),
+        folds_elsewhere=fold_names(material.protocol),
+    ), material
 
 
-def conclude(material: Material, findings: list[Finding], found: list[SourceMatch]) -> tuple[str, bool | None]:
+def _conclude(material: Material, findings: list[Finding], sources: list[SourceMatch]) -> tuple[str, bool | None]:
     """The verdict, and whether the dataset is the published one (None where nothing is published)."""
     differing = [finding for finding in findings if finding.level == DIFFERS]
     checks = sum(finding.level == CHECK for finding in findings)
     after = f"; {checks} thing{'s' if checks > 1 else ''} to check" if checks else ""
     topics = ", ".join(dict.fromkeys(finding.topic for finding in differing))
     if not any(finding.topic == "frames" for finding in findings):
-        told = f"differs from what is published in: {topics}" if differing else "no fault was found"
-        return f"no published counts to compare frames with; {told}{after}", False if differing else None
+        outcome = f"differs from what is published in: {topics}" if differing else "no fault was found"
+        return f"no published counts to compare frames with; {outcome}{after}", False if differing else None
     if differing:
-        near = f" (nearest source: {found[0].source})" if found and found[0].near else ""
+        near = f" (nearest source: {sources[0].source})" if sources and sources[0].near else ""
         return f"differs from the published protocol{near} in: {topics}{after}", False
-    source = next((f" as {match.source} counts it" for match in found if match.exact), "")
+    source = next((f" as {match.source} counts it" for match in sources if match.exact), "")
     lost = material.lost("face") + material.lost("picture")
     without = f"; {lost:,} labelled pictures without a usable face are left out" if lost else ""
-    return f"matches the published protocol ({material.protocol}{source}){without}{after}", True
+    return f"matches the published protocol ({material.name}{source}){without}{after}", True
 
 
-def table_title(name: str) -> str:
-    """A table's title."""
-    return {
-        "folds": "Frames per fold: in the release (labelled, with a picture), prepared, and as published",
-        "aus": "Base rates, percent of labelled faces",
-        "expressions": "Expressions",
-        "subjects": "People",
-        "left_out": "Left out",
-        "videos": "Videos",
-        "runs": "Stretches that repeat one picture",
-    }[name]
+def _folds(material: Material, sources: list[SourceMatch]) -> pd.DataFrame:
+    listed = {fold or "all": count for fold, count in (material.listed.folds if material.listed else {}).items()}
+    names = sorted({*listed, *material.folds, *(fold for match in sources for fold in match.published)})
+    table = pd.DataFrame(index=pd.Index(names, name="fold"))
+    table["people"] = material.rows.groupby("fold")["subject"].nunique().reindex(names, fill_value=0)
+    if material.listed:
+        table["release"] = [listed.get(fold, 0) for fold in names]
+    table["prepared"] = [material.folds.get(fold, 0) for fold in names]
+    for match in sources:
+        table[match.source] = pd.array([match.published.get(fold) for fold in names], "Int64")
+    return table
 
 
-def table_lines(table: pd.DataFrame) -> list[str]:
-    """A table as lines of text."""
+_CROP = ("kind", "size", "margin", "quality", "finder", "choice", "every")
+
+
+def _facts(material: Material) -> dict[str, Any]:
+    card, source = material.dataset.card, material.source
+    facts: dict[str, Any] = {"source": card.source, "licence": card.licence}
+    if source:
+        facts = {"source": source.title, "what": source.what, "count": source.count, "split": source.split}
+        facts |= {"licence": source.licence, "citation": source.citation, "obtain": source.obtain}
+        facts |= {"page": source.url, "tried": source.tried}
+    crop = {name: value for name, value in card.crop.items() if name in _CROP}
+    facts |= {"faces": card.rows, "crop": _listed(crop), "options": _listed(card.settings.get("options", {}))}
+    facts["made_by"] = f"metafacs {card.tool_version}"
+    return {name: text for name, text in facts.items() if text}
+
+
+def _listed(values: Any) -> str:
+    if not isinstance(values, dict):
+        return str(values)
+    return ", ".join(f"{name} {_listed(value)}" for name, value in values.items() if value not in ("", None))
+
+
+def _face(material: Material, row: int) -> dict[str, Any]:
+    """A face for the page: its row, its picture ("" where it cannot be read) and what is known of it."""
+    caption = "\n".join(text for text, _ in describe(material.dataset, material.rows.iloc[row], row))
+    try:
+        picture = data_url(material.dataset.image_bytes(row), "jpeg")
+    except InputError:
+        picture = ""
+    return {"row": row, "picture": picture, "caption": caption}
+
+
+def _cells(table: pd.DataFrame, most: int) -> tuple[list[str], list[list[str]], list[bool]]:
+    """The header of a table, the texts of its first rows, and which columns hold numbers."""
     shown = table.reset_index() if table.index.name else table
-    cells = [[str(name).replace("_", " ") for name in shown.columns]]
-    cells += [[cell(value) for value in row] for row in shown.head(MOST_ROWS).itertuples(index=False)]
-    right = [pd.api.types.is_numeric_dtype(shown[name]) for name in shown.columns]
-    widths = [max(len(row[k]) for row in cells) for k in range(len(right))]
+    header = [str(name).replace("_", " ") for name in shown.columns]
+    rows = [[cell(value) for value in row] for row in shown.head(most).itertuples(index=False)]
+    return header, rows, [pd.api.types.is_numeric_dtype(shown[name]) for name in shown.columns]
+
+
+def _table_lines(table: pd.DataFrame) -> list[str]:
+    header, rows, numbers = _cells(table, MOST_ROWS)
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     lines = []
-    for row in cells:
-        texts = zip(row, widths, right, strict=True)
-        lines.append(("  " + "  ".join(f"{text:>{n}}" if r else f"{text:<{n}}" for text, n, r in texts)).rstrip())
-    return [*lines, f"  and {len(shown) - MOST_ROWS:,} more"] if len(shown) > MOST_ROWS else lines
+    for row in [header, *rows]:
+        texts = zip(row, widths, numbers, strict=True)
+        lines.append(("  " + "  ".join(text.rjust(n) if right else text.ljust(n) for text, n, right in texts)).rstrip())
+    return [*lines, f"  and {len(table) - MOST_ROWS:,} more"] if len(table) > MOST_ROWS else lines
 
 
 def cell(value: Any) -> str:
@@ -179,47 +294,6 @@ def cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.0f}" if value == int(value) and abs(value) >= 100 else f"{value:.2f}"
     return f"{value:,}" if isinstance(value, Integral) and not isinstance(value, bool) else str(value)
-
-
-def _folds(material: Material, found: list[SourceMatch]) -> pd.DataFrame:
-    listed = material.listed.folds if material.listed else {}
-    rows = material.rows
-    people = rows.groupby("fold")["subject"].nunique()
-    named = {fold or "all": count for fold, count in listed.items()}
-    names = sorted({*named, *material.folds, *(fold for match in found for fold in match.published)})
-    table = pd.DataFrame(index=pd.Index(names, name="fold"))
-    table["people"] = people.reindex(names, fill_value=0)
-    if material.listed:
-        table["release"] = [named.get(fold, 0) for fold in names]
-    table["prepared"] = [material.folds.get(fold, 0) for fold in names]
-    for match in found:
-        table[match.source] = pd.array([match.published.get(fold) for fold in names], "Int64")
-    return table
-
-
-def _facts(material: Material) -> dict[str, Any]:
-    card, source = material.dataset.card, material.source
-    facts: dict[str, Any] = {"source": source.title if source else card.source}
-    if source:
-        facts |= {"what": source.what, "count": source.count, "split": source.split}
-    facts["licence"] = source.licence if source else card.licence
-    if source:
-        facts |= {"citation": source.citation, "obtain": source.obtain, "page": source.url, "tried": source.tried}
-    facts |= {"faces": card.rows, "crop": _told(card.crop), "options": _told(card.settings.get("options", {}))}
-    facts["made_by"] = f"metafacs {card.tool_version}"
-    return {name: text for name, text in facts.items() if text}
-
-
-def _told(values: Any) -> str:
-    if not isinstance(values, dict):
-        return str(values)
-    kept = ("kind", "size", "margin", "quality", "finder", "choice", "every")
-    shown = {name: value for name, value in values.items() if name in kept} if "template" in values else values
-    return ", ".join(f"{name} {_told(value)}" for name, value in shown.items() if value not in ("", None))
-
-
-def _titled(progress: Progress | None, title: str) -> Callable[[int, int], None] | None:
-    return None if progress is None else lambda done, total: progress(title, done, total)
 
 
 def _wrapped(text: str, indent: str = "") -> list[str]:
