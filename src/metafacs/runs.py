@@ -130,7 +130,7 @@ def read_config(run: Path) -> dict[str, Any]:
     """The configuration of the run in folder `run`.
 
     Raises:
-        InputError: there is none, or it is no YAML mapping.
+        InputError: there is none, or it is not a YAML mapping.
     """
     path = run / CONFIG
     if not path.is_file():
