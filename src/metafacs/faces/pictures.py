@@ -3,8 +3,10 @@
 import io
 import os
 import stat
+import struct
 import warnings
 from collections.abc import Iterator
+from contextlib import nullcontext
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,11 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageSequence, UnidentifiedImageError
 
-from metafacs.data.reader import UNREADABLE
 from metafacs.errors import InputError
+from metafacs.faces.face import Picture
 
-Picture = NDArray[np.uint8]
-
+UNREADABLE = (
+    *(OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError),
+    *(TypeError, LookupError, ArithmeticError),
+)
+"""What Pillow raises when an image is damaged."""
 SMALLEST = 16
 """Pictures with a shorter side, in pixels, are refused."""
 MOST_PIXELS = 100_000_000
@@ -44,24 +49,24 @@ class UnreadableError(InputError):
     """One picture cannot be used; the message says why, without naming the picture."""
 
 
-def read_picture(source: Path | bytes) -> Picture:
+def read_picture(source: Path | bytes | Image.Image) -> Picture:
     """Reads a picture, upright; any number of threads may do so at a time.
 
     Args:
-        source: an image file or its content.
+        source: an image file, its content, or an image that Pillow has opened or made.
 
     Returns:
         (H, W, 3) uint8, RGB: grey repeated, 16 bits scaled to 8, what is transparent black.
 
     Raises:
-        UnreadableError: there is no such file, it is damaged, no image, too small or too large.
+        UnreadableError: there is no such file, it is damaged, not an image, too small or too large.
     """
     if isinstance(source, Path):
         check_file(source)
-    elif not source:
+    elif source == b"":
         raise UnreadableError("empty file")
     try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_formats()) as image:
+        with nullcontext(source) if isinstance(source, Image.Image) else _open(source) as image:
             _check_size(*image.size)
             turned: Image.Image = image
             for turn in _TURNS.get(_orientation(image), ()):
@@ -79,27 +84,27 @@ def read_picture(source: Path | bytes) -> Picture:
         raise UnreadableError("no permission to read it") from error
     except MemoryError as error:
         raise UnreadableError("not enough memory to decode it") from error
-    except (*UNREADABLE, IndexError) as error:
+    except UNREADABLE as error:
         raise UnreadableError(f"damaged image ({_cause(error)})") from error
 
 
 def check_file(path: Path) -> None:
-    """Refuses what is no file with something in it, before anything is opened: a pipe would be waited for forever.
+    """Refuses what is not a file with something in it, before anything is opened: a pipe would be waited for forever.
 
     Raises:
         UnreadableError: it is missing, a folder, a pipe or device, empty, or may not be looked at.
     """
     try:
-        found = path.stat()
+        status = path.stat()
     except PermissionError as error:
         raise UnreadableError("no permission to read it") from error
     except (OSError, ValueError) as error:
         raise UnreadableError("missing file") from error
-    if stat.S_ISDIR(found.st_mode):
+    if stat.S_ISDIR(status.st_mode):
         raise UnreadableError("a folder, not a file")
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise UnreadableError("a pipe or device, not a file")
-    if not found.st_size:
+    if not status.st_size:
         raise UnreadableError("empty file")
     if not os.access(path, os.R_OK):
         raise UnreadableError("no permission to read it")
@@ -109,13 +114,13 @@ def is_animated(path: Path) -> bool:
     """Whether an image file holds several pictures.
 
     Raises:
-        UnreadableError: it is no image file, or cannot be read.
+        UnreadableError: it is not an image file, or cannot be read.
     """
     check_file(path)
     try:
-        with Image.open(path, formats=_formats()) as image:
+        with _open(path) as image:
             return int(getattr(image, "n_frames", 1)) > 1
-    except (*UNREADABLE, IndexError) as error:
+    except UNREADABLE as error:
         raise UnreadableError(f"damaged or no image ({_cause(error)})") from error
 
 
@@ -127,15 +132,19 @@ def read_animation(path: Path) -> Iterator[tuple[Picture, float]]:
     """
     check_file(path)
     try:
-        with Image.open(path, formats=_formats()) as image:
+        with _open(path) as image:
             _check_size(*image.size)
             for shown in ImageSequence.Iterator(image):
                 picture = np.ascontiguousarray(_to_rgb(shown))  # only decoding tells how long it is shown
                 yield picture, shown.info.get("duration", 0) / 1000
     except UnreadableError:
         raise
-    except (*UNREADABLE, IndexError, MemoryError) as error:
+    except (*UNREADABLE, MemoryError) as error:
         raise UnreadableError(f"damaged or no image ({_cause(error)})") from error
+
+
+def _open(source: Path | bytes) -> Image.Image:
+    return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_formats())
 
 
 @lru_cache(maxsize=1)
@@ -155,10 +164,10 @@ def _check_size(width: int, height: int) -> None:
 def _orientation(image: Image.Image) -> int:
     """EXIF orientation, 1 (upright) where there is none; a damaged EXIF block does not spoil the picture."""
     try:
-        found = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except (*UNREADABLE, IndexError):
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except UNREADABLE:
         return 1
-    return found if isinstance(found, int) else 1
+    return orientation if isinstance(orientation, int) else 1
 
 
 def _to_rgb(image: Image.Image) -> Picture:

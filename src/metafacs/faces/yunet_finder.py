@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from metafacs.errors import InputError
-from metafacs.faces.finders import Box, Face, Picture, side
+from metafacs.faces.face import Box, Face, Picture, side
 
 NEAR_REACH = 0.6
 """How far around the last box is searched, as a share of its side."""
@@ -27,7 +27,7 @@ class YunetFinder:
         threshold: faces with a lower score, from 0 to 1, are left out.
 
     Raises:
-        InputError: OpenCV is missing, or the file is missing, another one, or no YuNet.
+        InputError: OpenCV is missing, or the file is missing, another one, or not YuNet.
     """
 
     def __init__(self, model: str, sha256: str, *, width: int = 640, threshold: float = 0.6) -> None:
@@ -52,16 +52,16 @@ class YunetFinder:
             reach = NEAR_REACH * side(around)
             x0, y0 = max(0, int(around[0] - reach)), max(0, int(around[1] - reach))
             x1, y1 = min(width, int(around[2] + reach) + 1), min(height, int(around[3] + reach) + 1)
-        seen = Image.fromarray(image[y0:y1, x0:x1])
-        if min(seen.size) < SMALLEST:
+        view = Image.fromarray(image[y0:y1, x0:x1])
+        if min(view.size) < SMALLEST:
             return []
-        scale = min(1.0, self.width / max(seen.size)) if self.width else 1.0
+        scale = min(1.0, self.width / max(view.size)) if self.width else 1.0
         if scale < 1:
-            wanted = (max(1, round(seen.width * scale)), max(1, round(seen.height * scale)))
-            seen = seen.resize(wanted, Image.Resampling.BILINEAR)
-        self._network.setInputSize(seen.size)
-        _, rows = self._network.detect(np.ascontiguousarray(np.asarray(seen)[:, :, ::-1]))
-        to_picture = np.array([(x1 - x0) / seen.width, (y1 - y0) / seen.height])
+            size = (max(1, round(view.width * scale)), max(1, round(view.height * scale)))
+            view = view.resize(size, Image.Resampling.BILINEAR)
+        self._network.setInputSize(view.size)
+        _, rows = self._network.detect(np.ascontiguousarray(np.asarray(view)[:, :, ::-1]))
+        to_picture = np.array([(x1 - x0) / view.width, (y1 - y0) / view.height])
         faces = [_face(row, to_picture, np.array([x0, y0])) for row in ([] if rows is None else rows)]
         return sorted(faces, key=lambda face: (-face.score, face.box))
 
@@ -79,7 +79,7 @@ def _check(model: Path, sha256: str) -> Path:
     if not model.is_file():
         raise InputError(f"there is no YuNet model {model}; give the .onnx file of the OpenCV model zoo")
     with model.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != sha256.strip().lower():
-        raise InputError(f"{model} has SHA-256 {found}, not {sha256 or 'any that was given'}; it is another file")
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != sha256.strip().lower():
+        raise InputError(f"{model} has SHA-256 {digest}, not {sha256 or 'any that was given'}; it is another file")
     return model

@@ -13,19 +13,20 @@ import pandas as pd
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
-from metafacs.data.reader import UNREADABLE
+from metafacs.ahead import iterated_ahead
 from metafacs.data.transforms import centre_crops, crop
 from metafacs.datasets.cropping import CLOSEST_EYES
 from metafacs.errors import InputError
 from metafacs.faces import Face, Recipe, align, make_finder, to_jpeg
-from metafacs.faces.finders import Box
+from metafacs.faces.face import Box, Picture
 from metafacs.faces.pictures import MOST_PIXELS
 from metafacs.faces.recipe import WHOLE
-from metafacs.inference.frames import Frame, ahead, picture_frame, video_frames
+from metafacs.faces.tracking import Tracker
+from metafacs.faces.video import Frame, video_frames
 from metafacs.inference.rows import raw_schema, tidy
-from metafacs.inference.tracking import Tracker
+from metafacs.inference.sources import picture_frame
 from metafacs.inference.watching import heeding, watch
 from metafacs.models.network import Network
 from metafacs.runs import DETECTOR
@@ -33,8 +34,7 @@ from metafacs.training.checkpoint import DetectorCard, load_detector
 
 logger = logging.getLogger(__name__)
 
-Picture = NDArray[np.uint8]
-Given = str | Path | bytes | Picture | Image.Image
+Input = str | Path | bytes | Picture | Image.Image
 SEARCHED = {"name": "dlib5"}
 """What finds faces where the detector's training data came with landmarks of their own."""
 _FINDING = threading.Lock()
@@ -117,7 +117,7 @@ class AUDetector:
 
         return cls.from_run(starter_run(), **options)
 
-    def detect(self, images: Given | Sequence[Given], faces: int = 0) -> pd.DataFrame:
+    def detect(self, images: Input | Sequence[Input], faces: int = 0) -> pd.DataFrame:
         """Detects AUs in pictures that have nothing to do with each other.
 
         Args:
@@ -130,12 +130,12 @@ class AUDetector:
             in `metafacs.inference.rows.tidy`. `input` is the path, or the picture's place in `images`.
 
         Raises:
-            InputError: something given is no picture at all.
+            InputError: something given is not a picture at all.
         """
-        given = [images] if isinstance(images, str | Path | bytes | np.ndarray | Image.Image) else list(images)
-        names = [str(one) if isinstance(one, str | Path) else str(k) for k, one in enumerate(given)]
-        frames = ((k, _picture_of(one, k)) for k, one in enumerate(given))
-        return self._table(names, frames, Tracker(most=faces))
+        pictures = [images] if isinstance(images, str | Path | bytes | np.ndarray | Image.Image) else list(images)
+        names = [str(picture) if isinstance(picture, str | Path) else str(k) for k, picture in enumerate(pictures)]
+        frames = ((k, _picture_of(picture, k)) for k, picture in enumerate(pictures))
+        return self._table(names, frames, self.tracker(faces=faces))
 
     def detect_video(
         self,
@@ -154,7 +154,8 @@ class AUDetector:
             path: the video.
             every: every so many frames the whole frame is searched; between, only around the faces of the frame
                 before, which is faster.
-            faces: take only so many faces of a frame, the largest; 0 takes all.
+            faces: take only so many faces of a frame, those of the people known longest, then the largest; 0 takes
+                all.
             stop: asked before each frame; true ends the work.
             progress: told after each frame how many were searched.
 
@@ -163,15 +164,19 @@ class AUDetector:
             `metafacs.inference.rows.tidy`.
 
         Raises:
-            InputError: it is no video, or not one frame of it can be decoded.
+            InputError: it is not a video, or not one frame of it can be decoded.
             StoppedError: `stop` said so.
         """
         if every < 1:
             raise InputError(f"every is {every}; give 1 (search every whole frame) or more")
         if not Path(path).is_file():
             raise InputError(f"there is no video {path}")
-        with closing(ahead((0, frame) for frame in video_frames(Path(path)))) as frames:
-            return self._table([str(path)], heeding(frames, stop, progress), Tracker(every, faces))
+        with closing(iterated_ahead((0, frame) for frame in video_frames(Path(path)))) as frames:
+            return self._table([str(path)], heeding(frames, stop, progress), self.tracker(every, faces))
+
+    def tracker(self, every: int = 1, faces: int = 0) -> Tracker:
+        """What follows people as preparation followed those of the training data; arguments as of `detect_video`."""
+        return Tracker(every, faces, largest=self.recipe.choice == "largest")
 
     def find(self, picture: Picture, around: Box | None = None) -> list[Face]:
         """All faces of a picture that can be cut out, the surest first.
@@ -184,8 +189,8 @@ class AUDetector:
             height, width = picture.shape[:2]
             return [Face((0.0, 0.0, float(width), float(height)), 1.0, np.zeros((0, 2)), np.zeros((2, 2)))]
         with _FINDING:
-            found = self._finder.find(picture, around)
-        return [face for face in found if float(np.linalg.norm(face.eyes[1] - face.eyes[0])) >= CLOSEST_EYES]
+            faces = self._finder.find(picture, around)
+        return [face for face in faces if float(np.linalg.norm(face.eyes[1] - face.eyes[0])) >= CLOSEST_EYES]
 
     def crop(self, picture: Picture, face: Face) -> Picture:
         """(S, S, 3) uint8: a face aligned, cut out and resized exactly as those of the training data.
@@ -203,10 +208,8 @@ class AUDetector:
         stack = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).to(self._device)
         places = centre_crops(len(stack), self.card.resize - self.card.side)
         with torch.inference_mode():
-            found: NDArray[np.float32] = (
-                self._network(crop(stack, places, self.card.side)).au_logits.float().cpu().numpy()
-            )
-        return found
+            logits = self._network(crop(stack, places, self.card.side)).au_logits.float().cpu()
+        return np.asarray(logits)
 
     def _table(self, names: Sequence[str], frames: Iterator[tuple[int, Frame]], tracker: Tracker) -> pd.DataFrame:
         parts = [part.rows for part in watch(self, names, frames, tracker)]
@@ -247,27 +250,13 @@ def _device(name: str) -> str:
     return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
 
 
-def _picture_of(given: Given, place: int) -> Frame:
-    """A picture as a frame; raises InputError for what is none by its type."""
-    if isinstance(given, Image.Image):
-        return _from_pillow(given)
-    if isinstance(given, str | Path | bytes):
-        return picture_frame(given if isinstance(given, bytes) else Path(given))
-    if not isinstance(given, np.ndarray) or given.dtype != np.uint8 or given.ndim != 3 or given.shape[2] != 3:
-        what = f"{given.dtype} {given.shape}" if isinstance(given, np.ndarray) else type(given).__name__
+def _picture_of(picture: Input, place: int) -> Frame:
+    """A picture as a frame; raises InputError for what cannot be one by its type."""
+    if isinstance(picture, str | Path | bytes | Image.Image):
+        return picture_frame(Path(picture) if isinstance(picture, str) else picture)
+    if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        what = f"{picture.dtype} {picture.shape}" if isinstance(picture, np.ndarray) else type(picture).__name__
         raise InputError(f"image {place} is {what}; give files, PIL images or arrays (H, W, 3) of uint8 in RGB")
-    if given.shape[0] * given.shape[1] > MOST_PIXELS or min(given.shape[:2]) < 1:
-        return Frame(0, None, None, f"{given.shape[1]}x{given.shape[0]} pixels")
-    return Frame(0, None, np.ascontiguousarray(given))
-
-
-def _from_pillow(given: Image.Image) -> Frame:
-    """Goes through a TIFF file, so that deep, transparent and CMYK images are read as files are."""
-    try:
-        upright = ImageOps.exif_transpose(given)
-        known = upright.mode in ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "I", "F")
-        buffer = io.BytesIO()
-        (upright if known else upright.convert("RGBA")).save(buffer, "TIFF", exif=b"")
-    except UNREADABLE as error:
-        return Frame(0, None, None, f"damaged image ({error})")
-    return picture_frame(buffer.getvalue())
+    if picture.shape[0] * picture.shape[1] > MOST_PIXELS or min(picture.shape[:2]) < 1:
+        return Frame(0, None, None, f"{picture.shape[1]}x{picture.shape[0]} pixels")
+    return Frame(0, None, np.ascontiguousarray(picture))

@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from metafacs.faces import Face
-from metafacs.inference.frames import Frame
+from metafacs.faces.video import Frame
 
 NO_FACE = "no face found"
 BOX = ("left", "top", "right", "bottom")
@@ -62,8 +62,8 @@ def empty_row(source: int, name: str, frame: Frame) -> dict[str, Any]:
 def face_row(source: int, name: str, frame: Frame, number: int, face: Face) -> dict[str, Any]:
     """The row of a face, still without its logits."""
     points = face.points.ravel().tolist() if face.points.size == COORDINATES else None
-    found = {"face": number, "success": 1, "score": face.score, "points": points, "problem": ""}
-    return {**empty_row(source, name, frame), **found, **dict(zip(BOX, face.box, strict=True))}
+    row = {"face": number, "success": 1, "score": face.score, "points": points, "problem": ""}
+    return {**empty_row(source, name, frame), **row, **dict(zip(BOX, face.box, strict=True))}
 
 
 def raw_table(rows: Sequence[Mapping[str, Any]], logits: NDArray[np.float32], aus: Sequence[str]) -> pa.Table:
@@ -100,16 +100,14 @@ def tidy(raw: pa.Table, aus: Sequence[str], thresholds: Sequence[float]) -> pd.D
     """
     kinds = {pa.int32(): pd.Int32Dtype(), pa.int8(): pd.Int8Dtype()}
     table = raw.drop_columns(["source", "points"]).to_pandas(types_mapper=kinds.get)
-    seen = table["success"].to_numpy(dtype=bool)
-    columns: dict[str, Any] = {name: table[name] for name in table.columns[:5]}
+    faces = table["success"].to_numpy(dtype=bool)
+    columns: dict[str, Any] = {name: table[name] for name in ("input", "frame", "timestamp", "face", "success")}
     columns |= {name: table[name] for name in (*BOX, "score")}
-    present: dict[str, Any] = {}
+    columns |= {au: sigmoid(table[logit_column(au)].to_numpy()) for au in aus}
     for au, threshold in zip(aus, thresholds, strict=True):
-        probability = sigmoid(table[logit_column(au)].to_numpy())
-        columns[au] = probability
-        values = (probability >= np.float32(threshold)).astype(np.int8)
-        present[present_column(au)] = pd.arrays.IntegerArray(values, ~seen)
-    return pd.DataFrame({**columns, **present, "problem": table["problem"]})
+        values = (columns[au] >= np.float32(threshold)).astype(np.int8)
+        columns[present_column(au)] = pd.arrays.IntegerArray(values, ~faces)
+    return pd.DataFrame({**columns, "problem": table["problem"]})
 
 
 def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
