@@ -30,7 +30,8 @@ from rich.console import Console
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from metafacs.commands.train import train_parser
+from metafacs.api import Run
+from metafacs.config import TrainConfig
 from metafacs.data.streams import training_batches
 from metafacs.methods import Batch, Setup
 from metafacs.methods.base import Stream
@@ -48,9 +49,9 @@ SHARES = (2, 4, 8)
 Batches = Mapping[Stream, Batch]
 
 
-def settled(run: Path, meta: int | None) -> tuple[TrainingData, object]:
+def settled(run: Path, meta: int | None) -> tuple[TrainingData, TrainConfig]:
     """The data of a run and its settings, with `meta` reserved images a step if given."""
-    settings = train_parser("train").parse_args(["--config", str(run / "config.yaml"), "--out", str(run)])
+    settings = Run(run).config
     settings.data.batch_meta = meta or settings.data.batch_meta
     return open_data(settings.data, True, settings.seed, Console(quiet=True)), settings
 
@@ -160,8 +161,8 @@ def measured(run: Path, count: int, precisions: int, meta: int | None) -> list[d
 
     data, settings = settled(run, meta)
     tensors = load_file(run / DETECTOR)
-    own = settings.network  # type: ignore[attr-defined]
-    side = settings.data.side  # type: ignore[attr-defined]
+    own = settings.network
+    side = settings.data.side
 
     def method_of(dtype: torch.dtype, autocast: Callable[[], Any] = nullcontext, **options: Any) -> MAL:
         network = build_network(own.backbone, len(data.aus), len(data.expressions), "scratch", dict(own.options))

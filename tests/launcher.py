@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 PRELOADED = (
+    "metafacs.commands.benchmark",
+    "metafacs.commands.demo",
+    "metafacs.commands.evaluate",
     "metafacs.commands.train",
     "torch.utils.tensorboard",
     "torch._dynamo",

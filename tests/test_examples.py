@@ -42,7 +42,7 @@ sys.argv = {arguments!r}
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 BLOCKED = {
-    *("torch", "torchvision", "timm", "accelerate", "torchmetrics", "safetensors", "metafacs"),
+    *("torch", "torchvision", "timm", "torchmetrics", "safetensors", "metafacs"),
     *("onnx", "onnxscript", "pandas", "pyarrow", "scipy", "skimage", "cv2", "dlib", "av", "matplotlib"),
 }
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from metafacs.commands.parsing import parse, plain
 from metafacs.commands.train import train_parser
+from metafacs.config import TrainConfig
 from metafacs.data.prepared import DatasetCard, PreparedDataset, PreparedWriter
 from metafacs.evaluation.predictions import probability_column, read_predictions, write_predictions
 from metafacs.faces import Face
@@ -25,6 +26,7 @@ from metafacs.facs import EXPRESSIONS, intensity_column
 from metafacs.inference.formats import FORMATS, PYFEAT_COLUMNS
 from metafacs.inference.outputs import write_tables
 from metafacs.inference.rows import empty_row, face_row, raw_table
+from metafacs.methods import METHODS
 from tests.datasets.trees import JPEG
 from tests.evaluation.runs import info
 from tests.strategies import COUNTS, run
@@ -205,5 +207,8 @@ def test_settings(count: int) -> None:
         assert first["optimiser"]["learning_rate"] == rate and first["seed"] == seed and first["label"] == label
         assert first["data"]["primary"] == primary and first["loop"]["steps"] == steps
         assert first["network"]["options"] == {"drop_path_rate": share}
+        config = TrainConfig.read(first, Path(first["out"]))
+        assert TrainConfig.read(config.values(), config.out) == config
+        assert config.values().items() <= first.items() and type(config.options) is METHODS[method].Options
 
     run(check, count)

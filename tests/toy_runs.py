@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 
 from metafacs.cli import main
@@ -48,7 +47,6 @@ def flags(out: Path, primary: Path, auxiliary: Path | None, **changes: object) -
 
 def metafacs(*arguments: object) -> int:
     """The exit status of `metafacs ARGUMENTS`, run in this process."""
-    AcceleratorState._reset_state(reset_partial_state=True)
     threads = torch.get_num_threads()
     try:
         return main([str(argument) for argument in arguments])

@@ -1,12 +1,13 @@
 """The command line: finds the subcommand, reads its flags, and turns what users can cause into plain messages."""
 
+import difflib
 import errno
 import importlib
 import logging
 import sys
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
@@ -59,9 +60,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Console(highlight=False).print(f"metafacs {__version__}")
         return 0
     if given[0] not in COMMANDS:
-        console.print(f"metafacs: unknown command '{given[0]}'; known: {', '.join(COMMANDS)}", markup=False)
+        near = difflib.get_close_matches(given[0], COMMANDS, 1)
+        hint = f"did you mean '{near[0]}'? Known" if near else "known"
+        console.print(f"metafacs: unknown command '{given[0]}'; {hint}: {', '.join(COMMANDS)}", markup=False)
         return USAGE
-    return _run(given[0], given[1:], console)
+    module = f"metafacs.commands.{given[0]}"
+    return run(given[0], lambda: importlib.import_module(module).main(f"metafacs {given[0]}", given[1:]))
 
 
 def overview() -> str:
@@ -75,9 +79,11 @@ def overview() -> str:
     )
 
 
-def _run(command: str, arguments: list[str], console: Console) -> int:
+def run(command: str, call: Callable[[], object]) -> int:
+    """Makes a call on behalf of a command; returns its exit status, after one plain message where users can mend it."""
     from rich.logging import RichHandler
 
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
     # torch's own forward-mode rules still use it; nobody here can mend that
     warnings.filterwarnings("ignore", message=".*torch.jit.script.*", category=FutureWarning)
     logging.basicConfig(
@@ -85,7 +91,7 @@ def _run(command: str, arguments: list[str], console: Console) -> int:
     )
     threading.excepthook = _thread_failed
     try:
-        importlib.import_module(f"metafacs.commands.{command}").main(f"metafacs {command}", arguments)
+        call()
     except InputError as error:
         console.print(f"metafacs {command}: {error}", markup=False)
         return USAGE

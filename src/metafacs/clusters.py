@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import socket
 from typing import Any
 
@@ -31,22 +32,12 @@ def join_ray(address: str | None, cores: int) -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
     if ray.is_initialized():
         return ray
-    named = address or os.environ.get("RAY_ADDRESS")
-    where: dict[str, Any] = {"address": named} if named else {"num_cpus": cores, "include_dashboard": False}
-    if named:
-        _knock(named)
+    address = address or os.environ.get("RAY_ADDRESS")
+    where: dict[str, Any] = {"address": address} if address else {"num_cpus": cores, "include_dashboard": False}
     try:
+        if host := re.fullmatch(r"(?:ray://)?\[?(.+?)\]?:(\d+)", address or ""):
+            socket.create_connection((host[1], int(host[2])), PATIENCE).close()
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **where)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise InputError(f"no Ray cluster at '{named}' ({error}); check --address") from error
-    return ray
-
-
-def _knock(address: str) -> None:
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if not colon or not port.isdecimal():
-        return  # "auto", or nonsense that Ray refuses at once
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), PATIENCE).close()
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, ValueError, RuntimeError) as error:
         raise InputError(f"no Ray cluster at '{address}' ({error}); check --address") from error
+    return ray

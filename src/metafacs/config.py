@@ -1,10 +1,18 @@
-"""Typed settings of the commands: one source for YAML keys, flags and their help."""
+"""Typed settings of a training run: one source for Python, YAML keys, flags and their help."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from metafacs.distributed import Device, Precision
+from metafacs.errors import InputError
+from metafacs.methods import METHODS
+from metafacs.methods.base import AUOptions
+
+Kind = TypeVar("Kind")
+Schedule = Literal["constant", "cosine", "one-cycle"]
+ANY = float("inf")
 
 
 @dataclass
@@ -40,17 +48,24 @@ class DataConfig:
     test_fold: str = "P1"
     aus: str = "all"
     reserve_fraction: float = 0.02
-    reserve_minimum: NonNegativeInt = 128
-    reserve_people: ClosedUnitInterval = 0.0
-    resize: PositiveInt = 248
-    side: PositiveInt = 224
+    reserve_minimum: int = 128
+    reserve_people: float = 0.0
+    resize: int = 248
+    side: int = 224
     augment: Literal["crops", "photographic"] = "crops"
-    batch_primary: PositiveInt = 64
-    batch_auxiliary: PositiveInt = 64
-    batch_meta: PositiveInt = 256
-    workers: NonNegativeInt = 2
-    cache_gib: NonNegativeFloat = 2.0
-    device_cache_gib: NonNegativeFloat | None = None
+    batch_primary: int = 64
+    batch_auxiliary: int = 64
+    batch_meta: int = 256
+    workers: int = 2
+    cache_gib: float = 2.0
+    device_cache_gib: float | None = None
+
+    def __post_init__(self) -> None:
+        self.primary = Path(self.primary)
+        self.auxiliary = None if self.auxiliary is None else Path(self.auxiliary)
+        sizes = dict.fromkeys(("resize", "side", "batch_primary", "batch_auxiliary", "batch_meta"), 1)
+        at_least = {**sizes, "reserve_minimum": 0, "workers": 0, "cache_gib": 0, "device_cache_gib": 0}
+        _check("data", self, at_least, {"reserve_people": (0, 1)})
 
 
 @dataclass
@@ -67,6 +82,9 @@ class NetworkConfig:
     weights: str = "pretrained"
     options: dict[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.weights = str(self.weights)  # a path may come as one
+
 
 @dataclass
 class OptimiserConfig:
@@ -82,11 +100,14 @@ class OptimiserConfig:
     """
 
     name: Literal["adamw", "sgd"] = "adamw"
-    learning_rate: PositiveFloat = 3e-4
-    momentum: ClosedUnitInterval = 0.9
-    weight_decay: NonNegativeFloat = 1e-4
-    schedule: Literal["constant", "cosine", "one-cycle"] = "cosine"
-    warmup: ClosedUnitInterval = 0.05
+    learning_rate: float = 3e-4
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    schedule: Schedule = "cosine"
+    warmup: float = 0.05
+
+    def __post_init__(self) -> None:
+        _check("optimiser", self, {"weight_decay": 0}, {"momentum": (0, 1), "warmup": (0, 1)}, ["learning_rate"])
 
 
 @dataclass
@@ -102,27 +123,26 @@ class LoopConfig:
         precision: "no" (float32) or "bf16".
         device: "auto" takes the GPU where there is one.
         threads: CPU threads; 0 leaves the choice to torch.
-        nonfinite: what to do about a step whose loss, or what it makes of a parameter, is not a finite number: "stop",
-            with the batch saved in the run folder, or "skip": go on as if the step had not been.
-        nonfinite_limit: with "skip": after so many steps in a row it stops all the same.
         synchronise: with several processes, BatchNorm normalises by the images of all of them, as one process with the
             whole batch would; without it, each by its own share: less talk between them, another result.
         compile: send the network through `torch.compile`: minutes at the start for faster steps on some GPUs; on a CPU
             it gained nothing where it was measured. Needs a C++ compiler, on a GPU Triton.
     """
 
-    epochs: PositiveFloat = 30.0
-    steps: PositiveInt | None = None
-    log_every: PositiveInt = 10
-    validate_every: NonNegativeInt = 0
-    save_every: NonNegativeInt = 0
-    precision: Literal["no", "bf16"] = "no"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: NonNegativeInt = 0
-    nonfinite: Literal["stop", "skip"] = "stop"
-    nonfinite_limit: PositiveInt = 5
+    epochs: float = 30.0
+    steps: int | None = None
+    log_every: int = 10
+    validate_every: int = 0
+    save_every: int = 0
+    precision: Precision = "no"
+    device: Device = "auto"
+    threads: int = 0
     synchronise: bool = True
     compile: bool = False
+
+    def __post_init__(self) -> None:
+        at_least = {"steps": 1, "log_every": 1, "validate_every": 0, "save_every": 0, "threads": 0}
+        _check("loop", self, at_least, positive=["epochs"])
 
 
 @dataclass
@@ -138,6 +158,10 @@ class TrainConfig:
         optimiser: how it is updated.
         loop: how long, how often, on what.
         seed: of everything random.
+        options: of the method, an instance of `METHODS[method].Options`; its defaults where not given.
+
+    Raises:
+        InputError: a number out of range, an unknown word or method, or the options of another method.
     """
 
     out: Path
@@ -147,4 +171,70 @@ class TrainConfig:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
-    seed: NonNegativeInt = 0
+    seed: int = 0
+    options: AUOptions = None  # type: ignore[assignment]  # filled in below
+
+    def __post_init__(self) -> None:
+        self.out = Path(self.out)
+        kind = METHODS[self.method].Options
+        self.options = kind() if self.options is None else self.options
+        if type(self.options) is not kind:
+            raise InputError(f"the method {self.method} takes {kind.__name__}, not {type(self.options).__name__}")
+        _check("", self, {}, {"seed": (0, 2**63 - 1)})
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any], out: Path) -> "TrainConfig":
+        """The configuration that `values` gave, or was read from flags or YAML.
+
+        Args:
+            values: plain ones, laid out as in a run's `config.yaml`: a method's options under its name. What this
+                version does not know is left out: runs of other versions can be opened.
+            out: the run folder.
+
+        Raises:
+            InputError: they are not a configuration, or one that `TrainConfig` refuses.
+        """
+        try:
+            method = values.get("method", cls.method)
+            parts = {
+                "data": _of(DataConfig, values["data"]),
+                "network": _of(NetworkConfig, values.get("network", {})),
+                "optimiser": _of(OptimiserConfig, values.get("optimiser", {})),
+                "loop": _of(LoopConfig, values.get("loop", {})),
+                "options": _of(METHODS[method].Options, values.get(method, {})),
+            }
+            return _of(cls, {**values, **parts, "out": out})
+        except (TypeError, KeyError, AttributeError) as error:
+            raise InputError(f"the configuration of {out} cannot be read: {error!r}") from error
+
+    def values(self) -> dict[str, Any]:
+        """All but `out` as plain values, laid out as in a run's `config.yaml`."""
+        tree = {name: value for name, value in asdict(self).items() if name not in ("out", "options")}
+        tree["data"] |= {k: str(v) for k, v in tree["data"].items() if isinstance(v, Path)}
+        return {**tree, self.method: asdict(self.options)}
+
+
+def _of(kind: type[Kind], values: Mapping[str, Any]) -> Kind:
+    """A dataclass of those of the values that it knows."""
+    return kind(**{entry.name: values[entry.name] for entry in fields(kind) if entry.name in values})  # type: ignore[arg-type]
+
+
+def _check(
+    part: str,
+    config: object,
+    at_least: Mapping[str, float],
+    within: Mapping[str, tuple[float, float]] = {},
+    positive: Sequence[str] = (),
+) -> None:
+    """Refuses numbers out of their range, and words that are not among those of a `Literal`."""
+    prefix = f"--{part}." if part else "--"
+    ranges = {**{name: (low, ANY) for name, low in at_least.items()}, **within, **dict.fromkeys(positive, (0, ANY))}
+    for name, (low, high) in ranges.items():
+        value = getattr(config, name)
+        if value is not None and (not low <= value <= high or (name in positive and value == 0)):
+            expected = "more than 0" if name in positive else f"in {low}-{high}" if high < ANY else f"at least {low}"
+            raise InputError(f"{prefix}{name} is {value}; it has to be {expected}")
+    for name, kind in get_type_hints(type(config)).items():
+        known, value = get_args(kind), getattr(config, name)
+        if get_origin(kind) is Literal and value not in known:
+            raise InputError(f"{prefix}{name} is {value!r}; it has to be one of {', '.join(map(repr, known))}")

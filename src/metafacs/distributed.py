@@ -1,13 +1,56 @@
-"""What several training processes say to each other; with one process every function is the identity."""
+"""Several training processes: how they find their device and each other, and what they say; one needs no words."""
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from metafacs.errors import InputError
+
+Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["no", "bf16"]
+
+
+@contextmanager
+def joined(device: Device) -> Iterator[torch.device]:
+    """Joins the processes that `torchrun` has started together, if it has; yields the device this one trains on.
+
+    Args:
+        device: "auto" takes the GPU where there is one: process k of a machine its k-th.
+
+    Raises:
+        InputError: a GPU was asked for and there is none.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("--loop.device cuda was asked for, but torch sees no GPU; use auto or cpu")
+    on_gpu = device != "cpu" and torch.cuda.is_available()
+    together = int(os.environ.get("WORLD_SIZE", 1)) > 1 and not dist.is_initialized()
+    if not together:
+        yield torch.device("cuda" if on_gpu else "cpu")
+        return
+    place = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if on_gpu else torch.device("cpu")
+    if on_gpu:
+        torch.cuda.set_device(place)
+    dist.init_process_group("nccl" if on_gpu else "gloo")
+    yield place
+    dist.destroy_process_group()  # after an error the others may wait for this one: its end tells them
+
+
+def autocast(device: torch.device, precision: Precision) -> Callable[[], AbstractContextManager[object]]:
+    """Makes the context in which forward passes run."""
+    return nullcontext if precision == "no" else partial(torch.autocast, device.type, dtype=torch.bfloat16)
+
+
+def wait_for_all() -> None:
+    """Returns when every process has come here."""
+    if count() > 1:
+        dist.barrier()
 
 
 def count() -> int:

@@ -1,7 +1,8 @@
-"""Progress bars of the command line."""
+"""Progress bars, on a terminal and in a notebook."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -13,10 +14,10 @@ Update = Callable[[int, int], None]
 def progress_bar(title: str, console: Console | None = None) -> Iterator[tuple[Update, Callable[[str], None]]]:
     """A bar with rate and time left; yields a function of (done, total) and one that sets the text behind it.
 
-    Where the output is no terminal, a line is printed for every tenth of the work instead.
+    Where the output can show no bar, a line is printed for every tenth of the work instead.
     """
     shown = console or Console(stderr=True, soft_wrap=True, highlight=False)
-    if not shown.is_terminal:
+    if not can_show_bars(shown):
         yield plain_lines(title, shown)
         return
     with bars(shown) as progress:
@@ -27,15 +28,20 @@ def progress_bar(title: str, console: Console | None = None) -> Iterator[tuple[U
         )
 
 
+def can_show_bars(console: Console) -> bool:
+    """Whether it is a terminal, or a notebook with widgets."""
+    return console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)
+
+
 def bars(console: Console) -> Progress:
-    """Bars for a terminal; a task needs the field `note`, the text behind its bar."""
+    """Bars that move; a task needs the field `note`, the text behind its bar."""
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=28), MofNCompleteColumn())
     times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
-    return Progress(*columns, *times, console=console, disable=not console.is_terminal)
+    return Progress(*columns, *times, console=console, disable=not can_show_bars(console))
 
 
 def plain_lines(title: str, console: Console) -> tuple[Update, Callable[[str], None]]:
-    """What takes the place of a bar where the output is no terminal: a line for every tenth of the work."""
+    """What takes the place of a bar that cannot be shown: a line for every tenth of the work."""
     state = {"tenth": -1, "note": ""}
 
     def update(done: int, total: int) -> None:

@@ -21,7 +21,7 @@ from metafacs.files import LOCK, lock, make_folder, read_yaml, write_text
 CONFIG, ENVIRONMENT, METRICS, DONE = "config.yaml", "environment.json", "metrics.jsonl", "done"
 DETECTOR, STATE = "detector.safetensors", "state.safetensors"
 SAMPLE_WEIGHTS, TENSORBOARD = "sample_weights.parquet", "tensorboard"
-_PACKAGES = ("torch", "torchvision", "timm", "accelerate", "numpy", "pyarrow", "safetensors")
+_PACKAGES = ("torch", "torchvision", "timm", "numpy", "pyarrow", "safetensors")
 
 
 class RunFolder:
@@ -97,6 +97,15 @@ def check_run(path: Path, config: Mapping[str, Any], resume: bool = False) -> No
         _locked(path).close()
     if not resume:
         raise InputError(f"{path} holds an unfinished run; add --resume to go on with it, or choose another --out")
+    check_settings(path, config)
+
+
+def check_settings(path: Path, config: Mapping[str, Any]) -> None:
+    """Whether the run in folder `path` is of this configuration.
+
+    Raises:
+        InputError: it has other settings.
+    """
     before, now = _flat(read_config(path)), _flat(config)
     different = [key for key in dict.fromkeys([*before, *now]) if before.get(key) != now.get(key)]
     if different:
@@ -121,7 +130,7 @@ def read_config(run: Path) -> dict[str, Any]:
     """The configuration of the run in folder `run`.
 
     Raises:
-        InputError: there is none, or it is no YAML mapping.
+        InputError: there is none, or it is not a YAML mapping.
     """
     path = run / CONFIG
     if not path.is_file():

@@ -21,27 +21,27 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.autograd.forward_ad as forward_ad
-from jsonargparse import Namespace
 from numpy.typing import NDArray
 from rich.console import Console
 from search import unseen_people
 from torch import Tensor
 
 from metafacs.analysis.statistics import spearman
-from metafacs.commands.parsing import parse, plain
-from metafacs.commands.train import train_parser
+from metafacs.commands.train import train_config, train_parser
+from metafacs.config import TrainConfig
 from metafacs.data.card import CAUSE
 from metafacs.data.prepared import PreparedDataset
 from metafacs.data.streams import Faces, training_batches
 from metafacs.data.transforms import centre_crops, crop
 from metafacs.methods import METHODS
-from metafacs.methods.base import Batch, Setup
+from metafacs.methods.base import Setup
 from metafacs.methods.lookahead import isolated
 from metafacs.methods.losses import au_losses, expression_losses
-from metafacs.models.network import Network, build_network
-from metafacs.sample import Sample, concatenated
+from metafacs.models.network import Network
+from metafacs.sample import Batch, Sample, concatenated
 from metafacs.training import loop
-from metafacs.training.data import TrainingData, open_data
+from metafacs.training.data import TrainingData, open_data, steps_of
+from metafacs.training.session import base_network
 
 PLACES = (0.05, 0.2, 0.5, 0.8, 1.0)
 """Parts of the run after which alignments are measured."""
@@ -58,8 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     device = torch.device(settings.loop.device)
     data = open_data(settings.data, True, settings.seed, Console(stderr=True, quiet=True))
     torch.manual_seed(settings.seed)
-    start = settings.network
-    network = build_network(start.backbone, len(data.aus), len(data.expressions), start.weights, plain(start.options))
+    network = base_network(settings.network, data)
     network = network.to(device).to(memory_format=torch.channels_last)
     unseen = _whole(others, data.aus, settings.data.resize, settings.data.side, device)
     tables: dict[str, list[pd.DataFrame]] = {"": [], "told": [], "reserve": []}
@@ -74,26 +73,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
         study.write(table[["step", *table.columns.drop("step")]], name)
 
 
-def _settings(study: common.Study) -> Namespace:
+def _settings(study: common.Study) -> TrainConfig:
     data = {"data.primary": str(study.au_data()), "data.auxiliary": str(study.fe_data())}
     run = {"method": "mtl", "loop.steps": study.scale.steps, "out": str(study.out / study.name)}
     start = {"network.weights": study.weights}
-    return parse(train_parser(study.name), common.as_flags({**study.scale.settings, **data, **run, **start}))
+    flags = common.as_flags({**study.scale.settings, **data, **run, **start})
+    return train_config(train_parser(study.name), flags)[0]
 
 
-def _stops(settings: Namespace, network: Network, data: TrainingData, device: torch.device) -> Iterator[int]:
+def _stops(settings: TrainConfig, network: Network, data: TrainingData, device: torch.device) -> Iterator[int]:
     """Trains MTL; gives the number of steps taken at each of `PLACES`."""
-    optimiser, steps = settings.optimiser, settings.loop.steps
+    optimiser, steps = settings.optimiser, steps_of(settings)
     rate, decay = optimiser.learning_rate, optimiser.weight_decay
     setup = Setup(network, lambda parameters: torch.optim.AdamW(parameters, lr=rate, weight_decay=decay))
     method = METHODS["mtl"](setup)
     streams = {str(name): data.streams[name] for name in method.streams}
+    plan = loop.Plan(steps, optimiser.schedule, optimiser.warmup, 2, 10**9, 10**9, 10**9)
     silent = loop.Hooks(lambda *_: None, lambda _: None, lambda _: None)
     begin = 0
     for place in PLACES:
         part = range(begin, max(begin + 1, round(place * steps)))
         batches = training_batches(streams, part, settings.data.side, 1, device)
-        loop.train(method, batches, part, steps, optimiser.schedule, optimiser.warmup, 2, silent, 10**9, 10**9, 10**9)
+        loop.train(method, batches, part, plan, silent)
         begin = part.stop
         common.console.print(f"{begin} of {steps} steps; measuring")
         yield begin

@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,12 +11,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from metafacs.commands.benchmark import read_variants
 from metafacs.data.prepared import PreparedDataset
+from metafacs.errors import InputError
 from metafacs.runs import DONE, METRICS
+from tests.forked_cells import FORKED_CELLS
+from tests.launcher import Launcher
 from tests.toy_runs import flags, metafacs
 
-GRID = ("--methods", "stl,gentle=mal:alpha=0.05", "--folds", "P1,P2", "--seeds", "0")
-CELLS = ("stl_P1_seed0", "stl_P2_seed0", "gentle_P1_seed0", "gentle_P2_seed0")
+GRID = ("--methods", "stl,gentle=mal:alpha=0.05", "--folds", "P1", "--seeds", "0")
+CELLS = ("stl_P1_seed0", "gentle_P1_seed0")
 
 
 def arguments(out: Path, au: PreparedDataset, fe: PreparedDataset, **changes: object) -> list[str]:
@@ -27,10 +32,16 @@ def scores(out: Path) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def grid(tmp_path_factory: pytest.TempPathFactory, au_dataset: PreparedDataset, fe_dataset: PreparedDataset) -> Path:
-    """A finished grid."""
+def grid(
+    tmp_path_factory: pytest.TempPathFactory,
+    au_dataset: PreparedDataset,
+    fe_dataset: PreparedDataset,
+    launcher: Launcher,
+) -> Path:
+    """A finished grid, its cells forked."""
     out = tmp_path_factory.mktemp("benchmark") / "grid"
-    assert metafacs(*arguments(out, au_dataset, fe_dataset)) == 0
+    status, printed = launcher.run(arguments(out, au_dataset, fe_dataset), out.with_name("log"), FORKED_CELLS)
+    assert status == 0, printed
     return out
 
 
@@ -42,6 +53,28 @@ def test_a_grid_becomes_a_table(grid: Path, capsys: pytest.CaptureFixture[str]) 
     cost = pd.read_csv(grid / "costs.csv", index_col=0)
     assert list(cost.index) == ["stl", "gentle"]
     assert cost.loc["gentle", "processor_seconds_per_step"] > cost.loc["stl", "processor_seconds_per_step"] > 0
+
+
+def test_variants_become_flags() -> None:
+    plain, gentle = read_variants("mtl, gentle=mal:alpha=0.01;optimiser.learning_rate=1e-4")
+    assert plain == ["--method", "mtl"]
+    assert gentle == [
+        *("--method", "mal", "--label", "gentle"),
+        *("--mal.alpha", "0.01", "--optimiser.learning_rate", "1e-4"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("mall", "mall"),
+        ("mal:alpha=1", "write NAME=mal:alpha=1"),
+        ("a=mal:alpha", "'alpha' in 'a=mal:alpha' is not an option"),
+    ],
+)
+def test_strange_methods_are_refused(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_variants(text)
 
 
 def test_what_is_done_is_not_done_again(grid: Path, au_dataset: PreparedDataset, fe_dataset: PreparedDataset) -> None:
@@ -64,6 +97,10 @@ def test_other_settings_are_refused(
         (("--data.test_fold=P1",), "use --folds"),
         (("--methods", "a=mal:alpho=1"), "alpho"),
         (("--folds", "P9"), "P9"),
+        (("--seeds", "-1"), "'-1' is not a seed"),
+        (("--seeds", "1.5"), "'1.5' is not a seed"),
+        (("--seeds", "0,0"), "--seeds: 0 comes twice"),
+        (("--seeds", ""), "--seeds: nothing was named"),
     ],
 )
 def test_wrong_grids_are_refused_before_anything_runs(
@@ -79,14 +116,20 @@ def test_wrong_grids_are_refused_before_anything_runs(
     assert not (tmp_path / "grid" / "runs").exists()
 
 
-def test_a_failing_cell_is_named_and_the_rest_is_done(
-    tmp_path: Path, au_dataset: PreparedDataset, fe_dataset: PreparedDataset, capsys: pytest.CaptureFixture[str]
+def test_a_failing_cell_is_named_and_the_rest_is_in_the_table(
+    grid: Path,
+    tmp_path: Path,
+    au_dataset: PreparedDataset,
+    fe_dataset: PreparedDataset,
+    launcher: Launcher,
 ) -> None:
+    shutil.copytree(grid / "runs", tmp_path / "grid" / "runs")
     broken = tmp_path / "grid" / "runs" / "stl_P1_seed0"
-    broken.mkdir(parents=True)
+    shutil.rmtree(broken)
+    broken.mkdir()
     (broken / "notes.txt").write_text("mine")
-    assert metafacs(*arguments(tmp_path / "grid", au_dataset, fe_dataset), "--folds", "P1") == 2
-    said = capsys.readouterr().err
+    status, said = launcher.run(arguments(tmp_path / "grid", au_dataset, fe_dataset), tmp_path / "log", FORKED_CELLS)
+    assert status == 2
     assert "stl_P1_seed0.log" in said and "holds no run" in said and "1 of 2 cells failed (stl_P1_seed0)" in said
     assert (broken / "notes.txt").read_text() == "mine"
     assert (tmp_path / "grid" / "runs" / "gentle_P1_seed0" / DONE).exists()

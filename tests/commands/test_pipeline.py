@@ -7,12 +7,14 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from metafacs.commands import demo
+from metafacs.config import DataConfig, TrainConfig
 from metafacs.errors import InputError
 from metafacs.evaluation.predictions import read_predictions
 from metafacs.experiments.jobs import Job, run_jobs
-from metafacs.synth import presets
+from metafacs.experiments.launching import start_process
 from tests.builders import make_prepared
+from tests.forked_cells import FORKED_CELLS
+from tests.launcher import Launcher
 from tests.toy_runs import flags, metafacs
 
 
@@ -119,24 +121,35 @@ def test_sample_weights_of_both_streams(place: Path) -> None:
 
 
 def test_a_failing_job_is_named_with_its_log(tmp_path: Path) -> None:
-    job = Job("MAL", tmp_path / "run", ["--data.primary", str(tmp_path / "nothing")], 4)
+    job = Job(TrainConfig(tmp_path / "run", DataConfig(tmp_path / "nothing")), 4, "MAL")
     with pytest.raises(InputError, match=r"MAL failed \(exit 2\).*run\.log:\n.*nothing"):
-        run_jobs([job], 1, Console(quiet=True))
+        run_jobs([job], 1, Console(quiet=True), start_process)
 
 
-def test_demo_from_nothing_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    monkeypatch.setattr(presets, "PAIRS", {"small": ({"subjects": 3, "frames": 30}, {"images": 24})})
-    monkeypatch.setattr(presets, "SIZES", {"small": 40})
-    monkeypatch.setattr(demo, "STEPS", 4)
-    small = {"data.resize": 36, "data.side": 32, "data.reserve_minimum": 12, "loop.steps": 4, "loop.log_every": 1}
-    batches = {"data.batch_primary": 8, "data.batch_auxiliary": 8, "data.batch_meta": 8}
-    monkeypatch.setattr(demo, "SETTINGS", {**demo.SETTINGS, **small, **batches})
+SMALL_DEMO = """
+from dataclasses import replace
+from metafacs.commands import demo
+from metafacs.synth import presets
+presets.PAIRS = {"small": ({"subjects": 3, "frames": 30}, {"images": 24})}
+presets.SIZES = {"small": 40}
+whole = demo.demo_config
+def small(out, method):
+    config = whole(out, method)
+    sizes = {"resize": 36, "side": 32, "reserve_minimum": 12}
+    batches = dict.fromkeys(("batch_primary", "batch_auxiliary", "batch_meta"), 8)
+    data, loop = replace(config.data, **sizes, **batches), replace(config.loop, steps=4, log_every=1)
+    return replace(config, data=data, loop=loop)
+demo.demo_config = small
+"""
+
+
+def test_demo_from_nothing_and_again(tmp_path: Path, launcher: Launcher) -> None:
     out = tmp_path / "demo"
-    assert metafacs("demo", "--out", out) == 0
-    first = capsys.readouterr().out
+    status, first = launcher.run(["demo", "--out", out], tmp_path / "log", FORKED_CELLS + SMALL_DEMO)
+    assert status == 0, first
     assert all(word in first for word in ("STL", "MTL", "MAL", "all present", "AUC", "curves.png"))
     made = {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.name in ("faces.arrow", "done", "predictions.parquet")}
     assert len(made) == 8
-    assert metafacs("demo", "--out", out) == 0
+    assert launcher.run(["demo", "--out", out], tmp_path / "log", FORKED_CELLS + SMALL_DEMO)[0] == 0
     assert {p: p.stat().st_mtime_ns for p in made} == made
     assert (out / "table.md").read_text() and (out / "figures" / "curves.png").exists()

@@ -25,16 +25,14 @@ Toy = tuple[Path, Path]
 PAUSE = """
 import os, signal, metafacs.training.loop as loop
 train = loop.train
-def pausing(*given):
-    given = list(given)
-    hooks = given[7]
+def pausing(*given, hooks):
     original = hooks.save
     def save(step):
         original(step)
         if step == 4:
             os.kill(os.getpid(), signal.SIG%s)
     hooks.save = save
-    train(*given)
+    train(*given, hooks=hooks)
 loop.train = pausing
 """
 """Sends itself a signal when step 4 is saved."""

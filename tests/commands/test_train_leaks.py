@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from metafacs.commands.parsing import parse
-from metafacs.commands.train import train_parser
+from metafacs.commands.train import train_config, train_parser
 from metafacs.data.prepared import PreparedDataset, true_levels
 from metafacs.facs import EXPRESSIONS
 from metafacs.training.data import TrainingData, open_data
@@ -160,8 +159,8 @@ def test_the_check_is_not_blind(
 def opened(primary: PreparedDataset, auxiliary: PreparedDataset | None, **changes: object) -> TrainingData:
     folder = auxiliary.folder if auxiliary else None
     arguments = flags(Path("unused"), primary.folder, folder, **{"data__test_fold": TEST_FOLD, **changes})
-    settings = parse(train_parser("metafacs train"), arguments[1:])
-    return open_data(settings.data, auxiliary is not None, settings.seed, Console(quiet=True))
+    config, _ = train_config(train_parser("metafacs train"), arguments[1:])
+    return open_data(config.data, auxiliary is not None, config.seed, Console(quiet=True))
 
 
 @pytest.mark.parametrize("fold", ["P1", "P2", "P3"])

@@ -11,9 +11,9 @@ from tests.launcher import Launcher
 from tests.toy_runs import SMALL_RESNET, flags, logged_steps, metafacs, same_parameters
 
 METHODS = ["mtan", "cross_stitch", "l2t_ww", "maxl"]
-DIES = "import metafacs.training.loop as l; f = l._Means.add\n"
+DIES = "import metafacs.training.loop as l; f = l._Meter.add\n"
 DIES += "def add(self, *a):\n    global n; n += 1; f(self, *a)\n    if n == %d: import os; os.kill(os.getpid(), 9)\n"
-DIES += "n = 0; l._Means.add = add"
+DIES += "n = 0; l._Meter.add = add"
 
 
 def toy(out: Path, au: PreparedDataset, fe: PreparedDataset, method: str, **changes: object) -> list[str]:

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 from tests.launcher import PRELOADED, serve
 
-OFTEN = ("metafacs.commands.benchmark", "metafacs.commands.detect", "metafacs.commands.evaluate")
+OFTEN = ("metafacs.commands.detect",)
 SYNTH = ("facsynth.preload", "metafacs.commands.synth", "metafacs.synth.presets")
 AUDIT = ("metafacs.commands.prepare", "metafacs.datasets.audit.report", "matplotlib.figure")
 

@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from metafacs import distributed
 from metafacs.errors import InputError
-from metafacs.methods import Method
+from metafacs.methods import Method, Setup
 from metafacs.models.network import Network
+from metafacs.sample import Batch, Sample
 from metafacs.training import loop
 from tests.methods.networks import TinyBackbone
 
@@ -20,7 +21,7 @@ class Counting(Method):
     streams = ("primary",)
 
     def __init__(self, spoilt: int = 0, loss: float = 0.0) -> None:
-        super().__init__(Network(TinyBackbone(), 16, 2, 2), lambda p: torch.optim.SGD(p, lr=0.5))
+        super().__init__(Setup(Network(TinyBackbone(), 16, 2, 2), lambda p: torch.optim.SGD(p, lr=0.5)))
         self.taken, self.spoilt, self.loss = 0, spoilt, loss
         self.random: list[float] = []
         self.rates: list[float] = []
@@ -44,9 +45,9 @@ class Recorder(loop.Hooks):
 
 
 def train(method: Method, steps: range, total: int = 10, every=(3, 4, 5), schedule="cosine", seed: int = 1) -> Recorder:
-    hooks, images = Recorder(), torch.zeros(4, 3, 8, 8)
-    batches = ({"primary": (images, torch.zeros(4, 2))} for _ in steps)
-    loop.train(method, batches, steps, total, schedule, 0.0, seed, hooks, *every)
+    hooks, sample = Recorder(), Sample(torch.zeros(4, 3, 8, 8))
+    batches = ({"primary": Batch(sample, torch.zeros(4, 2))} for _ in steps)
+    loop.train(method, batches, steps, loop.Plan(total, schedule, 0.0, seed, *every), hooks)
     return hooks
 
 
@@ -86,9 +87,9 @@ def test_the_logged_rate_is_the_one_that_was_used() -> None:
 @pytest.mark.parametrize("spoilt, seen", [(1, 4), (4, 4), (5, 5), (6, 8), (10, 10)])
 def test_a_parameter_that_is_not_finite_stops_before_it_is_saved(spoilt: int, seen: int) -> None:
     hooks = Recorder()
-    batches = ({"primary": (torch.zeros(4, 3, 8, 8), torch.zeros(4, 2))} for _ in itertools.repeat(0, 10))
+    batches = ({"primary": Batch(Sample(torch.zeros(4, 3, 8, 8)), torch.zeros(4, 2))} for _ in itertools.repeat(0, 10))
     with pytest.raises(InputError, match=f"diverged before step {seen}: a parameter is not a finite number"):
-        loop.train(Counting(spoilt), batches, range(10), 10, "constant", 0.0, 0, hooks, 3, 4, 5)
+        loop.train(Counting(spoilt), batches, range(10), loop.Plan(10, "constant", 0.0, 0, 3, 4, 5), hooks)
     assert all(step < spoilt for step in hooks.saved + hooks.validated)
 
 
@@ -133,11 +134,11 @@ def test_the_time_waited_for_batches_is_told_without_the_first() -> None:
     def batches(seconds: float) -> Iterator[loop.Batches]:
         for step in range(6):
             time.sleep(0.3 if step == 0 else seconds)
-            yield {"primary": (torch.zeros(4, 3, 8, 8), torch.zeros(4, 2))}
+            yield {"primary": Batch(Sample(torch.zeros(4, 3, 8, 8)), torch.zeros(4, 2))}
 
     def share(seconds: float) -> float:
         hooks = Recorder()
-        loop.train(Slow(), batches(seconds), range(6), 6, "constant", 0.0, 0, hooks, 6, 6, 6)
+        loop.train(Slow(), batches(seconds), range(6), loop.Plan(6, "constant", 0.0, 0, 6, 6, 6), hooks)
         return hooks.logged[6]["wait_share"]
 
     quick, slow = share(0.0), share(0.08)

@@ -8,10 +8,13 @@ from rich.console import Console
 from metafacs import distributed
 from metafacs.commands import figures, synth
 from metafacs.commands.parsing import parse, parser
+from metafacs.config import DataConfig, LoopConfig, NetworkConfig, OptimiserConfig, TrainConfig
 from metafacs.evaluation.comparison import compare
 from metafacs.evaluation.tables import tables, to_csv, to_markdown, to_text
 from metafacs.experiments.jobs import Job, run_jobs
+from metafacs.experiments.launching import start_process
 from metafacs.files import LOCK, lock, write_text
+from metafacs.training.data import steps_of
 
 DESCRIPTION = """From nothing to a table: renders a small AU dataset and a small expression dataset, trains STL, MTL and
 MAL on the CPU, scores them on people they never saw, prints F1 per AU, its average, AUC and the all-positive floor, and
@@ -19,31 +22,13 @@ draws the paper's curves. What is there already is reused; what was interrupted 
 short: enough to see everything work, too little to say which method is better."""
 METHODS = ("mal", "mtl", "stl")
 """The longest first, so that the others run beside it."""
-STEPS = 1500
-SETTINGS = {
-    "seed": 0,
-    "data.test_fold": "P1",
-    "data.resize": 72,
-    "data.side": 64,
-    "data.batch_primary": 32,
-    "data.batch_auxiliary": 32,
-    "data.batch_meta": 64,
-    "network.backbone": "test_resnet",
-    "network.weights": "scratch",
-    "optimiser.learning_rate": 3e-3,
-    "optimiser.schedule": "one-cycle",
-    "loop.steps": STEPS,
-    "loop.device": "cpu",
-    "loop.threads": 1,
-}
-"""A ResNet small enough for a CPU, at a size at which AUs can still be seen."""
 
 
 def main(prog: str, arguments: Sequence[str]) -> None:
     """Runs the command."""
-    made = parser(prog, DESCRIPTION)
-    made.add_argument("--out", type=Path, default=Path("demo"), help="folder for data, runs, table and figures.")
-    settings = parse(made, arguments)
+    flags = parser(prog, DESCRIPTION)
+    flags.add_argument("--out", type=Path, default=Path("demo"), help="folder for data, runs, table and figures.")
+    settings = parse(flags, arguments)
     out: Path = settings.out
     with lock(out / LOCK, f"another process is at the demo in {out}; wait for it, or choose another --out"):
         _demonstrate(out, Console(soft_wrap=True, highlight=False))
@@ -53,10 +38,9 @@ def _demonstrate(out: Path, console: Console) -> None:
     console.rule("1 of 3: rendering faces")
     synth.render_preset(out / "data", "small")
     console.rule("2 of 3: training STL, MTL and MAL, and scoring them on people they never saw")
-    data = ["--data.primary", str(out / "data" / "au"), "--data.auxiliary", str(out / "data" / "fe")]
-    flags = [text for key, value in SETTINGS.items() for text in (f"--{key}", str(value))]
-    jobs = [Job(m.upper(), out / "runs" / m, [*data, "--method", m, *flags], STEPS) for m in METHODS]
-    run_jobs(jobs, distributed.cores(), console)
+    configs = [demo_config(out, method) for method in METHODS]
+    jobs = [Job(config, steps_of(config), config.method.upper()) for config in configs]
+    run_jobs(jobs, distributed.cores(), console, start_process)
     runs = [job.run for job in reversed(jobs)]
     console.rule("3 of 3: table and figures")
     comparison = compare(runs)
@@ -65,3 +49,24 @@ def _demonstrate(out: Path, console: Console) -> None:
         write_text(out / f"table.{ending}", text)
     console.print(to_text(found), markup=False)
     figures.draw(runs, out / "figures")
+
+
+def demo_config(out: Path, method: str) -> TrainConfig:
+    """A run of the demo: a ResNet small enough for a CPU, at a size at which AUs can still be seen."""
+    data = DataConfig(
+        out / "data" / "au",
+        out / "data" / "fe",
+        resize=72,
+        side=64,
+        batch_primary=32,
+        batch_auxiliary=32,
+        batch_meta=64,
+    )
+    return TrainConfig(
+        out / "runs" / method,
+        data,
+        method,
+        network=NetworkConfig("test_resnet", "scratch"),
+        optimiser=OptimiserConfig(learning_rate=3e-3, schedule="one-cycle"),
+        loop=LoopConfig(steps=1500, device="cpu", threads=1),
+    )

@@ -53,11 +53,11 @@ def parse(made: ArgumentParser, arguments: Sequence[str]) -> Namespace:
         if path.is_file():  # read here too, because the parser's own message does not say which file it could not read
             read_yaml(path)
         elif path.exists():
-            raise InputError(f"{path} is no file; give a YAML file with --config")
+            raise InputError(f"{path} is not a file; give a YAML file with --config")
     try:
         return made.parse_args(list(arguments))
     except UnicodeDecodeError as error:
-        raise InputError(f"a file that was given for settings is no text: {error}") from error
+        raise InputError(f"a file that was given for settings is not text: {error}") from error
     except SystemExit as ended:
         for path in map(Path, given if ended.code else []):
             _hint_version(path)

@@ -11,6 +11,8 @@ Folds share training subjects, hence the intervals are somewhat too narrow; read
 """
 
 import hashlib
+import html
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import reduce
@@ -125,6 +127,18 @@ class Comparison:
         index = pd.MultiIndex.from_tuples(list(rows), names=["method", "au"]) if rows else None
         return pd.DataFrame(list(rows.values()), index=index, columns=["mean", "sd", "low", "high", "pairs"])
 
+    def _repr_html_(self) -> str:
+        """F1 x 100 per AU, its floor, and the differences to the reference, for notebooks."""
+        scores = pd.concat([self.means(), self.floor().to_frame("all present").T])
+        title = html.escape(f"F1 × 100 on {self.dataset}, test folds {', '.join(self.folds)}")
+        parts = [f"<p>{title}</p>", (100 * scores).round(1).to_html()]
+        if len(self.methods) > 1:
+            average = self.differences().xs(AVERAGE, level="au")
+            average[["mean", "sd", "low", "high"]] *= 100
+            title = html.escape(f"Difference to {self.reference} in average F1 × 100, paired by fold and seed")
+            parts += [f"<p>{title}</p>", average.round(1).to_html()]
+        return "".join([*parts, *(f"<p>Note: {html.escape(warning)}.</p>" for warning in self.warnings)])
+
 
 def method_title(name: str) -> str:
     """How tables and figures write a method's name.
@@ -138,7 +152,7 @@ def method_title(name: str) -> str:
 
 
 def compare(
-    runs: Sequence[Path],
+    runs: Sequence[str | os.PathLike[str]],
     *,
     reference: str | None = None,
     aus: Sequence[str] | None = None,
@@ -151,7 +165,7 @@ def compare(
     method has several. Runs of a method differ in fold or seed.
 
     Args:
-        runs: run folders or predictions files.
+        runs: run folders, predictions files, or objects with such a path (`metafacs.Run`).
         reference: the method that the others are compared with; the first one read where None.
         aus: score these AU columns only; without it, all runs need the same AUs.
         shared_rows: score only the test images that all runs on a fold have; without it, different ones are an error.

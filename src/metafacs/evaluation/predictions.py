@@ -121,7 +121,7 @@ def read_predictions(path: Path) -> Predictions:
         path: the file, or the run folder that holds it under the name `predictions.parquet`.
 
     Raises:
-        InputError: there is no such file, it is no whole Parquet file, or what it holds breaks the contract.
+        InputError: there is no such file, it is not a whole Parquet file, or what it holds breaks the contract.
     """
     if path.is_dir():
         path = path / PREDICTIONS_FILE

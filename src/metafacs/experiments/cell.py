@@ -1,9 +1,10 @@
 """One run from training to predictions, in a process that ends when the one that started it does.
 
-Started as `python -m metafacs.experiments.cell RUN FLAGS...`, with a pipe as standard input that its
-starter keeps open.
+Started as `python -m metafacs.experiments.cell RUN CONFIGURATION`, the latter as JSON, with a pipe as standard input
+that its starter keeps open.
 """
 
+import json
 import os
 import sys
 import threading
@@ -11,15 +12,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from metafacs import cli
+from metafacs.config import TrainConfig
+from metafacs.inference.scoring import predict_run
 from metafacs.runs import DONE
+from metafacs.training.session import train
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Trains (or goes on, or finds it done) and predicts the test fold; returns the exit status."""
+    """`carry_out` in a process of its own."""
     threading.Thread(target=_follow, daemon=True).start()
-    run, flags = Path(arguments[0]), arguments[1:]
-    status = 0 if (run / DONE).exists() else cli.main(["train", *flags, "--out", str(run), "--resume"])
-    return status or cli.main(["evaluate", str(run)])
+    return carry_out(arguments)
+
+
+def carry_out(arguments: Sequence[str]) -> int:
+    """Trains (or goes on, or finds it done) and predicts the test fold; returns the exit status."""
+    run, values = Path(arguments[0]), json.loads(arguments[1])
+    status = 0 if (run / DONE).exists() else cli.run("train", lambda: train(TrainConfig.read(values, run), resume=True))
+    return status or cli.run("evaluate", lambda: predict_run(run))
 
 
 def _follow() -> None:

@@ -1,5 +1,6 @@
 """Several training runs side by side, with bars that show how far they are."""
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,10 +10,11 @@ from rich.console import Console
 from rich.progress import TaskID
 
 from metafacs.analysis.records import metrics_record
+from metafacs.config import TrainConfig
 from metafacs.errors import InputError
 from metafacs.evaluation.predictions import PREDICTIONS_FILE
-from metafacs.experiments.launching import Launch, Launched, LocalProcess
-from metafacs.progress import bars, plain_lines
+from metafacs.experiments.launching import Launch, Launched
+from metafacs.progress import bars, can_show_bars, plain_lines
 from metafacs.runs import DONE, METRICS
 
 _SHOWN = {"loss_primary": "AU loss", "loss_auxiliary": "FE loss", "weight_auxiliary": "FE weight"}
@@ -23,17 +25,23 @@ class Job:
     """One run: training, then predictions on its test fold.
 
     Attributes:
-        name: for the bar.
-        run: its run folder.
-        flags: of `metafacs train`, without `--out` and `--resume`.
+        config: of the run.
         steps: that it will take, for the bar.
+        name: for the bar; that of the run folder where empty.
     """
 
-    name: str
-    run: Path
-    flags: Sequence[str]
+    config: TrainConfig
     steps: int
+    name: str = ""
     launched: Launched | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self.name = self.name or self.run.name
+
+    @property
+    def run(self) -> Path:
+        """Its run folder."""
+        return self.config.out
 
     @property
     def log(self) -> Path:
@@ -47,7 +55,7 @@ class Job:
 
     def start(self, launch: Launch) -> None:
         """Starts it, or goes on where it stopped."""
-        self.launched = launch([str(self.run), *self.flags], self.log)
+        self.launched = launch([str(self.run), json.dumps(self.config.values())], self.log)
 
     def last_line(self) -> tuple[int, str]:
         """The step of the last training line in the log, and what to show of it."""
@@ -70,7 +78,7 @@ class Job:
 
 
 def run_jobs(
-    jobs: Sequence[Job], at_once: int, console: Console, *, keep_going: bool = False, launch: Launch = LocalProcess
+    jobs: Sequence[Job], at_once: int, console: Console, launch: Launch, keep_going: bool = False
 ) -> list[str]:
     """Carries out all jobs that are not done, `at_once` at a time, with progress bars.
 
@@ -78,8 +86,8 @@ def run_jobs(
         jobs: the runs.
         at_once: how many side by side.
         console: for the bars.
+        launch: where they are carried out, such as `start_process`.
         keep_going: whether the rest is done when a job fails.
-        launch: where they are carried out.
 
     Returns:
         What went wrong in each job that failed.
@@ -109,12 +117,13 @@ def run_jobs(
     finally:
         for job in running:
             if job.launched is not None and job.launched.poll() is None:
-                job.launched.stop()
+                job.launched.terminate()
+                job.launched.wait()
     return failures
 
 
 class _Bars:
-    """A bar for all jobs together, one for each that runs; no terminal: a line for every tenth of the whole."""
+    """A bar for all jobs together and one for each that runs; or else a line for every tenth of the whole."""
 
     def __init__(self, jobs: Sequence[Job], console: Console) -> None:
         self._progress = bars(console)
@@ -123,7 +132,7 @@ class _Bars:
         self._whole = self._progress.add_task(f"{len(jobs)} runs", total=self._total, note="")
         self._progress.update(self._whole, completed=sum(self._steps.values()))
         self._tasks: dict[str, TaskID] = {}
-        self._lines = None if console.is_terminal else plain_lines(f"{len(jobs)} runs, steps", console)
+        self._lines = None if can_show_bars(console) else plain_lines(f"{len(jobs)} runs, steps", console)
 
     def __enter__(self) -> "_Bars":
         self._progress.start()

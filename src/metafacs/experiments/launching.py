@@ -11,42 +11,29 @@ from metafacs.clusters import join_ray
 
 
 class Launched(Protocol):
-    """A run that was started."""
+    """A run that was started; a `subprocess.Popen` is one."""
 
     def poll(self) -> int | None:
         """Its exit status, or None while it runs."""
 
-    def stop(self) -> None:
+    def terminate(self) -> None:
         """Ends it; what it saved stays."""
+
+    def wait(self) -> int:
+        """Waits for its end; returns its exit status."""
 
 
 Launch = Callable[[Sequence[str], Path], Launched]
 """Starts a run, given the arguments of `metafacs.experiments.cell` and the file to print to."""
 
 
-def start_process(arguments: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+def start_process(arguments: Sequence[str], log: Path) -> Launched:
     """A process that carries out one run on one core and ends with this process, however that ends."""
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "metafacs.experiments.cell", *arguments]
     with log.open("wb") as file:
         one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
         return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=file, stderr=file, env=one_thread)
-
-
-class LocalProcess:
-    """A run as a process of this machine."""
-
-    def __init__(self, arguments: Sequence[str], log: Path) -> None:
-        self._process = start_process(arguments, log)
-
-    def poll(self) -> int | None:
-        """Its exit status, or None while it runs."""
-        return self._process.poll()
-
-    def stop(self) -> None:
-        """Ends it and waits for its end."""
-        self._process.terminate()
-        self._process.wait()
 
 
 class RayTasks:
@@ -62,10 +49,8 @@ class RayTasks:
     """
 
     def __init__(self, address: str | None, at_once: int, gpus: float = 0.0) -> None:
-        ray = join_ray(address, at_once)
-        self._ray = ray
-        options: dict[str, Any] = {"num_cpus": 1, "max_retries": 3, **({"num_gpus": gpus} if gpus else {})}
-        self._task = ray.remote(**options)(_carry_out)
+        self._ray = join_ray(address, at_once)
+        self._task = self._ray.remote(num_cpus=1, num_gpus=gpus, max_retries=3)(_carry_out)
 
     def __call__(self, arguments: Sequence[str], log: Path) -> "RayTask":
         """Starts one run."""
@@ -84,15 +69,17 @@ class RayTask:
         self._ray, self._reference = ray, reference
 
     def poll(self) -> int | None:
-        """Its exit status, or None while it waits or runs; 1 where the cluster lost it."""
+        """Its exit status, or None while it waits or runs."""
         done, _ = self._ray.wait([self._reference], timeout=0)
-        if not done:
-            return None
+        return self.wait() if done else None
+
+    def wait(self) -> int:
+        """Its exit status; 1 where the cluster lost it."""
         try:
             return int(self._ray.get(self._reference))
         except self._ray.exceptions.RayError:
             return 1
 
-    def stop(self) -> None:
+    def terminate(self) -> None:
         """Cancels it."""
         self._ray.cancel(self._reference, force=True)

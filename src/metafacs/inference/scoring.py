@@ -1,4 +1,4 @@
-"""Scores a detector on a dataset that it was not trained on."""
+"""What a detector says of the people it is scored on: those of its test fold, or those of another dataset."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -14,8 +14,9 @@ from metafacs import __version__
 from metafacs.data.prepared import DatasetCard, PreparedDataset
 from metafacs.data.streams import Faces
 from metafacs.errors import InputError
-from metafacs.evaluation.predictions import prediction_rows, write_predictions
+from metafacs.evaluation.predictions import PREDICTIONS_FILE, prediction_rows, write_predictions
 from metafacs.facs import au_title
+from metafacs.models.network import Network
 from metafacs.runs import CONFIG, DETECTOR, read_config
 from metafacs.training.checkpoint import DetectorCard, load_detector
 from metafacs.training.predicting import Progress, face_probabilities
@@ -41,6 +42,39 @@ class Crossed:
     notes: list[str]
 
 
+def predict_run(run: Path, batch: int = 256, progress: Progress | None = None) -> Path:
+    """Writes the predictions of a run on its test fold, unless they are there: the fold is touched once.
+
+    Args:
+        run: folder of a finished run.
+        batch: images at a time.
+        progress: is told (done, total).
+
+    Returns:
+        The predictions file.
+
+    Raises:
+        InputError: the run is not finished, its dataset is gone or another one, or the fold has people who may have
+            trained.
+    """
+    path = run / PREDICTIONS_FILE
+    if path.exists():
+        return path
+    config = read_config(run)
+    network, card = load_detector(run / DETECTOR)
+    dataset = PreparedDataset.open(Path(config["data"]["primary"]))
+    if dataset.card.name != card.dataset:
+        raise InputError(f"{run} was trained on '{card.dataset}', but {dataset.folder} is '{dataset.card.name}'")
+    rows = _labelled_rows(dataset, card.aus)
+    rows = rows[dataset.column("fold")[rows] == card.test_fold]
+    strangers = sorted(set(dataset.column("subject")[rows]) - set(card.test_subjects))
+    if strangers or not len(rows):
+        what = f"it has subjects who may have trained ({', '.join(strangers[:3])})" if strangers else "it is empty"
+        raise InputError(f"fold '{card.test_fold}' of {dataset.folder} is not the one this run kept out: {what}")
+    info = {"label": config.get("label"), "fold": card.test_fold, "run": run.name}
+    return _predict(_Task(network, card, dataset, rows, card.aus, batch, progress), path, info)
+
+
 def predict_across(
     model: Path,
     data: Path,
@@ -50,7 +84,7 @@ def predict_across(
     batch: int = 256,
     progress: Progress | None = None,
 ) -> Crossed:
-    """Writes a detector's predictions on a prepared dataset, for the AUs that both have.
+    """Writes a detector's predictions on another prepared dataset, for the AUs that both have.
 
     Args:
         model: run folder, or its `detector.safetensors`.
@@ -70,21 +104,59 @@ def predict_across(
     aus = [au for au in card.aus if au in dataset.aus]
     if not aus:
         raise InputError(f"{data} has none of the AUs that {model} detects ({', '.join(card.aus)})")
-    labels = dataset.au_labels(aus)
-    rows = np.flatnonzero(~np.isnan(labels).all(axis=1))
+    rows = _labelled_rows(dataset, aus)
     if not len(rows):
         raise InputError(f"{data} has no row with a label of {', '.join(aus)}")
     rows, notes = _unseen(rows, dataset, card, _auxiliary_name(file.parent), unseen_only)
-    notes += _left_out(card, dataset, aus) + recipe_differences(card.crop, dataset.card.crop)
+    missing = [au_title(au) for au in card.aus if au not in aus]
+    notes += [f"not labelled there, and so not scored: {', '.join(missing)}"] if missing else []
+    notes += recipe_differences(card.crop, dataset.card.crop)
+    name = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in dataset.card.name)
+    path = out or file.parent / f"cross_{name}.parquet"
+    label = f"{card.method} (trained on {card.dataset})"
+    info = {"label": label, "trained_on": card.dataset, "fold": CROSS_FOLD, "run": file.parent.name or "detector"}
+    return Crossed(_predict(_Task(network, card, dataset, rows, aus, batch, progress), path, info), notes)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A detector, and the rows and AUs of a dataset that it predicts."""
+
+    network: Network
+    card: DetectorCard
+    dataset: PreparedDataset
+    rows: NDArray[np.int64]
+    aus: Sequence[str]
+    batch: int
+    progress: Progress | None
+
+
+def _labelled_rows(dataset: PreparedDataset, aus: Sequence[str]) -> NDArray[np.int64]:
+    """Rows with a label of one of the AUs."""
+    return np.flatnonzero(~np.isnan(dataset.au_labels(aus)).all(axis=1))
+
+
+def _predict(task: _Task, path: Path, info: Mapping[str, Any]) -> Path:
+    """Carries a task out and writes the predictions to `path`; `info` is what the card does not say of them."""
+    card, dataset, rows, aus = task.card, task.dataset, task.rows, list(task.aus)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network = network.to(device).to(memory_format=torch.channels_last)
+    network = task.network.to(device).to(memory_format=torch.channels_last)
     places = [card.aus.index(au) for au in aus]
     faces = Faces(dataset, rows, card.resize)
-    probabilities = face_probabilities(network, faces, card.side, device, batch, progress)[:, places]
-    path = out or file.parent / f"cross_{_file_name(dataset.card.name)}.parquet"
-    table = prediction_rows(dataset.to_pandas().iloc[rows], labels[rows], probabilities, aus)
-    write_predictions(path, table, _info(card, dataset.card, aus, file.parent.name))
-    return Crossed(path, notes)
+    probabilities = face_probabilities(network, faces, card.side, device, task.batch, task.progress)[:, places]
+    thresholds = [card.thresholds[place] for place in places]
+    about = {
+        "method": card.method,
+        "backbone": card.backbone,
+        "dataset": dataset.card.name,
+        "seed": card.seed,
+        "threshold": thresholds[0] if len(set(thresholds)) == 1 else thresholds,
+        "aus": aus,
+        "tool_version": __version__,
+    }
+    table = prediction_rows(dataset.to_pandas().iloc[rows], dataset.au_labels(aus)[rows], probabilities, aus)
+    write_predictions(path, table, {**about, **info})
+    return path
 
 
 def recipe_differences(trained: Mapping[str, Any], tested: Mapping[str, Any]) -> list[str]:
@@ -135,29 +207,3 @@ def _auxiliary_name(run: Path) -> str:
     except InputError:
         logger.warning("%s is gone: whether its people are in this dataset too cannot be checked", folder)
         return ""
-
-
-def _left_out(card: DetectorCard, dataset: PreparedDataset, aus: Sequence[str]) -> list[str]:
-    missing = [au_title(au) for au in card.aus if au not in aus]
-    return [f"not labelled there, and so not scored: {', '.join(missing)}"] if missing else []
-
-
-def _info(card: DetectorCard, tested: DatasetCard, aus: Sequence[str], run: str) -> dict[str, Any]:
-    thresholds = [card.thresholds[card.aus.index(au)] for au in aus]
-    return {
-        "method": card.method,
-        "label": f"{card.method} (trained on {card.dataset})",
-        "backbone": card.backbone,
-        "dataset": tested.name,
-        "trained_on": card.dataset,
-        "fold": CROSS_FOLD,
-        "seed": card.seed,
-        "threshold": thresholds[0] if len(set(thresholds)) == 1 else thresholds,
-        "aus": list(aus),
-        "run": run or "detector",
-        "tool_version": __version__,
-    }
-
-
-def _file_name(name: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)

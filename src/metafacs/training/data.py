@@ -8,11 +8,11 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jsonargparse import Namespace
 from rich.console import Console
 from torch import Tensor
 
 from metafacs import distributed
+from metafacs.config import DataConfig, TrainConfig
 from metafacs.data.prepared import PreparedDataset
 from metafacs.data.splits import Split, auxiliary_rows, split_by_fold
 from metafacs.data.streams import Faces, Order, Stream
@@ -49,7 +49,7 @@ class TrainingData:
 
 
 def open_data(
-    settings: Namespace, auxiliary: bool, seed: int, console: Console, device: torch.device = CPU
+    settings: DataConfig, auxiliary: bool, seed: int, console: Console, device: torch.device = CPU
 ) -> TrainingData:
     """Opens, splits and, where they fit into memory, decodes the data of a run.
 
@@ -60,7 +60,7 @@ def open_data(
     primary = PreparedDataset.open(settings.primary)
     aus = common_aus(primary, settings.aus)
     labels = primary.au_labels(aus)
-    split = split_primary(primary, labels, settings, settings.test_fold, seed)
+    split = split_primary(primary, labels, settings, seed)
     _warn_of_rare(aus, labels[split.reserve])
     faces = {"primary": Faces(primary, split.train, settings.resize)}
     reserve = Faces(primary, split.reserve, settings.resize)
@@ -91,8 +91,22 @@ def open_data(
     )
 
 
-def split_primary(primary: PreparedDataset, labels: np.ndarray, settings: Namespace, fold: str, seed: int) -> Split:
-    """The rows of training, reserve and test when `fold` is the test fold.
+def steps_of(config: TrainConfig) -> int:
+    """How many steps a run takes.
+
+    Raises:
+        InputError: it has no data that it can be trained and tested on.
+    """
+    primary = PreparedDataset.open(config.data.primary)
+    if config.data.auxiliary:
+        PreparedDataset.open(config.data.auxiliary)  # one that is not there, too, is an error now
+    labels = primary.au_labels(common_aus(primary, config.data.aus))
+    images = len(split_primary(primary, labels, config.data, config.seed).train)
+    return config.loop.steps or max(1, round(config.loop.epochs * images / config.data.batch_primary))
+
+
+def split_primary(primary: PreparedDataset, labels: np.ndarray, settings: DataConfig, seed: int) -> Split:
+    """The rows of training, reserve and test.
 
     Raises:
         InputError: the dataset has no such fold, or too few people for it.
@@ -101,7 +115,7 @@ def split_primary(primary: PreparedDataset, labels: np.ndarray, settings: Namesp
         primary.column("fold").tolist(),
         primary.column("subject").tolist(),
         ~np.isnan(labels).all(axis=1),
-        fold,
+        settings.test_fold,
         settings.reserve_fraction,
         settings.reserve_minimum,
         seed,
@@ -109,13 +123,13 @@ def split_primary(primary: PreparedDataset, labels: np.ndarray, settings: Namesp
     )
 
 
-def _check_sizes(settings: Namespace) -> None:
+def _check_sizes(settings: DataConfig) -> None:
     if not 16 <= settings.side <= settings.resize:
         raise InputError(
             f"the crop (--data.side {settings.side}) must be at least 16 and at most --data.resize {settings.resize}"
         )
     for name in ("batch_primary", "batch_auxiliary", "batch_meta"):
-        size = settings[name]
+        size = getattr(settings, name)
         if size < 2 or size % distributed.count():
             raise InputError(f"--data.{name} is {size}; it must be at least 2 and divisible by the number of processes")
 
@@ -168,7 +182,7 @@ def _warn_of_rare(aus: list[str], labels: np.ndarray) -> None:
         )
 
 
-def _cache(faces: Mapping[str, Faces], settings: Namespace, device: torch.device, console: Console) -> None:
+def _cache(faces: Mapping[str, Faces], settings: DataConfig, device: torch.device, console: Console) -> None:
     """Decodes what fits into memory, the GPU's first; says what does not."""
     places = _places(
         {name: part.bytes_decoded for name, part in faces.items()},

@@ -1,9 +1,8 @@
 """The learning rate as a function of the step, so that a resumed run needs no state for it."""
 
 import math
-from typing import Literal
 
-Schedule = Literal["constant", "cosine", "one-cycle"]
+from metafacs.config import Schedule
 
 
 def learning_rate_factor(step: int, steps: int, schedule: Schedule, warmup: float = 0.0) -> float:

@@ -1,12 +1,11 @@
 """Whether the processes that train together, perhaps on several machines, were given the same."""
 
-from pathlib import Path
+from dataclasses import asdict
 
 import torch
-from jsonargparse import Namespace
 
 from metafacs import distributed
-from metafacs.commands.parsing import plain
+from metafacs.config import TrainConfig
 from metafacs.errors import InputError
 from metafacs.methods import Method
 from metafacs.training.data import TrainingData
@@ -15,14 +14,11 @@ _OF_A_MACHINE = {"primary", "auxiliary", "workers", "cache_gib", "device_cache_g
 """Settings that may differ between machines; data are compared by content, not by path."""
 
 
-def check_together(
-    out: Path, settings: Namespace, method: Method, data: TrainingData, start: int, device: torch.device
-) -> None:
+def check_together(config: TrainConfig, method: Method, data: TrainingData, start: int, device: torch.device) -> None:
     """Compares over all processes what must not differ; trained apart, nothing else would say so.
 
     Args:
-        out: the run folder.
-        settings: of the run.
+        config: of the run.
         method: as it starts, with the weights of its networks.
         data: of the run.
         start: steps taken before.
@@ -33,19 +29,12 @@ def check_together(
     """
     if distributed.count() == 1:
         return
-    groups = {
-        name: plain(settings[name]) for name in ("data", "optimiser", "loop", settings.method) if name in settings
-    }
+    parts = [asdict(part) for part in (config.data, config.optimiser, config.loop, config.options)]
+    shared = [{name: value for name, value in part.items() if name not in _OF_A_MACHINE} for part in parts]
     facts: dict[str, object] = {
-        "the settings": [
-            (settings.method, settings.seed),
-            *(
-                (name, [item for item in group.items() if item[0] not in _OF_A_MACHINE])
-                for name, group in groups.items()
-            ),
-        ],
+        "the settings": (config.method, config.seed, shared),
         "the contents of the datasets": [dataset.card.faces_sha256 for dataset, _ in data.rows.values()],
-        f"the step to start from (all must see the same {out}, on a disk that the machines share)": start,
+        f"the step to start from (all must see the same {config.out}, on a disk that the machines share)": start,
         "the weights to start from": [
             value.double().sum().item() for module in method.modules.values() for value in module.state_dict().values()
         ],
