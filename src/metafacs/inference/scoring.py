@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from metafacs import __version__
 from metafacs.data.prepared import DatasetCard, PreparedDataset
@@ -20,7 +19,7 @@ from metafacs.facs import au_title
 from metafacs.models.network import Network
 from metafacs.runs import CONFIG, DETECTOR, read_config
 from metafacs.training.checkpoint import DetectorCard, load_detector
-from metafacs.training.predicting import Progress, over_faces
+from metafacs.training.predicting import Progress, face_probabilities
 
 logger = logging.getLogger(__name__)
 
@@ -143,13 +142,8 @@ def _predict(task: _Task, path: Path, info: Mapping[str, Any]) -> Path:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = task.network.to(device).to(memory_format=torch.channels_last)
     places = [card.aus.index(au) for au in aus]
-
-    def probabilities_of(images: Tensor) -> Tensor:
-        return torch.sigmoid(network(images).au_logits[:, places])
-
     faces = Faces(dataset, rows, card.resize)
-    with torch.no_grad():
-        probabilities = over_faces(probabilities_of, faces, card.side, device, task.batch, task.progress)
+    probabilities = face_probabilities(network, faces, card.side, device, task.batch, task.progress)[:, places]
     thresholds = [card.thresholds[place] for place in places]
     about = {
         "method": card.method,
