@@ -41,6 +41,7 @@ class Sum(Method):
 
     def __init__(self, loss: Mapping[int, float] = {}, parameter: Mapping[int, float] = {}) -> None:
         network = nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 1, 1))
+        network.uses_landmarks = False
         nn.init.zeros_(network[1].bias)
         super().__init__(Setup(network, lambda p: torch.optim.SGD(p, lr=1.0, momentum=0.5)))  # type: ignore[arg-type]
         self.loss, self.parameter = loss, parameter
