@@ -25,10 +25,10 @@ import numpy as np
 import pandas as pd
 import torch
 
+from metafacs.faces.video import video_frames
 from metafacs.facs import AU_SETS, EXPRESSIONS, au_column
 from metafacs.files import write_text
 from metafacs.inference import AUDetector
-from metafacs.inference.frames import video_frames
 from metafacs.inference.outputs import to_csv
 from metafacs.inference.rows import face_row, raw_table, tidy
 from metafacs.models.network import build_network

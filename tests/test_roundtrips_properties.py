@@ -25,9 +25,9 @@ from metafacs.errors import InputError
 from metafacs.evaluation.predictions import probability_column, read_predictions, write_predictions
 from metafacs.faces import Face
 from metafacs.faces.recipe import SIMILARITY, WHOLE, Recipe
+from metafacs.faces.video import Frame
 from metafacs.facs import EXPRESSIONS, intensity_column
 from metafacs.inference.formats import FORMATS, PYFEAT_COLUMNS
-from metafacs.inference.frames import Frame
 from metafacs.inference.outputs import write_tables
 from metafacs.inference.rows import empty_row, face_row, raw_table, sigmoid, tidy
 from metafacs.models.network import build_network
@@ -233,7 +233,7 @@ def test_tables_of_detections(form: str, ending: str, count: int) -> None:
     @given(detections(), st.floats(0, 1))
     def check(made: tuple[Any, list[str]], threshold: float) -> None:
         raw, _ = made
-        table = FORMATS[form](raw, AUS, [threshold] * len(AUS))
+        table = FORMATS[form].table(raw, AUS, [threshold] * len(AUS))
         with folder() as place:
             write_tables([place / f"out{ending}"], [table.iloc[:1], table.iloc[1:]])
             found = read_back(place / f"out{ending}")

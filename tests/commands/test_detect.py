@@ -15,8 +15,8 @@ from PIL import Image
 
 from metafacs.commands import detect
 from metafacs.errors import InputError
+from metafacs.faces.video import Frame
 from metafacs.inference import AUDetector, detector, sources
-from metafacs.inference.frames import Frame
 from metafacs.runs import DETECTOR
 from tests.inference.toys import AUS, DotFinder, draw, make_video, save_picture, save_toy, walk
 from tests.launcher import Launcher

@@ -169,7 +169,7 @@ def test_frames_that_change_their_size(model: Path, folder: Path, tmp_path: Path
 def test_a_frame_that_is_too_large(model: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     large = [draw([(50 + k, 40)], k, (160, 256)) for k in range(12)]
     hostile.growing_video(folder / "call.mts", CLIP, large)
-    monkeypatch.setattr("metafacs.inference.frames.MOST_PIXELS", 30_000)
+    monkeypatch.setattr("metafacs.faces.video.MOST_PIXELS", 30_000)
     assert run(model, folder, "--out", tmp_path / "a.csv") == 0
     (rows,) = by_name(tmp_path / "a.csv").values()
     assert rows["success"].tolist() == [1] * 12 + [0] * 12 and rows["problem"].iloc[-1] == "a frame of 256x160 pixels"

@@ -77,7 +77,7 @@ def test_int8_with_its_cost(run: Path, tmp_path: Path, capsys) -> None:
     assert metafacs("export", "--model", run, "--out", out, *flags) == 0
     printed = capsys.readouterr()
     assert "int8 differs from float32 by" in printed.err
-    for word in ("f1_float32", "f1_lost", "AU12", "average", "size: ", "1 at a time", "16 at a time"):
+    for word in ("f1_float32", "f1_lost", "AU12", "average", "size: "):
         assert word in printed.out
     assert "AU24" not in printed.out  # not labelled there
     numbers = props(out)["numbers"]

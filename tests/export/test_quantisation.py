@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from metafacs.errors import InputError
-from metafacs.export.cost import accuracy, calibration_rows, dataset_faces, scored_rows, speeds
+from metafacs.export.cost import accuracy, calibration_rows, dataset_faces, scored_rows
 from metafacs.export.parity import rendered_faces
 from metafacs.export.quantisation import quantised
 from metafacs.export.session import Session
@@ -88,8 +88,3 @@ def test_what_int8_costs(both: tuple[bytes, bytes], tmp_path: Path) -> None:
     assert table.loc["average", "auc_int8"] == pytest.approx(table["auc_int8"].iloc[:3].mean())
     same = accuracy(plain, plain, dataset, CARD, SIZE)
     assert (same[["f1_lost", "auc_lost", "changed"]] == 0).all(axis=None)
-
-
-def test_speeds_are_positive_and_of_each(both: tuple[bytes, bytes]) -> None:
-    found = speeds(list(map(Session, both)), rendered_faces(SIZE)[:2], rounds=3)
-    assert len(found) == 2 and min(found) > 0

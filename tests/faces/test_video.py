@@ -7,7 +7,15 @@ import pytest
 
 from metafacs.errors import InputError
 from metafacs.faces.pictures import UnreadableError
-from metafacs.faces.video import count_frames, frame_times, read_frames
+from metafacs.faces.video import (
+    DAMAGED,
+    camera_frames,
+    count_frames,
+    expected_frames,
+    frame_times,
+    read_frames,
+    video_frames,
+)
 
 av: Any = pytest.importorskip("av")
 FRAMES, BITS, WIDTH, HEIGHT = 60, 8, 160, 96
@@ -58,6 +66,10 @@ def test_frames_come_by_number(name: str, codec: str, options: dict[str, str], t
     assert count_frames(path) == FRAMES
     for wanted in (range(FRAMES), [0], [FRAMES - 1], [25, 26, 51], [3, 40]):
         assert [(number, shown(image)) for number, image in read_frames(path, list(wanted))] == [(k, k) for k in wanted]
+    for start in (0, 1, 17, FRAMES - 1, FRAMES):
+        frames = [(frame.number, frame.time, shown(frame.picture)) for frame in video_frames(path, start)]  # type: ignore[arg-type]
+        assert frames == [(k, pytest.approx(k / 25), k) for k in range(start, FRAMES)]
+    assert expected_frames(path) in (FRAMES, 0)
 
 
 def test_frames_that_a_video_does_not_have_are_left_out(tmp_path: Path) -> None:
@@ -100,6 +112,9 @@ def test_a_damaged_frame_does_not_shift_the_others(tmp_path: Path) -> None:
     path.write_bytes(content)
     found = {number: shown(image) for number, image in read_frames(path, list(range(FRAMES)))}
     assert all(found[k] == k for k in range(12, FRAMES))
+    frames = list(video_frames(path))
+    assert [frame.number for frame in frames] == list(range(FRAMES))
+    assert all(frame.problem == (DAMAGED if frame.picture is None else "") for frame in frames)
 
 
 def test_a_video_that_is_cut_off_gives_what_it_has(tmp_path: Path) -> None:
@@ -107,19 +122,30 @@ def test_a_video_that_is_cut_off_gives_what_it_has(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
     found = [(number, shown(image)) for number, image in read_frames(path, list(range(FRAMES)))]
     assert 20 < len(found) < FRAMES and all(one == other for one, other in found)
+    seen = [(frame.number, shown(frame.picture)) for frame in video_frames(path) if frame.picture is not None]
+    assert seen == found
+    mp4 = make_video(tmp_path / "a.mp4", "mpeg4")
+    mp4.write_bytes(mp4.read_bytes()[: mp4.stat().st_size // 2])
+    with pytest.raises(UnreadableError, match="damaged or no video"):
+        list(video_frames(mp4))
 
 
 def test_what_is_no_video(tmp_path: Path) -> None:
     (tmp_path / "text.avi").write_text("not a video " * 100)
     (tmp_path / "empty.mp4").write_text("")
+    (tmp_path / "zeros.mp4").write_bytes(bytes(5000))
     for path, text in (
         (tmp_path / "none.avi", "missing file"),
+        (tmp_path / "zeros.mp4", "damaged or no video"),
         (tmp_path, "a folder"),
         (tmp_path / "text.avi", "damaged or no video"),
         (tmp_path / "empty.mp4", "empty file"),
     ):
         with pytest.raises(UnreadableError, match=text):
             list(read_frames(path, [0]))
+        with pytest.raises(UnreadableError, match=text):
+            list(video_frames(path))
+        assert expected_frames(path) == 0
 
 
 def test_shared_times_are_not_believed(tmp_path: Path) -> None:
@@ -132,7 +158,7 @@ def test_shared_times_are_not_believed(tmp_path: Path) -> None:
     class Container:
         def __init__(self, *times: int | None) -> None:
             context = type("Context", (), {"has_b_frames": 0})()
-            stream = type("Stream", (), {"codec_context": context})()
+            stream = type("Stream", (), {"codec_context": context, "width": 8, "height": 8})()
             self.streams = type("Streams", (), {"video": [stream]})()
             self.times = times
 
@@ -153,6 +179,23 @@ def test_pyav_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_video_of_no_known_kind(tmp_path: Path) -> None:
     path = make_video(tmp_path / "v.mov", "libx264", frames=5)
     path.write_bytes(path.read_bytes().replace(b"avc1", b"zzzz"))
-    for read in (lambda: count_frames(path), lambda: list(read_frames(path, [0]))):
+    for read in (lambda: count_frames(path), lambda: list(read_frames(path, [0])), lambda: list(video_frames(path))):
         with pytest.raises(UnreadableError, match="no decoder here knows"):
             read()
+    assert expected_frames(path) == 5
+
+
+def test_a_file_with_sound_only(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000)
+        sound = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.int16), format="s16", layout="mono")
+        sound.rate = 8000
+        container.mux(stream.encode(sound))
+    with pytest.raises(UnreadableError, match="no video in it"):
+        list(video_frames(path))
+
+
+def test_a_camera_that_is_not_there() -> None:
+    with pytest.raises(InputError, match="camera 77"):
+        list(camera_frames(77))

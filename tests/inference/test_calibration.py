@@ -5,8 +5,8 @@ import pyarrow as pa
 import pytest
 
 from metafacs.faces import Face
+from metafacs.faces.video import Frame
 from metafacs.inference.calibration import FEWEST, REST, by_baseline, by_frame, lowered
-from metafacs.inference.frames import Frame
 from metafacs.inference.rows import empty_row, face_row, logit_column, raw_table, sigmoid
 
 AUS = ["AU04", "AU12"]

@@ -1,12 +1,15 @@
-"""Detection on a cluster: the rows of one machine, whoever dies."""
+"""Detection on a cluster: the rows of one machine, whoever dies. What is not slow runs with a stand-in for Ray."""
 
 import os
+import pickle
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,74 +20,59 @@ from metafacs.clusters import join_ray
 from metafacs.commands import detect
 from metafacs.errors import InputError
 from metafacs.inference import cluster, detector
-from metafacs.inference.cluster import Place, Waiting, divide
-from metafacs.inference.frames import Frame
-from metafacs.inference.rows import empty_row, raw_table
+from metafacs.inference.cluster import divide
+from metafacs.inference.parts import Parts
 from metafacs.inference.sources import PICTURE, VIDEO, Source
-from metafacs.inference.watching import Part
 from tests.inference.toys import AUS, DotFinder, draw, make_video, save_picture, save_toy, walk
 from tests.toy_runs import leftovers, metafacs
 
 ROOT = Path(__file__).parents[2]
-NOBODY = {"source": 0, "frame": 0, "tracker": None}
 
 
-def sources(kinds: str) -> list[Source]:
-    return [Source(str(k), VIDEO if kind == "v" else PICTURE, Path(str(k))) for k, kind in enumerate(kinds)]
+class DiedError(Exception):
+    """Stands for the death of a worker."""
 
 
-def part(source: int, frame: int, frames: int = 2) -> Part:
-    rows = [empty_row(source, str(source), Frame(frame + k, None, None, "x")) for k in range(frames)]
-    table = raw_table(rows, np.zeros((0, len(AUS)), np.float32), AUS)
-    return Part(table, frames, {"source": source, "frame": frame + frames, "tracker": {"next": 1}})
+class StandIn:
+    """What detection uses of the module `ray`, with threads for workers."""
 
+    exceptions = SimpleNamespace(
+        RayError=type("RayError", (Exception,), {}), RayTaskError=type("RayTaskError", (Exception,), {})
+    )
 
-@pytest.mark.parametrize(
-    "kinds, ends", [("vvv", [1, 2, 3]), ("ppp", [2, 3]), ("pvppp", [1, 2, 4, 5]), ("", []), ("ppvp", [2, 3, 4])]
-)
-def test_every_input_is_in_one_task(kinds: str, ends: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "PICTURES", 2)
-    tasks = divide(sources(kinds), NOBODY)
-    assert [task.end for task in tasks] == ends
-    assert [task.came["source"] for task in tasks] == [0, *ends[:-1]][: len(ends)]
+    def __init__(self) -> None:
+        self.pool, self.asked = ThreadPoolExecutor(2), list[dict[str, Any]]()
 
+    def is_initialized(self) -> bool:
+        return True
 
-def test_work_goes_on_in_the_middle(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "PICTURES", 2)
-    place = {"source": 3, "frame": 1, "tracker": {"next": 2}}
-    tasks = divide(sources("vppppv"), place)
-    assert [(task.came["source"], task.end) for task in tasks] == [(3, 5), (5, 6)]
-    assert tasks[0].came is place and tasks[1].came["tracker"] is None
+    def remote(self, max_retries: int, **options: Any) -> Callable[[Callable[..., Any]], Any]:
+        self.asked.append({"max_retries": max_retries, **options})
 
+        def run(function: Callable[..., Any], sent: bytes) -> Any:
+            for _ in range(max_retries + 1):
+                try:
+                    return function(*pickle.loads(sent))
+                except DiedError:
+                    continue
+                except Exception as error:
+                    failed = self.exceptions.RayTaskError()
+                    failed.cause = error
+                    raise failed from error
+            raise self.exceptions.RayError
 
-def test_parts_wait_for_their_turn_and_are_not_used_twice(tmp_path: Path) -> None:
-    waiting = Waiting(tmp_path)
-    waiting.put(NOBODY, part(0, 0))
-    waiting.put({"source": 2, "frame": 4}, part(2, 4, 3))
-    assert waiting.frames == 5 and waiting.get({"source": 1, "frame": 0}) is None
-    found = Waiting(tmp_path).get({"source": 2, "frame": 4})
-    assert found is not None and found.rows.equals(part(2, 4, 3).rows)
-    assert found.after == {"source": 2, "frame": 7, "tracker": {"next": 1}} and found.frames == 3
-    again = Waiting(tmp_path)
-    again.forget_before({"source": 2, "frame": 4})
-    assert again.frames == 3 and again.get(NOBODY) is None
-    again.drop({"source": 2, "frame": 4}, found)
-    assert again.frames == 0 and list(tmp_path.iterdir()) == []
-    (tmp_path / "ahead-000000001-000000000.parquet").write_bytes(b"half")
-    with pytest.raises(InputError, match="is damaged"):
-        again.get({"source": 1, "frame": 0})
+        return lambda function: SimpleNamespace(
+            remote=lambda *arguments: self.pool.submit(run, function, pickle.dumps(arguments))
+        )
 
+    def wait(self, results: list[Future[Any]], *, timeout: float, num_returns: int = 1, fetch_local: bool) -> Any:
+        return wait(results, timeout, FIRST_COMPLETED if num_returns == 1 else "ALL_COMPLETED")
 
-def test_a_missing_package_and_a_wrong_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("ray")
-    begin = time.monotonic()
-    for address in ("127.0.0.1:1", "ray://127.0.0.1:1", "nonsense"):
-        with pytest.raises(InputError, match=f"no Ray cluster at '{address}'.*check --address"):
-            join_ray(address, 1)
-    assert time.monotonic() - begin < 10
-    monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(InputError, match=r"'ray', which is not installed; run: pip install 'metafacs\[cluster\]'"):
-        join_ray(None, 1)
+    def get(self, result: Future[Any]) -> Any:
+        return pickle.loads(pickle.dumps(result.result()))
+
+    def cancel(self, result: Future[Any], force: bool) -> None:
+        result.cancel()
 
 
 def setup_worker() -> None:
@@ -98,8 +86,14 @@ def setup_worker() -> None:
     detector.make_finder = lambda settings: Slow()
 
 
-@pytest.fixture(scope="module")
-def ray() -> Iterator[Any]:
+@pytest.fixture(scope="module", params=["stand-in", pytest.param("ray", marks=pytest.mark.slow)])
+def ray(request: pytest.FixtureRequest) -> Iterator[Any]:
+    if request.param == "stand-in":
+        with pytest.MonkeyPatch.context() as patched:
+            stand_in = StandIn()
+            patched.setitem(sys.modules, "ray", stand_in)  # type: ignore[arg-type]
+            yield stand_in
+        return
     ray = pytest.importorskip("ray")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     paths = os.pathsep.join(map(str, (ROOT, ROOT / "src")))
@@ -137,8 +131,8 @@ def place(inputs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(place: Path, out: Path, *flags: object) -> int:
-    given = ("--model", place.parent / "run", "--device", "cpu", "--every", 4, "--out", out)
-    return metafacs("detect", place, *given, *flags)
+    arguments = ("--model", place.parent / "run", "--device", "cpu", "--every", 4, "--out", out)
+    return metafacs("detect", place, *arguments, *flags)
 
 
 def assert_same(one: Path, other: Path) -> None:
@@ -147,95 +141,133 @@ def assert_same(one: Path, other: Path) -> None:
     assert len(a) > 150 and np.allclose(a[AUS], b[AUS], atol=2e-6, equal_nan=True)
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize(
+    "kinds, first, tasks",
+    [
+        ("vvv", 0, [(0, 1), (1, 2), (2, 3)]),
+        ("pvppp", 0, [(0, 1), (1, 2), (2, 4), (4, 5)]),
+        ("vppppv", 3, [(3, 5), (5, 6)]),
+        ("", 0, []),
+    ],
+)
+def test_every_input_is_in_one_task(
+    kinds: str, first: int, tasks: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "PICTURES", 2)
+    sources = [Source(str(k), VIDEO if kind == "v" else PICTURE, Path(str(k))) for k, kind in enumerate(kinds)]
+    assert divide(sources, first) == tasks
+
+
 def test_a_cluster_gives_the_rows_of_one_machine(ray: Any, place: Path, tmp_path: Path) -> None:
     assert run(place, tmp_path / "many.csv", "--cluster", "ray") == 0
     assert_same(place.parent / "one.csv", tmp_path / "many.csv")
     assert leftovers(tmp_path) == [] and not (tmp_path / "many.csv.parts").exists()
+    if isinstance(ray, StandIn):
+        assert ray.asked[-1] == {"num_cpus": 1, "max_retries": cluster.TRIES}
 
 
 @pytest.mark.slow
-def test_a_killed_worker_costs_no_row(ray: Any, place: Path, tmp_path: Path) -> None:
+def test_a_killed_worker_costs_no_row(place: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    psutil = pytest.importorskip("psutil")
+    pytest.importorskip("ray")
+    request.getfixturevalue("ray")
     killed: list[int] = []
 
     def kill() -> None:
         while len(killed) < 2:
-            time.sleep(0.05)
-            came = list((tmp_path / "many.csv.parts").glob("*.parquet"))
-            if len(came) > 3 * (len(killed) + 1):
-                for process in workers():
-                    if process not in killed:
-                        os.kill(process, signal.SIGKILL)
-                        killed.append(process)
-                        break
+            time.sleep(0.2)
+            for process in psutil.Process().children(recursive=True):
+                if process.name().startswith("ray::_detect") and process.pid not in killed:
+                    os.kill(process.pid, signal.SIGKILL)
+                    killed.append(process.pid)
+                    break
 
-    thread = threading.Thread(target=kill, daemon=True)
-    thread.start()
+    threading.Thread(target=kill, daemon=True).start()
     assert run(place, tmp_path / "many.csv", "--cluster", "ray") == 0
-    thread.join(1)
     assert len(killed) == 2
     assert_same(place.parent / "one.csv", tmp_path / "many.csv")
 
 
-def workers() -> list[int]:
-    """Process numbers of the workers of this process's cluster that see to a task."""
-    psutil = pytest.importorskip("psutil")
-    return [one.pid for one in psutil.Process().children(recursive=True) if one.name().startswith("ray::_see_to")]
-
-
-@pytest.mark.slow
+@pytest.mark.parametrize(
+    "first, second, parts",
+    [(["--cluster", "ray"], ["--cluster", "ray"], 2), (["--cluster", "ray"], [], 2), ([], ["--cluster", "ray"], 3)],
+)
 def test_interrupted_work_goes_on_here_or_there(
-    ray: Any, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    first: list[str],
+    second: list[str],
+    parts: int,
+    ray: Any,
+    place: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    real = Waiting.put
-    for name, first, second in (
-        ("a.csv", ["--cluster", "ray"], ["--cluster", "ray"]),
-        ("b.csv", ["--cluster", "ray"], []),
-    ):
-        out, came = tmp_path / name, list[Place]()
+    append, out = Parts.append, tmp_path / "a.csv"
 
-        def put(self: Waiting, place: Place, part: Part, came: list[Place] = came) -> None:
-            real(self, place, part)
-            came.append(place)
-            if len(came) == 6:  # not after so many seconds: workers may take long to start
-                raise KeyboardInterrupt
+    def stopping(self: Parts, part: Any) -> None:
+        append(self, part)
+        if self.count == parts:
+            raise KeyboardInterrupt
 
-        monkeypatch.setattr(Waiting, "put", put)
-        assert run(place, out, *first) == 130
-        assert list((tmp_path / f"{name}.parts").glob("*.parquet")) and not out.exists()
-        monkeypatch.setattr(Waiting, "put", real)
-        assert run(place, out, *second, "--resume") == 0
-        assert_same(place.parent / "one.csv", out)
+    monkeypatch.setattr(Parts, "append", stopping)
+    assert run(place, out, *first) == 130 and not out.exists()
+    monkeypatch.setattr(Parts, "append", append)
+    assert run(place, out, *second, "--resume") == 0
+    assert_same(place.parent / "one.csv", out)
 
 
-@pytest.mark.slow
 def test_an_input_that_kills_every_worker_is_named(
     ray: Any, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    real = cluster._see_to
+    real, stand_in = cluster._detect, isinstance(ray, StandIn)
 
-    def dying(job: Any, inputs: Any, begin: Any) -> Any:
-        if inputs[0].name.endswith("b.mp4"):
+    def dying(work: Any, sources: Any, begin: Any) -> Any:
+        if sources[0].name.endswith("b.mp4") and stand_in:
+            raise DiedError
+        if sources[0].name.endswith("b.mp4"):
             os._exit(1)
-        yield from real(job, inputs, begin)
+        return real(work, sources, begin)
 
-    given = ["detect", place / "b.mp4", place / "p", "--model", place.parent / "run", "--device", "cpu"]
-    given += ["--out", tmp_path / "a.csv", "--cluster", "ray"]
-    monkeypatch.setattr(cluster, "_see_to", dying)
-    monkeypatch.setattr(cluster, "TRIES", 2)
-    assert metafacs(*given) == 2
-    told = capsys.readouterr().err
-    assert "2 workers died" in told and "frame 0 of" in told and "b.mp4" in told and "--resume" in told
-    monkeypatch.setattr(cluster, "_see_to", real)
-    assert metafacs(*given, "--resume") == 0
-    assert metafacs(*given[:-4], "--out", tmp_path / "one.csv") == 0
-    one, many = (pd.read_csv(tmp_path / name) for name in ("one.csv", "a.csv"))
-    pd.testing.assert_frame_equal(one, many, atol=2e-6)
+    monkeypatch.setattr(cluster, "_detect", dying)
+    monkeypatch.setattr(cluster, "TRIES", 1)
+    assert run(place, tmp_path / "a.csv", "--cluster", "ray") == 2
+    printed = capsys.readouterr().err
+    assert "2 workers died" in printed and "b.mp4" in printed and "--resume" in printed
+    monkeypatch.setattr(cluster, "_detect", real)
+    assert run(place, tmp_path / "a.csv", "--cluster", "ray", "--resume") == 0
+    assert_same(place.parent / "one.csv", tmp_path / "a.csv")
+
+
+def test_what_a_worker_cannot_do_is_said_as_on_one_machine(
+    ray: Any, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refusing(work: Any, sources: Any, begin: Any) -> Any:
+        raise InputError("no dlib on this worker")
+
+    monkeypatch.setattr(cluster, "_detect", refusing)
+    assert run(place, tmp_path / "a.csv", "--cluster", "ray") == 2
+    printed = capsys.readouterr().err
+    assert "no dlib on this worker" in printed and "Traceback" not in printed
+
+
+def test_a_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(InputError, match=r"'ray'.*pip install 'metafacs\[cluster\]'"):
+        join_ray(None, 1)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "nonsense"])
+def test_a_wrong_address(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def init(**options: Any) -> None:
+        raise ConnectionError("nobody answers")
+
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: False, init=init))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=f"'{address}'.*--address"):
+        join_ray(address, 1)
 
 
 def test_flags_that_do_not_go_together(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(place, tmp_path / "a.csv", "--address", "1.2.3.4:5") == 2
-    assert "give --cluster ray too" in capsys.readouterr().err
+    assert "--cluster ray" in capsys.readouterr().err
     assert metafacs("detect", 0, "--model", place.parent / "run", "--out", tmp_path / "a.csv", "--cluster", "ray") == 2
-    assert "a camera is watched on this machine" in capsys.readouterr().err
+    assert "leave --cluster out" in capsys.readouterr().err
     assert not (tmp_path / "a.csv.parts").exists()

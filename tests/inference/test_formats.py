@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from metafacs.faces import Face
-from metafacs.inference.formats import FORMATS, aus_missing, openface, pyfeat
-from metafacs.inference.frames import Frame
+from metafacs.faces.video import Frame
+from metafacs.inference.formats import FORMATS, openface, pyfeat
 from metafacs.inference.outputs import to_csv, write_tables
 from metafacs.inference.rows import empty_row, face_row, raw_table, sigmoid, tidy
 
@@ -78,14 +78,19 @@ def test_pyfeat(raw: pa.Table) -> None:
 
 
 def test_aus_that_other_programs_do_not_have() -> None:
-    assert aus_missing("openface", AUS) == ["AU24", "AU43"] and aus_missing("pyfeat", AUS) == ["AU45"]
-    assert aus_missing("tidy", AUS) == []
+    assert {name: form.missing(AUS) for name, form in FORMATS.items()} == {
+        "tidy": [],
+        "openface": ["AU24", "AU43"],
+        "pyfeat": ["AU45"],
+    }
 
 
 @pytest.mark.parametrize("name", list(FORMATS))
 def test_csv_and_parquet_hold_the_same(name: str, raw: pa.Table, tmp_path: Path) -> None:
     paths = [tmp_path / "a.csv", tmp_path / "a.PARQUET"]
-    tables = [FORMATS[name](raw.slice(k, 1), AUS, THRESHOLDS) for k in (1, 0, 2)]  # begins with a row without a face
+    tables = [
+        FORMATS[name].table(raw.slice(k, 1), AUS, THRESHOLDS) for k in (1, 0, 2)
+    ]  # begins with a row without a face
     assert write_tables(paths, tables) == 3
     one, other = pd.read_csv(paths[0]), pd.read_parquet(paths[1])
     assert list(one.columns) == list(other.columns)
@@ -108,7 +113,7 @@ def test_py_feat_reads_both(raw: pa.Table, tmp_path: Path) -> None:
     """With Py-Feat's own readers, where it is installed; it is no dependency of ours."""
     reader = pytest.importorskip("feat.utils.io")
     for name in ("pyfeat", "openface"):
-        write_tables([tmp_path / f"{name}.csv"], [FORMATS[name](raw, AUS, THRESHOLDS)])
+        write_tables([tmp_path / f"{name}.csv"], [FORMATS[name].table(raw, AUS, THRESHOLDS)])
     fex = reader.read_feat(str(tmp_path / "pyfeat.csv"))
     shapes = {"aus": 21, "emotions": 7, "faceboxes": 5, "landmarks": 136, "poses": 6}
     assert {name: getattr(fex, name).shape for name in shapes} == {name: (3, n) for name, n in shapes.items()}

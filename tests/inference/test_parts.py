@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from metafacs.errors import InputError
-from metafacs.inference.frames import Frame
+from metafacs.faces.video import Frame
 from metafacs.inference.parts import Parts, parts_folder
 from metafacs.inference.rows import empty_row, raw_table
 from metafacs.inference.watching import Part

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from metafacs.faces import Face, Recipe
-from metafacs.faces.finders import Box
+from metafacs.faces.face import Box
 from metafacs.models.network import build_network
 from metafacs.runs import DETECTOR
 from metafacs.training.checkpoint import DetectorCard, save_detector

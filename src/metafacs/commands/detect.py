@@ -3,7 +3,7 @@
 import hashlib
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,14 @@ from metafacs.commands.starter import add_model_flag, announced_starter
 from metafacs.distributed import cores
 from metafacs.errors import InputError
 from metafacs.files import naming, refuse_files, remove_partials
-from metafacs.inference.cluster import Job, Told, spread
+from metafacs.inference.cluster import Work, spread
 from metafacs.inference.detector import AUDetector
-from metafacs.inference.finishing import Calibrated, cut_off, plot_timelines, unreadable
-from metafacs.inference.formats import FORMAT_TITLES, FORMATS, aus_missing
+from metafacs.inference.finishing import Calibrated, account, plot_timelines, timeline_paths
+from metafacs.inference.formats import FORMATS
 from metafacs.inference.outputs import append_csv, check_outputs, partial_path, writable_folder, write_tables
 from metafacs.inference.overlay import overlay_paths, write_overlays
 from metafacs.inference.parts import Parts, parts_folder
 from metafacs.inference.sources import CAMERA, Source, expected_total, find_sources, source_frames
-from metafacs.inference.tracking import Tracker
 from metafacs.inference.watching import PART, Part, watch
 from metafacs.progress import progress_bar
 from metafacs.runs import DETECTOR
@@ -36,6 +35,8 @@ writes a probability and a presence per AU into a table. A frame without a face 
 work leaves what was found so far in OUT.partial.csv and goes on with --resume. Nothing is sent anywhere."""
 NOTES = 5
 """So many unreadable inputs are named; the table has all."""
+TRACKER = 2
+"""Version of what the tracker remembers in unfinished work."""
 CAMERA_PART = 25
 """Frames of a part when a camera is watched: what stopping it may cost."""
 
@@ -44,26 +45,27 @@ def main(prog: str, arguments: Sequence[str]) -> None:
     """Runs the command."""
     settings = parse(_flags(prog), arguments)
     console = Console(stderr=True, soft_wrap=True, highlight=False)
-    done = settings.resume and not settings.overwrite and settings.out[0].is_file()
+    out, live, unfinished = settings.out[0], partial_path(settings.out[0]), parts_folder(settings.out[0])
+    done = settings.resume and not settings.overwrite and out.is_file()
     check_outputs(settings.out, settings.overwrite or done)
     sources = _inputs(settings)
-    _share_cores()
+    if "OMP_NUM_THREADS" not in os.environ:  # faces are sought while the network works: on all cores both would wait
+        torch.set_num_threads(max(1, min(torch.get_num_threads(), cores() - 1)))
     settings.model = settings.model or announced_starter(console)
-    detector = AUDetector.from_run(settings.model, finder=_finder(settings), device=settings.device)
+    options = {"finder": _finder(settings), "device": settings.device, "batch": settings.batch}
+    detector = AUDetector.from_run(settings.model, **options)
     _check(settings, sources)
-    if done and not parts_folder(settings.out[0]).exists():
-        console.print(f"{settings.out[0]} is there already: nothing to do", markup=False)
+    if done and not unfinished.exists():
+        console.print(f"{out} is there already: nothing to do", markup=False)
         return
-    detector.batch = settings.batch
-    for au in aus_missing(settings.format, detector.aus):
+    for au in FORMATS[settings.format].missing(detector.aus):
         console.print(f"note: {settings.format} has no {au}; it stands behind its columns", markup=False)
-    if not settings.overwrite and not parts_folder(settings.out[0]).exists():
-        live = partial_path(settings.out[0])
+    if not settings.overwrite and not unfinished.exists():
         refuse_files(live.parent, [live.name], "move that, choose another --out, or replace it with --overwrite")
-    parts = Parts(settings.out[0], _facts(settings, sources, detector), settings.resume, settings.overwrite)
+    parts = Parts(out, _facts(settings, sources, detector), settings.resume, settings.overwrite)
     try:
-        with naming(settings.out[0]):
-            _detect(settings, detector, sources, parts, console)
+        with naming(out):
+            _detect(settings, detector, options, sources, parts, console)
             _finish(settings, detector, sources, parts, console)
     finally:
         if parts.count:
@@ -73,101 +75,94 @@ def main(prog: str, arguments: Sequence[str]) -> None:
 
 
 def _flags(prog: str) -> ArgumentParser:
-    made = parser(prog, DESCRIPTION)
-    made.add_argument(
+    flags = parser(prog, DESCRIPTION)
+    flags.add_argument(
         "inputs",
         nargs="+",
         type=str,
         help="pictures, videos, folders (with everything below), patterns in quotes, or the number of a camera "
         "(cameras are untested).",
     )
-    add_model_flag(made)
-    made.add_argument(
+    add_model_flag(flags)
+    flags.add_argument(
         "--out",
         nargs="+",
         type=Path,
         default=[Path("detections.csv")],
         help="one or more files to write; .csv or .parquet says the kind. Unfinished work lies beside the first.",
     )
-    formats = "; ".join(f"{name}: {what}" for name, what in FORMAT_TITLES.items())
-    made.add_argument("--format", choices=list(FORMATS), default="tidy", help=f"columns. {formats}.")
-    made.add_argument("--resume", action="store_true", help="go on with interrupted work.")
-    made.add_argument("--overwrite", action="store_true", help="replace an output, throw unfinished work away.")
-    made.add_argument(
+    titles = "; ".join(f"{name}: {form.title}" for name, form in FORMATS.items())
+    flags.add_argument("--format", choices=list(FORMATS), default="tidy", help=f"columns. {titles}.")
+    flags.add_argument("--resume", action="store_true", help="go on with interrupted work.")
+    flags.add_argument("--overwrite", action="store_true", help="replace an output, throw unfinished work away.")
+    flags.add_argument(
         "--every",
         type=PositiveInt,
         default=1,
         help="search whole frames only every so often, in between only around the faces of the frame before: faster, "
         "but somebody new is seen later.",
     )
-    made.add_argument("--faces", type=NonNegativeInt, default=0, help="at most so many, the largest; 0 means all.")
-    _add_finding(made)
-    _add_calibration(made)
-    made.add_argument(
-        "--overlay", type=Path | None, default=None, help="folder for copies with boxes and AU bars (MP4, PNG)."
+    flags.add_argument(
+        "--faces",
+        type=NonNegativeInt,
+        default=0,
+        help="at most so many: of a picture the largest, of a video the people known longest, then the largest; 0 "
+        "means all.",
     )
-    made.add_argument("--plot", type=Path | None, default=None, help="folder for a timeline of each video (PNG).")
-    made.add_argument("--batch", type=PositiveInt, default=16, help="faces that go through the network together.")
-    made.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where the network runs.")
-    made.add_argument(
-        "--cluster", choices=["none", "ray"], default="none", help="ray: spread the inputs over a Ray cluster."
-    )
-    made.add_argument("--address", type=str | None, default=None, help="of the Ray cluster; none starts one here.")
-    return made
-
-
-def _add_finding(made: ArgumentParser) -> None:
-    made.add_argument(
+    flags.add_argument(
         "--detector",
         choices=["recipe", "dlib5", "dlib68"],
         default="recipe",
         help="what finds faces; recipe: as the training data were made. dlib68 also gives landmarks, but its training "
         "data forbid commercial use.",
     )
-    made.add_argument("--width", type=NonNegativeInt, default=640, help="with --detector: as in `metafacs prepare`.")
-    made.add_argument("--upsample", type=NonNegativeInt, default=0, help="with --detector: doublings, for small faces.")
-    made.add_argument("--threshold", type=float, default=0.0, help="with --detector: least score of a face.")
-
-
-def _add_calibration(made: ArgumentParser) -> None:
-    made.add_argument(
+    flags.add_argument("--width", type=NonNegativeInt, default=640, help="with --detector: as in `metafacs prepare`.")
+    flags.add_argument(
+        "--upsample", type=NonNegativeInt, default=0, help="with --detector: doublings, for small faces."
+    )
+    flags.add_argument("--threshold", type=float, default=0.0, help="with --detector: least score of a face.")
+    flags.add_argument(
         "--calibrate",
         choices=["none", "baseline"],
         default="none",
         help="baseline: lower what a person's face shows at rest, taken from the video itself (docs/detect.md).",
     )
-    made.add_argument(
+    flags.add_argument(
         "--neutral",
         type=str | None,
         default=None,
         help="lower what the face shows at rest, taken from this: a picture of the person with a neutral face, or the "
         "number of a frame (from 0) of each video.",
     )
-
-
-def _share_cores() -> None:
-    """Leaves a core to finding faces, which goes on while the network works; on all cores they would wait for it."""
-    if "OMP_NUM_THREADS" not in os.environ:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        torch.set_num_threads(max(1, min(torch.get_num_threads(), cores - 1)))
+    flags.add_argument(
+        "--overlay", type=Path | None, default=None, help="folder for copies with boxes and AU bars (MP4, PNG)."
+    )
+    flags.add_argument("--plot", type=Path | None, default=None, help="folder for a timeline of each video (PNG).")
+    flags.add_argument("--batch", type=PositiveInt, default=16, help="faces that go through the network together.")
+    flags.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where the network runs.")
+    flags.add_argument(
+        "--cluster", choices=["none", "ray"], default="none", help="ray: spread the inputs over a Ray cluster."
+    )
+    flags.add_argument("--address", type=str | None, default=None, help="of the Ray cluster; none starts one here.")
+    return flags
 
 
 def _finder(settings: Namespace) -> dict[str, Any] | None:
     if settings.detector == "recipe":
         return None
     names = ("width", "upsample", "threshold")
-    return {"name": settings.detector, **{name: getattr(settings, name) for name in names}}
+    return {"name": settings.detector, **{name: settings[name] for name in names}}
 
 
 def _check(settings: Namespace, sources: Sequence[Source]) -> None:
     if settings.neutral and settings.calibrate != "none":
         raise InputError("--neutral and --calibrate are two ways to the same end; give one of them")
-    watched = any(source.kind == CAMERA for source in sources)
-    if watched and (settings.resume or settings.overlay):
+    camera = any(source.kind == CAMERA for source in sources)
+    if camera and (settings.resume or settings.overlay):
         raise InputError("what a camera saw is gone: --resume and --overlay need files")
     if settings.address and settings.cluster == "none":
         raise InputError("--address is of a cluster; give --cluster ray too")
-    if watched and settings.cluster != "none":
+    if camera and settings.cluster != "none":
         raise InputError("a camera is watched on this machine; leave --cluster out")
     for folder in (settings.overlay, settings.plot, *(path.parent for path in settings.out[1:])):
         if folder is not None:
@@ -175,126 +170,124 @@ def _check(settings: Namespace, sources: Sequence[Source]) -> None:
 
 
 def _inputs(settings: Namespace) -> list[Source]:
-    """What is to be looked at; what was drawn before of these inputs, and lies among them, is none.
+    """What is to be looked at; what was drawn before of these inputs, and lies among them, is left out.
 
     Raises:
         InputError: something to look at would be replaced by what is drawn, and neither --resume nor --overwrite says
             that it was drawn before.
     """
     sources = find_sources(settings.inputs)
-    copies = (
-        {os.path.realpath(path) for path in overlay_paths(settings.overlay, sources)} if settings.overlay else set()
-    )
+    copies = overlay_paths(settings.overlay, sources) if settings.overlay else []
+    drawn = {os.path.realpath(path) for path in copies}
     plots = os.path.realpath(settings.plot) if settings.plot else None
-    places = [Path(os.path.realpath(source.path)) for source in sources]
-    ours = [
-        str(path) in copies or (str(path.parent) == plots and path.name.endswith("_timeline.png")) for path in places
-    ]
-    if any(ours) and not (settings.resume or settings.overwrite):
+    inputs: list[Source] = []
+    replaced: list[Source] = []
+    for source in sources:
+        folder, name = os.path.split(path := os.path.realpath(source.path))
+        ours = path in drawn or (folder == plots and name.endswith("_timeline.png"))
+        (replaced if ours else inputs).append(source)
+    if replaced and not (settings.resume or settings.overwrite):
         raise InputError(
-            f"{sources[ours.index(True)].name} is an input, and what is drawn would replace it; choose another folder "
-            "for --overlay or --plot, or add --overwrite if it was drawn by an earlier run"
+            f"{replaced[0].name} is an input, and what is drawn would replace it; choose another folder for --overlay "
+            "or --plot, or add --overwrite if it was drawn by an earlier run"
         )
-    return [source for source, own in zip(sources, ours, strict=True) if not own]
-
-
-def _remove_partials(settings: Namespace, sources: Sequence[Source]) -> None:
-    """Removes what a killed process has left of the files that are now written."""
-    for path in settings.out:
-        remove_partials(path.parent, (path.name,))
-    if settings.overlay:
-        remove_partials(settings.overlay, [path.name for path in overlay_paths(settings.overlay, sources)])
-    if settings.plot:
-        stems = {"pictures", "camera", *(f"{s.path.stem}{k}" for n, s in enumerate(sources) for k in ("", f"_{n}"))}
-        remove_partials(settings.plot, [f"{stem}_timeline.png" for stem in stems])
+    return inputs
 
 
 def _facts(settings: Namespace, sources: Sequence[Source], detector: AUDetector) -> dict[str, Any]:
     """All that the rows depend on."""
-    said = hashlib.sha256()
+    inputs = hashlib.sha256()
     for source in sources:
         there = source.path.stat() if source.kind != CAMERA and source.path.exists() else None
         size = (there.st_size, there.st_mtime_ns) if there else ()
-        said.update(f"{source.name}\0{source.kind}\0{size}\0".encode(errors="replace"))
+        inputs.update(f"{source.name}\0{source.kind}\0{size}\0".encode(errors="replace"))
     model = settings.model / DETECTOR if settings.model.is_dir() else settings.model
     with model.open("rb") as file:
         weights = hashlib.file_digest(file, "sha256").hexdigest()
-    facts = {"inputs": said.hexdigest(), "model": weights, "finder": detector.finder}
-    return {**facts, **{name: getattr(settings, name) for name in ("every", "faces", "batch", "format")}}
+    facts = {"inputs": inputs.hexdigest(), "model": weights, "finder": detector.finder, "tracker": TRACKER}
+    return {**facts, **{name: settings[name] for name in ("every", "faces", "batch", "format")}}
 
 
 def _detect(
-    settings: Namespace, detector: AUDetector, sources: Sequence[Source], parts: Parts, console: Console
+    settings: Namespace,
+    detector: AUDetector,
+    options: dict[str, Any],
+    sources: Sequence[Source],
+    parts: Parts,
+    console: Console,
 ) -> None:
     """Makes the parts that are missing; a camera is watched until Ctrl-C."""
-    tracker, after = Tracker(settings.every, settings.faces), parts.after()
-    if after:
-        tracker.restore(after["tracker"])
-    begin = (after["source"], after["frame"]) if after else (0, 0)
-    live, shape = partial_path(settings.out[0]), FORMATS[settings.format]
+    live, table = partial_path(settings.out[0]), FORMATS[settings.format].table
     for number, rows in enumerate(parts.read()):
-        append_csv(live, shape(rows, detector.aus, detector.thresholds), first=number == 0)
-    camera = sources[0].kind == CAMERA
-    total, done = expected_total(sources), parts.frames()
-    names, part_frames = [source.name for source in sources], CAMERA_PART if camera else PART
+        append_csv(live, table(rows, detector.aus, detector.thresholds), first=number == 0)
+    total, before = expected_total(sources), parts.frames()
+    done, begun = before, time.monotonic()
     with progress_bar("detecting", console) as (update, note):
-        if settings.cluster == "ray":
-            made = _spread(settings, sources, parts, note)
-        else:
-            frames, last = source_frames(sources, *begin), begin[0] if after else -1
-            made = watch(detector, names, frames, tracker, last, part_frames)
-        begun, before = time.monotonic(), done
         update(done, max(total, done))
         try:
-            for part in made:
-                first = parts.count == 0
+            for part in _missing(settings, detector, options, sources, parts, note):
+                append_csv(live, table(part.rows, detector.aus, detector.thresholds), first=parts.count == 0)
                 parts.append(part)
-                append_csv(live, shape(part.rows, detector.aus, detector.thresholds), first)
                 done += part.frames
                 note(f"{(done - before) / max(time.monotonic() - begun, 1e-9):.1f} frames/s")
                 update(done, max(total, done))
         except KeyboardInterrupt:
-            if not camera or not parts.count:
+            if sources[0].kind != CAMERA or not parts.count:
                 raise
 
 
-def _spread(settings: Namespace, sources: Sequence[Source], parts: Parts, note: Told) -> Iterator[Part]:
-    ray = join_ray(settings.address, cores())
-    options = {"finder": _finder(settings), "device": settings.device, "batch": settings.batch}
-    job = Job(settings.model, options, settings.every, settings.faces, PART)
-    return spread(ray, job, sources, parts.folder, parts.after(), note)
+def _missing(
+    settings: Namespace,
+    detector: AUDetector,
+    options: dict[str, Any],
+    sources: Sequence[Source],
+    parts: Parts,
+    note: Callable[[str], None],
+) -> Iterator[Part]:
+    after = parts.after()
+    if settings.cluster == "ray":
+        work = Work(settings.model, options, settings.every, settings.faces)
+        return spread(join_ray(settings.address, cores()), work, sources, after, note)
+    tracker = detector.tracker(settings.every, settings.faces)
+    source, frame = (after["source"], after["frame"]) if after else (0, 0)
+    if after:
+        tracker.restore(after["tracker"])
+    names, size = [source.name for source in sources], CAMERA_PART if sources[0].kind == CAMERA else PART
+    return watch(detector, names, source_frames(sources, source, frame), tracker, source if after else -1, size)
 
 
 def _finish(
     settings: Namespace, detector: AUDetector, sources: Sequence[Source], parts: Parts, console: Console
 ) -> None:
-    live = partial_path(settings.out[0])
-    problems, faces = unreadable(parts)
-    if not faces and len(problems) == len(sources):
-        reasons = "; ".join(f"{name}: {problem}" for name, problem in list(problems.items())[:NOTES])
+    """From parts to what was asked for; then they go."""
+    live, found = partial_path(settings.out[0]), account(parts, sources)
+    problems = [f"{name}: {problem}" for name, problem in found.problems.items()]
+    if not found.faces and len(problems) == len(sources):
         live.unlink(missing_ok=True)
         parts.remove()
-        raise InputError(f"not one input can be read: {reasons}")
-    for name, problem in list(problems.items())[:NOTES]:
-        console.print(f"{name}: {problem}", markup=False)
-    if len(problems) > NOTES:
-        console.print(f"{len(problems) - NOTES} more inputs cannot be read: see 'problem' in the table", markup=False)
-    for told in cut_off(parts, sources)[:NOTES]:
-        console.print(told, markup=False)
+        raise InputError(f"not one input can be read: {'; '.join(problems[:NOTES])}")
+    more = len(problems) - NOTES
+    rest = [f"{more} more inputs cannot be read: see 'problem' in the table"] if more > 0 else []
+    for text in (*problems[:NOTES], *rest, *found.cut_off[:NOTES]):
+        console.print(text, markup=False)
     calibrated = Calibrated(parts, detector, settings.calibrate == "baseline", settings.neutral)
     if calibrated.people is not None:
         console.print(f"calibrated: {calibrated.people} people; all others are left as they are", markup=False)
-    shape = FORMATS[settings.format]
-    _remove_partials(settings, sources)
-    rows = write_tables(settings.out, (shape(raw, detector.aus, detector.thresholds) for raw in calibrated))
+    written = [*settings.out]
+    written += overlay_paths(settings.overlay, sources) if settings.overlay else []
+    written += timeline_paths(settings.plot, sources) if settings.plot else []
+    for path in written:  # what a killed process has left of them
+        remove_partials(path.parent, (path.name,))
+    table = FORMATS[settings.format].table
+    rows = write_tables(settings.out, (table(raw, detector.aus, detector.thresholds) for raw in calibrated))
+    frames = parts.frames()
     if settings.overlay:
         with progress_bar("drawing", console) as (update, _):
             for count in write_overlays(settings.overlay, sources, calibrated.tables(), detector.aus):
-                update(count, parts.frames())
+                update(count, frames)
     if settings.plot:
         plot_timelines(settings.plot, sources, calibrated, detector)
-    frames = parts.frames()
     live.unlink(missing_ok=True)
     parts.remove()
-    told = f"{frames:,} frames or pictures, {faces:,} faces, {rows:,} rows"
-    Console(soft_wrap=True, highlight=False).print(f"{settings.out[0]}: {told}", markup=False)
+    text = f"{settings.out[0]}: {frames:,} frames or pictures, {found.faces:,} faces, {rows:,} rows"
+    Console(soft_wrap=True, highlight=False).print(text, markup=False)

@@ -10,12 +10,13 @@ from metafacs.commands.parsing import parse, parser
 from metafacs.commands.starter import add_model_flag, announced_starter
 from metafacs.data.prepared import PreparedDataset
 from metafacs.errors import InputError
-from metafacs.export.cost import accuracy, calibration_rows, common_aus, dataset_faces, scored_rows, speeds
+from metafacs.export.cost import accuracy, calibration_rows, common_aus, dataset_faces, scored_rows
 from metafacs.export.graph import NEWEST, OLDEST, import_onnx, to_graph
 from metafacs.export.metadata import describe, properties
-from metafacs.export.parity import Picture, by_torch, check_parity, rendered_faces
+from metafacs.export.parity import by_torch, check_parity, rendered_faces
 from metafacs.export.quantisation import quantised
 from metafacs.export.session import Session
+from metafacs.faces import Picture
 from metafacs.files import atomic_file
 from metafacs.inference.detector import recipe_of
 from metafacs.inference.outputs import writable_folder
@@ -27,7 +28,6 @@ number of faces at a time. Resizing, normalisation and sigmoid are inside; AU na
 and the detector's card are in its metadata. The file is run and compared with PyTorch before it is written, and only
 written if no probability differs by more than 1e-4. docs/export.md says how to use it without metafacs."""
 ENDING = ".onnx"
-SPEED_BATCHES = (1, 16)
 
 
 def main(prog: str, arguments: Sequence[str]) -> None:
@@ -51,43 +51,45 @@ def main(prog: str, arguments: Sequence[str]) -> None:
         graph = quantised(graph, faces)
     describe(graph, properties(card, recipe, numbers, how))
     content = graph.SerializeToString()
-    made = Session(content)
+    session = Session(content)
     if settings.quantize:
         shown = rendered_faces(recipe.size)
-        apart = abs(made.probabilities(shown) - by_torch(network, card, shown))
-        told = f"int8 differs from float32 by {apart.mean():.3f} on average, {apart.max():.3f} at most, on test faces"
-        console.print(told, markup=False)
+        apart = abs(session.probabilities(shown) - by_torch(network, card, shown))
+        text = f"int8 differs from float32 by {apart.mean():.3f} on average, {apart.max():.3f} at most, on test faces"
+        console.print(text, markup=False)
     with atomic_file(settings.out) as partial:
         partial.write_bytes(content)
     out = Console(soft_wrap=True, highlight=False)
-    told = f"{settings.out}: {len(card.aus)} AUs, faces of {recipe.size} pixels, {numbers}, {made.size / 1e6:.1f} MB"
-    out.print(told, markup=False)
+    text = f"{settings.out}: {len(card.aus)} AUs, faces of {recipe.size} pixels, {numbers}, {session.size / 1e6:.1f} MB"
+    out.print(text, markup=False)
     if scored is not None:
-        _report(out, plain, made, scored, card, recipe.size)
+        table = accuracy(plain, session, scored, card, recipe.size)
+        out.print(table.to_string(float_format=lambda value: f"{value:.1f}"), markup=False)
+        out.print(f"size: {plain.size / 1e6:.2f} MB -> {session.size / 1e6:.2f} MB", markup=False)
 
 
 def _flags(prog: str) -> ArgumentParser:
-    made = parser(prog, DESCRIPTION)
-    add_model_flag(made)
-    made.add_argument("--out", type=Path, default=Path("detector.onnx"), help=f"the file to write, {ENDING}.")
-    made.add_argument("--overwrite", action="store_true", help="replace a file that is there.")
-    made.add_argument("--quantize", action="store_true", help="compute in int8: smaller, faster, less accurate.")
-    made.add_argument(
+    flags = parser(prog, DESCRIPTION)
+    add_model_flag(flags)
+    flags.add_argument("--out", type=Path, default=Path("detector.onnx"), help=f"the file to write, {ENDING}.")
+    flags.add_argument("--overwrite", action="store_true", help="replace a file that is there.")
+    flags.add_argument("--quantize", action="store_true", help="compute in int8: smaller, faster, less accurate.")
+    flags.add_argument(
         "--calibrate",
         type=Path | None,
         default=None,
         help="with --quantize: a prepared dataset like the faces it will see; else rendered faces that ship with the "
         "package. Labels are not used, and neither are people whom the detector is tested on.",
     )
-    made.add_argument(
+    flags.add_argument(
         "--data",
         type=Path | None,
         default=None,
         help="with --quantize: a prepared dataset to score float32 and int8 on; of the detector's own dataset only "
         "people who never trained.",
     )
-    made.add_argument("--opset", type=int, default=OLDEST, help=f"version of ONNX's operators, {OLDEST} to {NEWEST}.")
-    return made
+    flags.add_argument("--opset", type=int, default=OLDEST, help=f"version of ONNX's operators, {OLDEST} to {NEWEST}.")
+    return flags
 
 
 def _check(settings: Namespace) -> None:
@@ -123,16 +125,3 @@ def _calibration(
     else:
         faces, name = dataset_faces(dataset, calibration_rows(dataset, card), size), dataset.card.name
     return faces, {"way": "static, weights per channel", "calibrated_on": name, "calibration_faces": len(faces)}
-
-
-def _report(
-    out: Console, plain: Session, made: Session, dataset: PreparedDataset, card: DetectorCard, size: int
-) -> None:
-    table = accuracy(plain, made, dataset, card, size)
-    out.print(table.to_string(float_format=lambda value: f"{value:.1f}"), markup=False)
-    out.print(f"size: {plain.size / 1e6:.2f} MB -> {made.size / 1e6:.2f} MB", markup=False)
-    for count in SPEED_BATCHES:
-        rows = scored_rows(dataset, card, common_aus(dataset, card))[:count]
-        slow, fast = speeds([plain, made], dataset_faces(dataset, rows, size))
-        told = f"{slow:.2f} ms -> {fast:.2f} ms a face, {slow / fast:.2f} times as fast"
-        out.print(f"one thread, {len(rows)} at a time: {told} (medians, processor time)", markup=False)

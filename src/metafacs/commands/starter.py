@@ -8,9 +8,9 @@ from rich.console import Console
 from metafacs.runs import DETECTOR
 
 
-def add_model_flag(made: ArgumentParser) -> None:
+def add_model_flag(flags: ArgumentParser) -> None:
     """`--model`, None where the detector that comes with metafacs is to be used."""
-    made.add_argument(
+    flags.add_argument(
         "--model",
         type=Path | None,
         default=None,

@@ -1,7 +1,6 @@
 """Reads a prepared dataset through a memory map."""
 
 import io
-import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from metafacs.data.card import CARD_FILE, FACES_FILE, DatasetCard
 from metafacs.data.digests import ImageBlock, ImageChecks, table_digest
 from metafacs.errors import InputError
-
-UNREADABLE = (
-    *(OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError),
-    *(TypeError, LookupError, ArithmeticError),
-)
-"""What Pillow raises when an image is damaged."""
+from metafacs.faces.pictures import UNREADABLE
 
 
 class PreparedDataset:

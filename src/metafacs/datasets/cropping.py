@@ -11,7 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from metafacs.data.card import LANDMARKS
-from metafacs.faces import Face, Follower, Recipe, align, given_face, make_finder, move, to_jpeg
+from metafacs.faces import Face, FaceFinder, Recipe, Tracker, align, given_face, make_finder, move, to_jpeg
+from metafacs.faces.face import Picture
 from metafacs.faces.pictures import UnreadableError, read_picture
 from metafacs.faces.recipe import WHOLE
 from metafacs.faces.video import read_frames
@@ -24,7 +25,6 @@ CLOSEST_EYES = 4.0
 NO_FOLD = "all"
 """The fold of rows that belong to none."""
 
-Picture = NDArray[np.uint8]
 Row = dict[str, Any]
 Seen = tuple[Any, Picture | UnreadableError]
 
@@ -72,18 +72,18 @@ def crop_rows(rows: pd.DataFrame, aus: Sequence[str], raw: Path, recipe: Recipe)
         InputError: what finds faces is missing.
     """
     finder = make_finder(recipe.finder)
-    follower = Follower(finder, recipe.choice, recipe.every) if finder else None
+    tracker = Tracker(recipe.every, most=1, largest=recipe.choice == "largest")
     columns = [*aus, *(intensity_column(au) for au in aus if intensity_column(au) in rows.columns)]
     made, skipped, before = [], [], None
     for row, picture in _pictures(rows, raw):
-        if follower and not _follows(row, before):
-            follower.start()
+        if not _follows(row, before):
+            tracker.start()
         before = row
         if isinstance(picture, UnreadableError):
             skipped.append(_skip(row, "picture", str(picture)))
             continue
         try:
-            made.append({**_labels(row, columns), **_crop(picture, row, follower, recipe)})
+            made.append({**_labels(row, columns), **_crop(picture, row, finder, tracker, recipe)})
         except NoFaceError as error:
             skipped.append(_skip(row, "face", str(error)))
     return made, skipped
@@ -134,19 +134,20 @@ def _ascending(rows: Sequence[Row], path: Path) -> Iterator[Seen]:
         yield row, UnreadableError(reason)
 
 
-def _crop(picture: Picture, row: Row, follower: Follower | None, recipe: Recipe) -> Row:
+def _crop(picture: Picture, row: Row, finder: FaceFinder | None, tracker: Tracker, recipe: Recipe) -> Row:
     """`image` and `landmarks` of a row; raises NoFaceError."""
-    face = _face(picture, row, follower, recipe)
+    face = _face(picture, row, finder, tracker, recipe)
     crop, matrix = align(picture, None if face is None else face.eyes, recipe)
     points = None if face is None or len(face.points) != LANDMARKS else move(face.points, matrix).astype(np.float32)
     return {"image": to_jpeg(crop, recipe.quality), "landmarks": points}
 
 
-def _face(picture: Picture, row: Row, follower: Follower | None, recipe: Recipe) -> Face | None:
-    if follower:
-        face = follower.next(picture)
-        if face is None:
+def _face(picture: Picture, row: Row, finder: FaceFinder | None, tracker: Tracker, recipe: Recipe) -> Face | None:
+    if finder:
+        people = tracker.next(finder.find, picture)
+        if not people:
             raise NoFaceError("no face found")
+        face = people[0][1]
     else:
         points = row.get("points")
         if recipe.kind == WHOLE and (points is None or len(points) != LANDMARKS):

@@ -1,8 +1,6 @@
-"""What int8 costs and gives: F1 and AUC per AU, size and speed, beside float32."""
+"""What int8 costs: F1 and AUC per AU beside float32; and which faces of a dataset it may be made and scored with."""
 
-import time
 from collections.abc import Sequence
-from statistics import median
 
 import numpy as np
 import pandas as pd
@@ -14,14 +12,13 @@ from metafacs.errors import InputError
 from metafacs.evaluation.metrics import au_scores
 from metafacs.export.parity import resized
 from metafacs.export.session import Session
+from metafacs.faces.face import Picture
 from metafacs.training.checkpoint import DetectorCard
 
-Picture = NDArray[np.uint8]
 Rows = NDArray[np.int64]
 
 CALIBRATED_ON = 256
 """Faces of a dataset that quantisation looks at, at most."""
-ROUNDS = 15
 AVERAGE = "average"
 
 
@@ -79,35 +76,20 @@ def accuracy(one: Session, other: Session, dataset: PreparedDataset, card: Detec
     aus = common_aus(dataset, card)
     rows, places = scored_rows(dataset, card, aus), [card.aus.index(au) for au in aus]
     labels, thresholds = dataset.au_labels(aus)[rows], [card.thresholds[place] for place in places]
-    found = []
-    for session in (one, other):
-        parts = [rows[k : k + CALIBRATED_ON] for k in range(0, len(rows), CALIBRATED_ON)]
-        values = [session.probabilities(dataset_faces(dataset, part, size)) for part in parts]
-        found.append(np.concatenate(values)[:, places])
-    first, second = (au_scores(labels, values, aus, thresholds) for values in found)
-    table = pd.DataFrame(index=first.index)
+    values: tuple[list[NDArray[np.float32]], ...] = ([], [])
+    for k in range(0, len(rows), CALIBRATED_ON):
+        faces = dataset_faces(dataset, rows[k : k + CALIBRATED_ON], size)
+        for session, parts in zip((one, other), values, strict=True):
+            parts.append(session.probabilities(faces)[:, places])
+    first, second = map(np.concatenate, values)
+    scores = [au_scores(labels, probabilities, aus, thresholds) for probabilities in (first, second)]
+    table = pd.DataFrame(index=scores[0].index)
     for name in ("f1", "auc"):
-        table[f"{name}_float32"], table[f"{name}_int8"] = 100 * first[name], 100 * second[name]
-        table[f"{name}_lost"] = 100 * (first[name] - second[name])
-    table["changed"] = 100 * ((found[0] >= thresholds) != (found[1] >= thresholds)).mean(axis=0)
+        table[f"{name}_float32"], table[f"{name}_int8"] = (100 * score[name] for score in scores)
+        table[f"{name}_lost"] = table[f"{name}_float32"] - table[f"{name}_int8"]
+    table["changed"] = 100 * ((first >= thresholds) != (second >= thresholds)).mean(axis=0)
     table.loc[AVERAGE] = table.mean()
     return table
-
-
-def speeds(sessions: Sequence[Session], faces: Picture, rounds: int = ROUNDS) -> list[float]:
-    """Median milliseconds a face of each session, on one batch; they take turns, so that all see the same machine.
-
-    Processor time of this process, so that other work on the machine does not count; sessions should use one thread.
-    """
-    taken: list[list[float]] = [[] for _ in sessions]
-    for session in sessions:
-        session.probabilities(faces, len(faces))
-    for _ in range(rounds):
-        for session, times in zip(sessions, taken, strict=True):
-            begin = time.process_time()
-            session.probabilities(faces, len(faces))
-            times.append(1000 * (time.process_time() - begin) / len(faces))
-    return [median(times) for times in taken]
 
 
 def _of_test(dataset: PreparedDataset, card: DetectorCard) -> NDArray[np.bool_]:

@@ -11,11 +11,10 @@ from PIL import Image
 from metafacs.data.transforms import centre_crops, crop
 from metafacs.errors import InputError
 from metafacs.export.session import Session
+from metafacs.faces.face import Picture
 from metafacs.inference.rows import sigmoid
 from metafacs.models.network import Network
 from metafacs.training.checkpoint import DetectorCard
-
-Picture = NDArray[np.uint8]
 
 TOLERANCE = 1e-4
 """So far a probability may be from PyTorch's."""

@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metafacs.export.graph import INPUT, LOGITS, PROBABILITIES, import_onnx
-
-Picture = NDArray[np.uint8]
+from metafacs.faces.face import Picture
 
 
 class Session:

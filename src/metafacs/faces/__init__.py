@@ -4,18 +4,20 @@ Preparation and inference use the same functions with the same `Recipe`, which a
 """
 
 from metafacs.faces.alignment import align, move, to_jpeg
-from metafacs.faces.finders import FINDERS, Face, FaceFinder, given_face, make_finder
+from metafacs.faces.face import Box, Face, Picture
+from metafacs.faces.finders import FINDERS, FaceFinder, given_face, make_finder
 from metafacs.faces.recipe import Recipe
-from metafacs.faces.tracking import Follower, choose
+from metafacs.faces.tracking import Tracker
 
 __all__ = [
     "FINDERS",
+    "Box",
     "Face",
     "FaceFinder",
-    "Follower",
+    "Picture",
     "Recipe",
+    "Tracker",
     "align",
-    "choose",
     "given_face",
     "make_finder",
     "move",

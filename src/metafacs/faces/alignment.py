@@ -11,10 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from metafacs.faces.face import Picture, Points
 from metafacs.faces.recipe import WHOLE, Recipe
-
-Picture = NDArray[np.uint8]
-Points = NDArray[np.float64]
 
 SPARE = 3
 """Pixels kept around what is resampled, so that the filter sees them."""

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from metafacs.errors import InputError
-from metafacs.faces.finders import Box, Face, Picture, Points, side
+from metafacs.faces.face import Box, Face, Picture, Points, side
 
 WINDOW = 80
 """Side of the smallest face the detector sees, pixels."""

@@ -1,38 +1,16 @@
 """What finds faces in pictures: the common form, the choice by name, and the two that search nothing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from metafacs.errors import InputError
-
-Picture = NDArray[np.uint8]
-Points = NDArray[np.float64]
-Box = tuple[float, float, float, float]
+from metafacs.faces.face import Box, Face, Picture, Points
 
 EYE_RANGES = {68: (36, 42, 48), 66: (36, 42, 48), 51: (19, 25, 31), 49: (19, 25, 31)}
 """Number of landmarks of an iBUG subset -> first point of the right eye, of the left eye, and of what follows."""
-
-
-@dataclass(frozen=True, eq=False)
-class Face:
-    """One face in a picture, in the picture's continuous coordinates (see `alignment`).
-
-    Attributes:
-        box: left, top, right, bottom.
-        score: how sure the finder is; higher is surer, the scale is the finder's own.
-        points: (n, 2) landmarks; n is 68 in iBUG's order, or the finder's own.
-        eyes: (2, 2) centres of the person's right and left eye.
-    """
-
-    box: Box
-    score: float
-    points: Points
-    eyes: Points
 
 
 class FaceFinder(Protocol):
@@ -100,7 +78,7 @@ def given_face(points: Points) -> Face:
             (without both), 5 (eyes, nose, mouth corners) or 2 (eyes); a swapped pair of eyes is put in order.
 
     Raises:
-        ValueError: another number of points, or numbers that are none.
+        ValueError: another number of points, or something that is not a number.
     """
     points = np.asarray(points, np.float64)
     if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
@@ -116,13 +94,3 @@ def given_face(points: Points) -> Face:
         eyes = eyes[::-1]
     (x0, y0), (x1, y1) = points.min(axis=0), points.max(axis=0)
     return Face((float(x0), float(y0), float(x1), float(y1)), 1.0, points, eyes)
-
-
-def side(box: Box) -> float:
-    """The side of the square of a box's area."""
-    return float(np.sqrt(max(box[2] - box[0], 0) * max(box[3] - box[1], 0)))
-
-
-def middle(box: Box) -> Points:
-    """(2,) the middle of a box."""
-    return np.array([box[0] + box[2], box[1] + box[3]]) / 2

@@ -3,6 +3,7 @@
 import io
 import os
 import stat
+import struct
 import warnings
 from collections.abc import Iterator
 from functools import lru_cache
@@ -12,11 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageSequence, UnidentifiedImageError
 
-from metafacs.data.reader import UNREADABLE
 from metafacs.errors import InputError
+from metafacs.faces.face import Picture
 
-Picture = NDArray[np.uint8]
-
+UNREADABLE = (
+    *(OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError),
+    *(TypeError, LookupError, ArithmeticError),
+)
+"""What Pillow raises when an image is damaged."""
 SMALLEST = 16
 """Pictures with a shorter side, in pixels, are refused."""
 MOST_PIXELS = 100_000_000
@@ -79,7 +83,7 @@ def read_picture(source: Path | bytes) -> Picture:
         raise UnreadableError("no permission to read it") from error
     except MemoryError as error:
         raise UnreadableError("not enough memory to decode it") from error
-    except (*UNREADABLE, IndexError) as error:
+    except UNREADABLE as error:
         raise UnreadableError(f"damaged image ({_cause(error)})") from error
 
 
@@ -115,7 +119,7 @@ def is_animated(path: Path) -> bool:
     try:
         with Image.open(path, formats=_formats()) as image:
             return int(getattr(image, "n_frames", 1)) > 1
-    except (*UNREADABLE, IndexError) as error:
+    except UNREADABLE as error:
         raise UnreadableError(f"damaged or no image ({_cause(error)})") from error
 
 
@@ -134,7 +138,7 @@ def read_animation(path: Path) -> Iterator[tuple[Picture, float]]:
                 yield picture, shown.info.get("duration", 0) / 1000
     except UnreadableError:
         raise
-    except (*UNREADABLE, IndexError, MemoryError) as error:
+    except (*UNREADABLE, MemoryError) as error:
         raise UnreadableError(f"damaged or no image ({_cause(error)})") from error
 
 
@@ -156,7 +160,7 @@ def _orientation(image: Image.Image) -> int:
     """EXIF orientation, 1 (upright) where there is none; a damaged EXIF block does not spoil the picture."""
     try:
         found = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except (*UNREADABLE, IndexError):
+    except UNREADABLE:
         return 1
     return found if isinstance(found, int) else 1
 

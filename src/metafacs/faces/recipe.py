@@ -36,7 +36,7 @@ class Recipe:
         margin: what is added on each side of the template, as a share of the crop without it; negative cuts closer.
         quality: of the JPEG file, 1-95.
         finder: what finds faces: "name" and its settings, as `finders.make_finder` takes them.
-        choice: which of several faces is taken, "nearest" (to the one of the previous frame) or "largest".
+        choice: which of several faces is taken, "nearest" (that of the person of the frame before) or "largest".
         every: whole frames of a sequence are searched every so often, the others around the face of the frame before.
     """
 

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from metafacs.errors import InputError
-from metafacs.faces.finders import Box, Face, Picture, side
+from metafacs.faces.face import Box, Face, Picture, side
 
 NEAR_REACH = 0.6
 """How far around the last box is searched, as a share of its side."""

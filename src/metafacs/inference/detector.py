@@ -15,17 +15,18 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from metafacs.data.reader import UNREADABLE
+from metafacs.ahead import iterated_ahead
 from metafacs.data.transforms import centre_crops, crop
 from metafacs.datasets.cropping import CLOSEST_EYES
 from metafacs.errors import InputError
 from metafacs.faces import Face, Recipe, align, make_finder, to_jpeg
-from metafacs.faces.finders import Box
-from metafacs.faces.pictures import MOST_PIXELS
+from metafacs.faces.face import Box, Picture
+from metafacs.faces.pictures import MOST_PIXELS, UNREADABLE
 from metafacs.faces.recipe import WHOLE
-from metafacs.inference.frames import Frame, ahead, picture_frame, video_frames
+from metafacs.faces.tracking import Tracker
+from metafacs.faces.video import Frame, video_frames
 from metafacs.inference.rows import raw_schema, tidy
-from metafacs.inference.tracking import Tracker
+from metafacs.inference.sources import picture_frame
 from metafacs.inference.watching import heeding, watch
 from metafacs.models.network import Network
 from metafacs.runs import DETECTOR
@@ -33,7 +34,6 @@ from metafacs.training.checkpoint import DetectorCard, load_detector
 
 logger = logging.getLogger(__name__)
 
-Picture = NDArray[np.uint8]
 Given = str | Path | bytes | Picture | Image.Image
 SEARCHED = {"name": "dlib5"}
 """What finds faces where the detector's training data came with landmarks of their own."""
@@ -135,7 +135,7 @@ class AUDetector:
         given = [images] if isinstance(images, str | Path | bytes | np.ndarray | Image.Image) else list(images)
         names = [str(one) if isinstance(one, str | Path) else str(k) for k, one in enumerate(given)]
         frames = ((k, _picture_of(one, k)) for k, one in enumerate(given))
-        return self._table(names, frames, Tracker(most=faces))
+        return self._table(names, frames, self.tracker(faces=faces))
 
     def detect_video(
         self,
@@ -154,7 +154,8 @@ class AUDetector:
             path: the video.
             every: every so many frames the whole frame is searched; between, only around the faces of the frame
                 before, which is faster.
-            faces: take only so many faces of a frame, the largest; 0 takes all.
+            faces: take only so many faces of a frame, those of the people known longest, then the largest; 0 takes
+                all.
             stop: asked before each frame; true ends the work.
             progress: told after each frame how many were searched.
 
@@ -170,8 +171,12 @@ class AUDetector:
             raise InputError(f"every is {every}; give 1 (search every whole frame) or more")
         if not Path(path).is_file():
             raise InputError(f"there is no video {path}")
-        with closing(ahead((0, frame) for frame in video_frames(Path(path)))) as frames:
-            return self._table([str(path)], heeding(frames, stop, progress), Tracker(every, faces))
+        with closing(iterated_ahead((0, frame) for frame in video_frames(Path(path)))) as frames:
+            return self._table([str(path)], heeding(frames, stop, progress), self.tracker(every, faces))
+
+    def tracker(self, every: int = 1, faces: int = 0) -> Tracker:
+        """What follows people as preparation followed those of the training data; arguments as of `detect_video`."""
+        return Tracker(every, faces, largest=self.recipe.choice == "largest")
 
     def find(self, picture: Picture, around: Box | None = None) -> list[Face]:
         """All faces of a picture that can be cut out, the surest first.

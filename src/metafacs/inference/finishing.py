@@ -1,6 +1,7 @@
 """From finished parts to what users get: calibrated tables, timelines, and an account of what could not be read."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from metafacs.errors import InputError
+from metafacs.faces.video import announced_frames
 from metafacs.inference.calibration import Person, by_baseline, by_frame, lowered
 from metafacs.inference.detector import AUDetector
-from metafacs.inference.frames import announced_frames
 from metafacs.inference.parts import Parts
 from metafacs.inference.rows import NO_FACE, logit_column, tidy
 from metafacs.inference.sources import PICTURE, VIDEO, Source
@@ -68,51 +69,61 @@ def rest_of(detector: AUDetector, picture: Path) -> NDArray[np.float64]:
     Raises:
         InputError: it cannot be read or shows no face.
     """
-    found = detector.detect(picture, faces=1)
-    if not found["success"].iloc[0]:
-        raise InputError(f"{picture}: {found['problem'].iloc[0]}; give a picture of the person with a neutral face")
-    odds = found[detector.aus].iloc[0].to_numpy(np.float64).clip(1e-7, 1 - 1e-7)
+    table = detector.detect(picture, faces=1)
+    if not table["success"].iloc[0]:
+        raise InputError(f"{picture}: {table['problem'].iloc[0]}; give a picture of the person with a neutral face")
+    odds = table[detector.aus].iloc[0].to_numpy(np.float64).clip(1e-7, 1 - 1e-7)
     return np.asarray(np.log(odds / (1 - odds)))
 
 
-def unreadable(parts: Parts) -> tuple[dict[str, str], int]:
-    """Inputs of which not one frame could be seen, with the reason; and how many faces were found in all."""
-    problems: dict[str, str] = {}
-    faces, seen = 0, set()
+@dataclass
+class Account:
+    """What finished parts hold, and what they lack.
+
+    Attributes:
+        faces: rows with a face.
+        problems: inputs of which not one frame could be seen, with the reason.
+        cut_off: one sentence for each video of which clearly fewer frames could be read than its header announces.
+    """
+
+    faces: int = 0
+    problems: dict[str, str] = field(default_factory=dict)
+    cut_off: list[str] = field(default_factory=list)
+
+
+def account(parts: Parts, sources: Sequence[Source]) -> Account:
+    """Looks through the parts of the sources."""
+    result, seen, frames = Account(), set(), dict[int, int]()
     for part in parts.read():
-        faces += int(pc.sum(part["success"]).as_py() or 0)
-        for name, problem in zip(part["input"].to_pylist(), part["problem"].to_pylist(), strict=True):
+        result.faces += int(pc.sum(part["success"]).as_py() or 0)
+        columns = (part[name].to_pylist() for name in ("source", "input", "frame", "problem"))
+        for source, name, frame, problem in zip(*columns, strict=True):
+            frames[source] = frame + 1
             if problem in ("", NO_FACE):
                 seen.add(name)
             else:
-                problems.setdefault(name, problem)
-    return {name: problem for name, problem in problems.items() if name not in seen}, faces
-
-
-def cut_off(parts: Parts, sources: Sequence[Source]) -> list[str]:
-    """One sentence for each video of which clearly fewer frames could be read than its header announces."""
-    frames: dict[int, int] = {}
-    for part in parts.read():
-        last = part.group_by("source").aggregate([("frame", "max")]).to_pydict()
-        frames |= {source: most + 1 for source, most in zip(last["source"], last["frame_max"], strict=True)}
-    told = []
+                result.problems.setdefault(name, problem)
+    result.problems = {name: problem for name, problem in result.problems.items() if name not in seen}
     for place, source in enumerate(sources):
-        announced = announced_frames(source.path) if source.kind == VIDEO else 0
-        if frames.get(place, 0) < announced - max(2, announced // 100):
-            told.append(f"{source.name}: {frames.get(place, 0):,} of {announced:,} frames are there; was it cut off?")
-    return told
+        announced, there = announced_frames(source.path) if source.kind == VIDEO else 0, frames.get(place, 0)
+        if there < announced - max(2, announced // 100):
+            result.cut_off.append(f"{source.name}: {there:,} of {announced:,} frames are there; was it cut off?")
+    return result
+
+
+def timeline_paths(folder: Path, sources: Sequence[Source]) -> dict[Path, list[int]]:
+    """Where timelines go, and the sources on each: every video has one, all pictures together another."""
+    paths: dict[Path, list[int]] = {}
+    for k, source in enumerate(sources):
+        stem = {VIDEO: source.path.stem, PICTURE: "pictures"}.get(source.kind, "camera")
+        path = folder / f"{stem}_timeline.png"
+        if source.kind == VIDEO and (path in paths or stem == "pictures"):
+            path = folder / f"{stem}_{k}_timeline.png"
+        paths.setdefault(path, []).append(k)
+    return paths
 
 
 def plot_timelines(folder: Path, sources: Sequence[Source], calibrated: Calibrated, detector: AUDetector) -> None:
-    """A timeline of each video, and one of all pictures together, as PNG files in `folder`."""
-    taken: set[str] = set()
-    for k, source in enumerate(sources):
-        if source.kind != PICTURE:
-            name = source.path.stem if source.kind == VIDEO else "camera"
-            name = name if name not in taken else f"{name}_{k}"
-            taken.add(name)
-            path = folder / f"{name}_timeline.png"
-            plot_timeline(path, calibrated.tables([k]), detector.aus, detector.thresholds)
-    still = [k for k, source in enumerate(sources) if source.kind == PICTURE]
-    if still:
-        plot_timeline(folder / "pictures_timeline.png", calibrated.tables(still), detector.aus, detector.thresholds)
+    """Draws the timelines of `timeline_paths` as PNG files."""
+    for path, places in timeline_paths(folder, sources).items():
+        plot_timeline(path, calibrated.tables(places), detector.aus, detector.thresholds)

@@ -1,10 +1,13 @@
 """The table of detections in the columns of other programs, so that scripts written for those go on working."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from metafacs.facs import au_code, au_column
 from metafacs.inference.rows import present_column, tidy
@@ -33,14 +36,36 @@ PYFEAT_COLUMNS = (
 )
 """Columns of Py-Feat's Fex, without the 512 numbers of its identity embedding."""
 
-Shape = Callable[[pa.Table, Sequence[str], Sequence[float]], pd.DataFrame]
+
+@dataclass(frozen=True)
+class Format:
+    """Columns of another program.
+
+    Attributes:
+        title: what they are, for the help.
+        aus: numbers of the AUs that the program knows; None: all.
+        table: makes the table, of columns of `rows.raw_schema`, AU columns and the threshold of each.
+    """
+
+    title: str
+    aus: Sequence[int] | None
+    table: Callable[[pa.Table, Sequence[str], Sequence[float]], pd.DataFrame]
+
+    def missing(self, aus: Sequence[str]) -> list[str]:
+        """AU columns that the program does not know.
+
+        Example:
+            >>> FORMATS["openface"].missing(["AU01", "AU24"])
+            ['AU24']
+        """
+        return [au for au in aus if self.aus is not None and au_code(au) not in self.aus]
 
 
 def openface(raw: pa.Table, aus: Sequence[str], thresholds: Sequence[float]) -> pd.DataFrame:
     """Columns of OpenFace 2; what is not measured here is empty.
 
     Frames count from 1. `AU01_c` is presence. `AU01_r`, an intensity from 0 to 5 in OpenFace, is empty, because a
-    probability is none; probabilities stand behind OpenFace's columns as `AU01_p`, and so do the input and the
+    probability is not an intensity. Behind OpenFace's columns stand probabilities as `AU01_p`, the input, and the
     presence of AUs that OpenFace does not have.
 
     Args:
@@ -49,7 +74,7 @@ def openface(raw: pa.Table, aus: Sequence[str], thresholds: Sequence[float]) -> 
         thresholds: of each AU.
     """
     table = tidy(raw, aus, thresholds)
-    columns = {name: _empty(len(table)) for name in OPENFACE_COLUMNS}
+    columns: dict[str, Any] = dict.fromkeys(OPENFACE_COLUMNS, np.full(len(table), np.nan))
     columns["frame"], columns["face_id"] = table["frame"] + 1, table["face"].fillna(0)
     columns["timestamp"] = table["timestamp"].fillna(0.0)
     columns["confidence"], columns["success"] = table["success"].astype(float), table["success"]
@@ -68,46 +93,38 @@ def pyfeat(raw: pa.Table, aus: Sequence[str], thresholds: Sequence[float]) -> pd
         thresholds: of each AU; not used, as a Fex has no presence.
     """
     table = tidy(raw, aus, thresholds)
-    columns = {name: _empty(len(table)) for name in PYFEAT_COLUMNS}
+    columns: dict[str, Any] = dict.fromkeys(PYFEAT_COLUMNS, np.full(len(table), np.nan))
     columns |= {"frame": table["frame"], "FaceRectX": table["left"], "FaceRectY": table["top"]}
     columns["FaceRectWidth"] = table["right"] - table["left"]
     columns["FaceRectHeight"] = table["bottom"] - table["top"]
     columns["FaceScore"] = table["score"].fillna(0.0)
     columns |= _points(raw)
     columns["Identity"] = ("Person_" + table["face"].astype("string")).astype(object)
-    more = {au: table[au] for au in aus}
-    return pd.DataFrame({**columns, **more, "input": table["input"]})
+    columns |= {au: table[au] for au in aus}
+    return pd.DataFrame({**columns, "input": table["input"]})
 
 
-FORMATS: dict[str, Shape] = {"tidy": tidy, "openface": openface, "pyfeat": pyfeat}
-"""Name of a format -> what makes it."""
-FORMAT_TITLES = {
-    "tidy": "one row per face and frame: input, frame, timestamp, face, success, box, score, AU01... probabilities, "
-    "AU01_present..., problem",
-    "openface": "columns of OpenFace 2 (presence as AU01_c, probabilities as AU01_p; AU01_r stays empty)",
-    "pyfeat": "columns of Py-Feat's Fex (AU01... are probabilities)",
+FORMATS = {
+    "tidy": Format(
+        "one row per face and frame: input, frame, timestamp, face, success, box, score, AU01... probabilities, "
+        "AU01_present..., problem",
+        None,
+        tidy,
+    ),
+    "openface": Format(
+        "columns of OpenFace 2 (presence as AU01_c, probabilities as AU01_p; AU01_r stays empty)",
+        OPENFACE_PRESENCES,
+        openface,
+    ),
+    "pyfeat": Format("columns of Py-Feat's Fex (AU01... are probabilities)", PYFEAT_AUS, pyfeat),
 }
+"""By name."""
 
 
-def aus_missing(name: str, aus: Sequence[str]) -> list[str]:
-    """AU columns that the program a format comes from does not know.
-
-    Example:
-        >>> aus_missing("openface", ["AU01", "AU24"])
-        ['AU24']
-    """
-    known = {"openface": OPENFACE_PRESENCES, "pyfeat": PYFEAT_AUS}.get(name)
-    return [au for au in aus if known is not None and au_code(au) not in known]
-
-
-def _empty(rows: int) -> pd.Series:
-    return pd.Series(np.full(rows, np.nan))
-
-
-def _points(raw: pa.Table) -> dict[str, pd.Series]:
+def _points(raw: pa.Table) -> dict[str, NDArray[np.float64]]:
     """x_0... and y_0...; not a number where the face finder has no 68 points."""
     points = np.full((raw.num_rows, 136), np.nan)
     for row, values in enumerate(raw["points"].to_pylist()):
         if values is not None:
             points[row] = values
-    return {f"{axis}_{k}": pd.Series(points[:, 2 * k + "xy".index(axis)]) for axis in "xy" for k in range(68)}
+    return {f"{axis}_{k}": points[:, 2 * k + place] for place, axis in enumerate("xy") for k in range(68)}

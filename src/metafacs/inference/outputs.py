@@ -21,7 +21,7 @@ def check_outputs(paths: Sequence[Path], overwrite: bool = False) -> None:
     """Refuses what could not be written in the end, before any work is done.
 
     Raises:
-        InputError: an ending is neither .csv nor .parquet, a name is too long or no text, a file is named twice,
+        InputError: an ending is neither .csv nor .parquet, a name is too long or not UTF-8, a file is named twice,
             is a folder, or is there already (unless `overwrite` is on).
     """
     wrong = [str(path) for path in paths if path.suffix.lower() not in ENDINGS]
@@ -32,20 +32,16 @@ def check_outputs(paths: Sequence[Path], overwrite: bool = False) -> None:
     for path in paths:
         if path.is_dir():
             raise InputError(f"{path} is a folder; give the name of a file to write")
-        if not _is_utf8(path):
-            raise InputError(f"{str(path)!a}: the name is no text in UTF-8, which Parquet files need; choose another")
+        try:
+            str(path.absolute()).encode()
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"{str(path)!a}: the name is not UTF-8, which Parquet files need; choose another"
+            ) from error
         if len(os.fsencode(partial_path(path).name)) > LONGEST:
             raise InputError(f"{path}: the name is too long, as {partial_path(path).name} has to stand beside it")
         if (path.exists() or path.is_symlink()) and not overwrite:
             raise InputError(f"{path} is there already; choose another --out, or replace it with --overwrite")
-
-
-def _is_utf8(path: Path) -> bool:
-    try:
-        str(path.absolute()).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def writable_folder(folder: Path) -> None:
@@ -102,31 +98,27 @@ def to_csv(table: pd.DataFrame, header: bool) -> str:
 
 
 class _Writer:
+    """Writes tables of the same columns, one behind the other, into a file that is closed with `stack`."""
+
     def __init__(self, path: Path, stack: ExitStack) -> None:
         self._path, self._stack = path, stack
-        self._open: Any = None
+        self._file: Any = None
 
     def write(self, table: pd.DataFrame) -> None:
-        first = self._open is None
+        first = self._file is None
         if self._path.suffix.lower() == ".parquet":
             if first:
-                self._open = self._stack.enter_context(pq.ParquetWriter(self._path, _schema(table)))
-            self._open.write_table(pa.Table.from_pandas(table, schema=self._open.schema, preserve_index=False))
-            return
-        if first:
-            self._open = self._stack.enter_context(self._path.open("w", encoding="utf-8", newline=""))
-        self._open.write(to_csv(table, header=first))
-
-
-def _schema(table: pd.DataFrame) -> pa.Schema:
-    """Columns of text are text even where the first part has none."""
-    found = pa.Schema.from_pandas(table, preserve_index=False)
-    fields = [pa.field(f.name, pa.string()) if _is_text(f.type) else f for f in found]
-    return pa.schema(fields)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_null(kind) or pa.types.is_large_string(kind) or pa.types.is_string(kind))
+                # columns of text are text even where the first part has none
+                schema = pa.Schema.from_pandas(table, preserve_index=False)
+                untyped = [k for k, kind in enumerate(schema.types) if kind in (pa.null(), pa.large_string())]
+                for k in untyped:
+                    schema = schema.set(k, pa.field(schema.names[k], pa.string()))
+                self._file = self._stack.enter_context(pq.ParquetWriter(self._path, schema.remove_metadata()))
+            self._file.write_table(pa.Table.from_pandas(table, schema=self._file.schema, preserve_index=False))
+        else:
+            if first:
+                self._file = self._stack.enter_context(self._path.open("w", encoding="utf-8", newline=""))
+            self._file.write(to_csv(table, header=first))
 
 
 def read_groups(tables: Iterable[pd.DataFrame], keys: Sequence[str]) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:

@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from metafacs.faces import Face
-from metafacs.inference.frames import Frame
+from metafacs.faces.video import Frame
 
 NO_FACE = "no face found"
 BOX = ("left", "top", "right", "bottom")
@@ -101,15 +101,13 @@ def tidy(raw: pa.Table, aus: Sequence[str], thresholds: Sequence[float]) -> pd.D
     kinds = {pa.int32(): pd.Int32Dtype(), pa.int8(): pd.Int8Dtype()}
     table = raw.drop_columns(["source", "points"]).to_pandas(types_mapper=kinds.get)
     seen = table["success"].to_numpy(dtype=bool)
-    columns: dict[str, Any] = {name: table[name] for name in table.columns[:5]}
+    columns: dict[str, Any] = {name: table[name] for name in ("input", "frame", "timestamp", "face", "success")}
     columns |= {name: table[name] for name in (*BOX, "score")}
-    present: dict[str, Any] = {}
+    columns |= {au: sigmoid(table[logit_column(au)].to_numpy()) for au in aus}
     for au, threshold in zip(aus, thresholds, strict=True):
-        probability = sigmoid(table[logit_column(au)].to_numpy())
-        columns[au] = probability
-        values = (probability >= np.float32(threshold)).astype(np.int8)
-        present[present_column(au)] = pd.arrays.IntegerArray(values, ~seen)
-    return pd.DataFrame({**columns, **present, "problem": table["problem"]})
+        values = (columns[au] >= np.float32(threshold)).astype(np.int8)
+        columns[present_column(au)] = pd.arrays.IntegerArray(values, ~seen)
+    return pd.DataFrame({**columns, "problem": table["problem"]})
 
 
 def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:

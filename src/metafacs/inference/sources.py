@@ -3,16 +3,15 @@
 import glob
 import logging
 import os
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+from metafacs.ahead import ahead, iterated_ahead
 from metafacs.errors import InputError
-from metafacs.faces.pictures import UnreadableError, is_animated
-from metafacs.inference.frames import Frame, ahead, camera_frames, expected_frames, picture_frame, video_frames
+from metafacs.faces.pictures import UnreadableError, is_animated, read_picture
+from metafacs.faces.video import Frame, camera_frames, expected_frames, video_frames
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +81,27 @@ def source_frames(sources: Sequence[Source], first: int = 0, frame: int = 0) -> 
         first: begin with this source,
         frame: at this frame.
     """
-    yield from ahead(_frames(sources, first, frame))
+    for kind, group in groupby(range(first, len(sources)), key=lambda k: sources[k].kind):
+        if kind == PICTURE:
+            places = [k for k in group if k != first or frame == 0]
+            pictures = ahead(picture_frame, (sources[k].path for k in places), lead=3, threads=2)
+            yield from zip(places, pictures, strict=True)
+            continue
+        for k in group:
+            path = sources[k].path
+            frames = camera_frames(int(str(path))) if kind == CAMERA else _of_video(path, frame if k == first else 0)
+            for one in iterated_ahead(frames):
+                yield k, one
+
+
+def picture_frame(source: Path | bytes) -> Frame:
+    """The only frame of a picture; one that cannot be read says why."""
+    try:
+        return Frame(0, None, read_picture(source))
+    except UnreadableError as error:
+        return Frame(0, None, None, str(error))
+    except PermissionError:
+        return Frame(0, None, None, "no permission to read it")
 
 
 def expected_total(sources: Sequence[Source]) -> int:
@@ -90,34 +109,6 @@ def expected_total(sources: Sequence[Source]) -> int:
     if any(source.kind == CAMERA for source in sources):
         return 0
     return sum(max(1, expected_frames(source.path)) if source.kind == VIDEO else 1 for source in sources)
-
-
-def _frames(sources: Sequence[Source], first: int, frame: int) -> Iterator[tuple[int, Frame]]:
-    places = range(first, len(sources))
-    for kind, group in groupby(places, key=lambda k: sources[k].kind):
-        if kind == PICTURE:
-            yield from _pictures(sources, [k for k in group if k != first or frame == 0])
-            continue
-        for k in group:
-            start = frame if k == first else 0
-            if kind == CAMERA:
-                yield from ((k, one) for one in camera_frames(int(str(sources[k].path))))
-            else:
-                yield from ((k, one) for one in _of_video(sources[k].path, start))
-
-
-def _pictures(sources: Sequence[Source], places: Sequence[int]) -> Iterator[tuple[int, Frame]]:
-    """Pictures, a few of them decoded at the same time."""
-    decoders = 2
-    with ThreadPoolExecutor(decoders) as pool:
-        running: deque[tuple[int, Future[Frame]]] = deque()
-        for k in places:
-            running.append((k, pool.submit(picture_frame, sources[k].path)))
-            if len(running) > decoders:
-                done, future = running.popleft()
-                yield done, future.result()
-        for done, future in running:
-            yield done, future.result()
 
 
 def _of_video(path: Path, start: int) -> Iterator[Frame]:

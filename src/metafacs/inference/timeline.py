@@ -52,29 +52,20 @@ def _people(
     tables: Iterable[pd.DataFrame], aus: Sequence[str]
 ) -> tuple[dict[int, tuple[NDArray[np.float64], NDArray[np.float32]]], bool]:
     """Times and (n, A) probabilities of the people seen most, gaps as NaN; and whether times are seconds."""
-    times: dict[int, list[float]] = {}
-    values: dict[int, list[NDArray[np.float32]]] = {}
-    timed, place, last = True, -1, object()
-    for table in tables:
-        timed = timed and bool(table["timestamp"].notna().all())
-        probabilities = table[list(aus)].to_numpy(np.float32)
-        keys = zip(table["input"], table["frame"], strict=True)
-        for row, (key, face, time) in enumerate(zip(keys, table["face"], table["timestamp"], strict=True)):
-            place, last = (place if key == last else place + 1), key
-            number = -1 if pd.isna(face) else int(face)
-            times.setdefault(number, []).append(time if timed else place)
-            values.setdefault(number, []).append(probabilities[row])
-    everywhere = np.unique(np.concatenate([np.array(found) for found in times.values()])) if times else np.zeros(0)
-    times.pop(-1, None)
-    kept = sorted(sorted(times, key=lambda one: -len(times[one]))[:MOST])
-    found = {}
-    for number in kept:
-        away = np.setdiff1d(everywhere, times[number])
-        at = np.concatenate([times[number], away])
-        seen = np.concatenate([np.stack(values[number]), np.full((len(away), len(aus)), np.nan, np.float32)])
-        order = np.argsort(at, kind="stable")
-        found[number] = (at[order], seen[order])
-    return found, timed
+    parts = [table[["input", "frame", "timestamp", "face", *aus]] for table in tables]
+    if not parts:
+        return {}, True
+    rows = pd.concat(parts, ignore_index=True)
+    place = rows[["input", "frame"]].ne(rows[["input", "frame"]].shift()).any(axis=1).cumsum() - 1
+    timed = bool(rows["timestamp"].notna().all())
+    times = np.asarray((rows["timestamp"] if timed else place).groupby(place).first(), np.float64)
+    people: dict[int, tuple[NDArray[np.float64], NDArray[np.float32]]] = {}
+    for number in sorted(rows["face"].value_counts().index[:MOST]):  # rows without a face do not count
+        seen = rows["face"] == number
+        values = np.full((len(times), len(aus)), np.nan, np.float32)
+        values[place[seen]] = rows.loc[seen, list(aus)].to_numpy(np.float32)
+        people[int(number)] = (times, values)
+    return people, timed
 
 
 def _thinned(

@@ -1,21 +1,21 @@
 """From frames to rows: faces found and followed, cut out, and given to the network in batches."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from metafacs.ahead import ahead
 from metafacs.faces import Face
-from metafacs.faces.finders import Box
-from metafacs.inference.frames import Frame
+from metafacs.faces.face import Box, Picture
+from metafacs.faces.tracking import Tracker
+from metafacs.faces.video import Frame
 from metafacs.inference.rows import empty_row, face_row, raw_table
-from metafacs.inference.tracking import Tracker
 
-Picture = NDArray[np.uint8]
 T = TypeVar("T")
 PART = 250
 """Frames of one part: what a kill can cost."""
@@ -58,7 +58,7 @@ class Part:
 
 def watch(
     detector: Detector,
-    names: Sequence[str],
+    names: Sequence[str] | Mapping[int, str],
     frames: Iterable[tuple[int, Frame]],
     tracker: Tracker,
     last: int = -1,
@@ -66,7 +66,8 @@ def watch(
 ) -> Iterator[Part]:
     """Detects the AUs of every face of every frame.
 
-    The network sees the same batches wherever work is resumed, because none reaches over the end of a part.
+    A thread gives faces to the network while the next ones are sought. The network sees the same batches wherever work
+    is resumed, because none reaches over the end of a part.
 
     Args:
         detector: finds and reads faces.
@@ -76,8 +77,18 @@ def watch(
         last: the input that the tracker knows already, where work is resumed.
         part: frames of a part.
     """
-    with ThreadPoolExecutor(1) as pool:
-        yield from _parts(detector, names, frames, tracker, last, part, _Batches(detector, pool))
+    frames = iter(frames)
+    while True:
+        rows: list[dict[str, Any]] = []
+        crops = _crops(detector, names, islice(frames, part), tracker, last, rows)
+        logits = list(ahead(detector.logits, _batches(crops, detector.batch)))
+        if not rows:
+            return
+        last, frame = rows[-1]["source"], rows[-1]["frame"]
+        none = np.zeros((0, len(detector.aus)), np.float32)
+        table = raw_table(rows, np.concatenate([none, *logits]), detector.aus)
+        done = len({(row["source"], row["frame"]) for row in rows})
+        yield Part(table, done, {"source": last, "frame": frame + 1, "tracker": tracker.state()})
 
 
 def heeding(
@@ -101,78 +112,27 @@ def heeding(
             progress(count)
 
 
-def _parts(
+def _crops(
     detector: Detector,
-    names: Sequence[str],
+    names: Sequence[str] | Mapping[int, str],
     frames: Iterable[tuple[int, Frame]],
     tracker: Tracker,
     last: int,
-    part: int,
-    batches: "_Batches",
-) -> Iterator[Part]:
-    rows: list[dict[str, Any]] = []
-    count = 0
-    after: dict[str, Any] = {}
+    rows: list[dict[str, Any]],
+) -> Iterator[Picture]:
+    """The faces of some frames, for the network; what else is known of them is added to `rows`."""
     for source, frame in frames:
         if source != last:
             tracker.start()
             last = source
-        faces = _people(detector, frame, tracker)
-        for number, face in faces:
-            assert frame.picture is not None
+        people = tracker.next(detector.find, frame.picture)
+        for number, face in people:
             rows.append(face_row(source, names[source], frame, number, face))
-            batches.add(detector.crop(frame.picture, face))
-        if not faces:
+            yield detector.crop(frame.picture, face)  # type: ignore[arg-type]  # there are no faces without a picture
+        if not people:
             rows.append(empty_row(source, names[source], frame))
-        count += 1
-        if count == part:
-            after = {"source": source, "frame": frame.number + 1, "tracker": tracker.state()}
-            yield Part(raw_table(rows, batches.take(), detector.aus), count, after)
-            rows, count = [], 0
-    if rows:
-        after = {"source": last, "frame": int(rows[-1]["frame"]) + 1, "tracker": tracker.state()}
-        yield Part(raw_table(rows, batches.take(), detector.aus), count, after)
 
 
-class _Batches:
-    """Gathers crops into batches, which a thread gives to the network while the next faces are sought.
-
-    At most two batches are in memory: one that fills and one in the network.
-    """
-
-    def __init__(self, detector: Detector, pool: ThreadPoolExecutor) -> None:
-        self._detector, self._pool = detector, pool
-        self._waiting: list[Picture] = []
-        self._running: Future[NDArray[np.float32]] | None = None
-        self._done: list[NDArray[np.float32]] = []
-
-    def add(self, crop: Picture) -> None:
-        self._waiting.append(crop)
-        if len(self._waiting) >= self._detector.batch:
-            self._run()
-
-    def take(self) -> NDArray[np.float32]:
-        """(N, A) the logits of all crops since the last time."""
-        if self._waiting:
-            self._run()
-        self._collect()
-        done, self._done = self._done, []
-        return np.concatenate(done) if done else np.zeros((0, len(self._detector.aus)), np.float32)
-
-    def _run(self) -> None:
-        self._collect()
-        self._running = self._pool.submit(self._detector.logits, self._waiting)
-        self._waiting = []
-
-    def _collect(self) -> None:
-        if self._running is not None:
-            self._done.append(self._running.result())
-            self._running = None
-
-
-def _people(detector: Detector, frame: Frame, tracker: Tracker) -> list[tuple[int, Face]]:
-    if frame.picture is None:
-        tracker.missed()
-        return []
-    find: Callable[[Picture, Box | None], list[Face]] = detector.find
-    return tracker.next(find, frame.picture)
+def _batches(crops: Iterator[Picture], size: int) -> Iterator[list[Picture]]:
+    while batch := list(islice(crops, size)):
+        yield batch

@@ -15,8 +15,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
-from metafacs.data.reader import UNREADABLE
 from metafacs.errors import InputError
+from metafacs.faces.pictures import UNREADABLE
 from metafacs.faces.video import import_av
 from metafacs.serving.limits import Limits, RefusedError, too_large, unreadable
 

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from metafacs.data.prepared import PreparedDataset
-from metafacs.data.reader import UNREADABLE
 from metafacs.datasets.audit.finding import CHECK, NOTE, Finding
 from metafacs.errors import InputError
+from metafacs.faces.pictures import UNREADABLE
 from metafacs.facs import intensity_column
 
 LAGS = (-2, -1, 0, 1, 2)
