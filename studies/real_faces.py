@@ -116,8 +116,8 @@ class RealFaces:
             InputError: something is not there.
         """
         table = pd.concat([_london(real), _ferplus(real, most)], ignore_index=True)
-        named = str(finder["name"])
-        eyes = _remembered(cache / f"{named}.csv", table, real, lambda: _eyes_by(make_finder(finder)))
+        moved = "_".join(str(share) for share in finder.get("correction", ()))
+        eyes = _remembered(cache / f"{finder['name']}_{moved}.csv", table, real, lambda: _eyes_by(make_finder(finder)))
         try:
             shapes = _remembered(cache / "blendshapes.csv", table, real, _blendshapes)
         except InputError as error:
@@ -237,7 +237,7 @@ def _present(
             _draws(np.mean, (calls[:, k],), resamples),
             len(calls),
         )
-        for k, au in enumerate(present)
+        for k, au in enumerate(map(str, present))
     ]
     each = calls.mean(axis=1)
     return [
@@ -296,7 +296,7 @@ def _eyes(table: pd.DataFrame, resamples: int) -> list[dict[str, Any]]:
         ),
         *(
             _row("found", "all", source, "percent", 100.0 * float(part["found"].mean()), np.zeros(0), len(part))
-            for source, part in table.groupby("source")
+            for source, part in ((name, table[table["source"] == name]) for name in ("london", "ferplus"))
         ),
     ]
 
@@ -333,7 +333,7 @@ def spearman(pair: Numbers) -> float:
     return float((centred[:, 0] * centred[:, 1]).sum() / length) if length else 0.0
 
 
-def _draws(statistic: Callable[..., Any], samples: Sequence[Numbers], resamples: int) -> Numbers:
+def _draws(statistic: Callable[..., Any], samples: Sequence[NDArray[Any]], resamples: int) -> Numbers:
     """(resamples,) the statistic of samples that are drawn anew with replacement."""
     generator = np.random.default_rng(0)
     return np.array(
@@ -449,12 +449,12 @@ def show(table: pd.DataFrame) -> str:
     """The table as text."""
     lines = []
     for (measured, group, expression), part in table.groupby(["measure", "group", "expression"], sort=False):
-        cells = [
-            f"{row.au if not str(row.au).startswith('AU') else au_title(str(row.au))} {row.value:.3g}"
-            + (f" [{row.low:.2g}, {row.high:.2g}]" if row.low == row.low else "")
-            + (f" (MediaPipe {row.mediapipe:.2f})" if row.mediapipe == row.mediapipe else "")
-            for row in part.itertuples()
-        ]
+        cells = []
+        for row in part.to_dict("records"):
+            name = au_title(row["au"]) if row["au"].startswith("AU") else row["au"]
+            interval = "" if np.isnan(row["low"]) else f" [{row['low']:.2g}, {row['high']:.2g}]"
+            beside = "" if np.isnan(row["mediapipe"]) else f" (MediaPipe {row['mediapipe']:.2f})"
+            cells.append(f"{name} {row['value']:.3g}{interval}{beside}")
         lines.append(f"{measured:8}{group:22}{expression:10}" + "; ".join(cells))
     return "\n".join(lines)
 
@@ -470,8 +470,8 @@ def draw(table: pd.DataFrame, out: Path) -> list[Path]:
         axes.plot(rows["value"], places, "o", color=METHOD_COLOURS[0], markersize=3.5, label="detector")
         axes.plot(rows["mediapipe"], places, "D", color=METHOD_COLOURS[1], markersize=3, mfc="none", label="MediaPipe")
         labels = [
-            f"{row.expression} {au_title(str(row.au))}" if row.au != "mean" else "mean, FERPlus"
-            for row in rows.itertuples()
+            f"{row['expression']} {au_title(row['au'])}" if row["au"] != "mean" else "mean, FERPlus"
+            for row in rows.to_dict("records")
         ]
         axes.set(yticks=places, yticklabels=labels, xlim=(0, 1.02), xlabel="AUC against neutral faces")
         axes.legend(loc="lower left")

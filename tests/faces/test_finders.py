@@ -37,7 +37,7 @@ def test_landmarks_that_make_no_face(points: np.ndarray, text: str) -> None:
 @pytest.mark.parametrize(
     "settings, text",
     [
-        ({"name": "haar"}, "unknown face finder 'haar'; known: dlib5"),
+        ({"name": "haar"}, "unknown face finder 'haar'; known: mediapipe, centerface, dlib5"),
         ({"name": "given", "width": 5}, "takes no settings"),
         ({"name": "yunet", "model": "none.onnx", "sha256": ""}, "there is no YuNet model none.onnx"),
         ({"name": "yunet", "model": "none.onnx"}, "no such setting"),

