@@ -50,7 +50,7 @@ def test_finders_that_cannot_be_made(settings: dict, text: str) -> None:
 
 def test_dlib_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dlib", None)
-    with pytest.raises(InputError, match=r"install the faces extra: pip install 'metafacs\[faces\]'"):
+    with pytest.raises(InputError, match=r"install the dlib extra: pip install 'metafacs\[dlib\]'"):
         make_finder({"name": "dlib5", "width": 321})
 
 

