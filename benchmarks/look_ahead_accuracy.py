@@ -40,6 +40,7 @@ from metafacs.methods.losses import over_batches
 from metafacs.methods.mal import MAL, MALOptions
 from metafacs.models.network import build_network
 from metafacs.runs import DETECTOR
+from metafacs.sample import Sample
 from metafacs.training.data import TrainingData, open_data
 
 HERE = Path(__file__).resolve().parent
@@ -68,10 +69,11 @@ def phi_gradient(
         throughout: whether central differences are taken in autocast too.
     """
     torch.manual_seed(0)
-    cut = {name: Batch(b.images.to(dtype), b.labels) for name, b in batch.items()}
-    for name in ("primary", "meta"):
-        cut[name].labels = cut[name].labels.to(dtype)
-    cut["meta"] = Batch(cut["meta"].images[:meta], cut["meta"].labels[:meta])
+    cut = {
+        name: Batch(Sample(b.sample.images.to(dtype)), b.labels.to(dtype) if name != "auxiliary" else b.labels)
+        for name, b in batch.items()
+    }
+    cut["meta"] = Batch(cut["meta"].sample[:meta], cut["meta"].labels[:meta])
     running = {name: b.clone() for name, b in method.network.named_buffers()}
     method.network.train()
     primary, auxiliary = cut["primary"], cut["auxiliary"]
@@ -178,11 +180,10 @@ def measured(run: Path, count: int, precisions: int, meta: int | None) -> list[d
         return method
 
     streams = {name: data.streams[name] for name in ("primary", "auxiliary", "meta")}
-    raw = training_batches(streams, range(count), side, 0, torch.device("cpu"))
-    batches: list[Batches] = [{name: Batch(*pair) for name, pair in batch.items()} for batch in raw]  # type: ignore[misc]
+    batches: list[Batches] = list(training_batches(streams, range(count), side, 0, torch.device("cpu")))  # type: ignore[arg-type]
     margin = (data.size - side) // 2
     everything = data.reserve.images(range(len(data.reserve)))[..., margin : margin + side, margin : margin + side]
-    reserve = Batch(everything / 255, torch.from_numpy(data.reserve_labels))
+    reserve = Batch(Sample(everything / 255), torch.from_numpy(data.reserve_labels))
     fixed = {"date": datetime.datetime.now(datetime.UTC).date(), "commit": _commit(), "backbone": own.backbone}
     sizes = {"side": side, **{name: len(batches[0][name]) for name in ("primary", "auxiliary", "meta")}}
     found = compared(method_of, batches, reserve, precisions)

@@ -25,6 +25,7 @@ from metafacs.methods.losses import au_losses, class_balance, expression_losses
 from metafacs.methods.mal import MAL, MALOptions, MetaNetwork, normalise
 from metafacs.methods.mtl import MTL
 from metafacs.models.network import Network, Output, build_network
+from metafacs.sample import Sample, concatenated
 
 ALPHA, BETA, GAMMA = 0.1, 0.01, 0.01
 """Steps of theta', phi and theta."""
@@ -99,9 +100,9 @@ class Workload:
 
         expressions = torch.randint(0, EXPRESSIONS, (self.auxiliary,), generator=g).to(self.device)
         return {
-            "primary": Batch(images(self.primary), aus(self.primary)),
-            "auxiliary": Batch(images(self.auxiliary), expressions),
-            "meta": Batch(images(self.meta), aus(self.meta)),
+            "primary": Batch(Sample(images(self.primary)), aus(self.primary)),
+            "auxiliary": Batch(Sample(images(self.auxiliary)), expressions),
+            "meta": Batch(Sample(images(self.meta)), aus(self.meta)),
         }
 
 
@@ -160,22 +161,22 @@ class Usual:
         self.meta_optimiser = torch.optim.SGD(self.meta_network.parameters(), lr=BETA)
         self.balance = class_balance(self.batches["meta"].labels)
 
-    def weighted_loss(self, network: Callable[[Tensor], Output]) -> Tensor:
+    def weighted_loss(self, network: Callable[[Sample], Output]) -> Tensor:
         """The re-weighted loss of both streams, with a graph to the network and to the meta network."""
         primary, auxiliary = self.batches["primary"], self.batches["auxiliary"]
         n, m = len(primary), len(auxiliary)
         with self.autocast():
-            out = network(torch.cat([primary.images, auxiliary.images]))
+            out = network(concatenated([primary.sample, auxiliary.sample]))
         weights = normalise(self.meta_network(self.still(out.feature)), n)
         au = au_losses(out.au_logits[:n], primary.labels)
         expression = expression_losses(out.expression_logits[n:], auxiliary.labels)
         return (weights[:n] * au).sum() / n + (weights[n:] * expression).sum() / m
 
-    def meta_loss(self, network: Callable[[Tensor], Output]) -> Tensor:
+    def meta_loss(self, network: Callable[[Sample], Output]) -> Tensor:
         """The class-balanced AU loss of the reserved images."""
         meta = self.batches["meta"]
         with self.autocast():
-            logits = network(meta.images).au_logits
+            logits = network(meta.sample).au_logits
         return au_losses(logits, meta.labels, balance=self.balance).mean()
 
     @staticmethod
@@ -198,10 +199,10 @@ class Usual:
     def find_meta_gradient(self, phi: list[nn.Parameter]) -> None:
         """d meta loss / d phi into `.grad`, through a functional virtual step."""
         theta, passes = dict(self.network.named_parameters()), isolated(self.network)
-        loss = self.weighted_loss(lambda images: Output(*passes(theta, images)))
+        loss = self.weighted_loss(lambda sample: passes(theta, sample))
         gradients = torch.autograd.grad(loss, list(theta.values()), create_graph=True)
         virtual = {name: p - ALPHA * g for (name, p), g in zip(theta.items(), gradients, strict=True)}
-        meta_loss = self.meta_loss(lambda images: Output(*passes(virtual, images)))
+        meta_loss = self.meta_loss(lambda sample: passes(virtual, sample))
         meta_loss.backward(inputs=None if self.backward else phi)
 
 
@@ -254,18 +255,18 @@ class MixedMode(Usual):
     def find_meta_gradient(self, phi: list[nn.Parameter]) -> None:
         """d meta loss / d phi into `.grad`."""
         theta, passes = dict(self.network.named_parameters()), isolated(self.network)
-        loss = self.weighted_loss(lambda images: Output(*passes(theta, images)))
+        loss = self.weighted_loss(lambda sample: passes(theta, sample))
         gradients = torch.autograd.grad(loss, list(theta.values()))
         virtual = {
             name: (p - ALPHA * g).detach().requires_grad_()
             for (name, p), g in zip(theta.items(), gradients, strict=True)
         }
-        meta_loss = self.meta_loss(lambda images: Output(*passes(virtual, images)))
+        meta_loss = self.meta_loss(lambda sample: passes(virtual, sample))
         v = torch.autograd.grad(meta_loss, list(virtual.values()), allow_unused=True, materialize_grads=True)
         with forward_ad.dual_level(), PlainBatchNorm():
             pairs = zip(theta.items(), v, strict=True)
             duals = {name: forward_ad.make_dual(p, direction) for (name, p), direction in pairs}
-            loss = self.weighted_loss(lambda images: Output(*passes(duals, images)))
+            loss = self.weighted_loss(lambda sample: passes(duals, sample))
             wanted = phi if not self.backward else [*phi, *theta.values()]
             found = torch.autograd.grad(loss, wanted)
             for p, g in zip(phi, found, strict=False):

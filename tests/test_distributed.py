@@ -76,7 +76,7 @@ class Plain(nn.Module):
 
 def network(case: str) -> Network:
     with_batch_norm = "batch norm" in case
-    if METHODS[CASES[case][0]].needs_resnet:
+    if METHODS[CASES[case][0]].needs:
         return small_resnet() if with_batch_norm else small_resnet(norm_layer=Norm)
     if with_batch_norm:
         return tiny_network()
@@ -103,8 +103,9 @@ def train(case: str) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
     values = []
     for step in range(STEPS):
         whole = batches(8, 12, 10, masked=0.3, seed=step)
-        parts = {key: (b.images, b.labels, distributed.share(len(b))) for key, b in whole.items()}
-        step_values = made.training_step({k: Batch(x[p], y[p]) for k, (x, y, p) in parts.items()})  # type: ignore[misc]
+        parts = {key: (b, distributed.share(len(b))) for key, b in whole.items()}
+        shares = {key: Batch(b.sample[part], b.labels[part]) for key, (b, part) in parts.items()}
+        step_values = made.training_step(shares)  # type: ignore[arg-type]
         values.append({key: value.item() for key, value in step_values.items()})
     state = {f"{m}.{key}": v for m, module in made.modules.items() for key, v in module.state_dict().items()}
     return state, values

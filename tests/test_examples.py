@@ -131,7 +131,7 @@ def test_one_face_gives_the_same_numbers_everywhere(
     assert metafacs("detect", path, "--model", exported / "run", "--out", tmp_path / "a.csv", "--device", "cpu") == 0
     command = pd.read_csv(tmp_path / "a.csv")[AUS].to_numpy()[0]
     (face,) = DotFinder().find(picture)
-    crop = made.crop(picture, face)  # resized already: the file resizes for itself
+    crop = made.crop(picture, face).image  # resized already: the file resizes for itself
     aligned, _ = align(picture, face.eyes, made.recipe)
     with Image.open(io.BytesIO(to_jpeg(aligned, made.recipe.quality))) as stored:
         given = np.asarray(stored)

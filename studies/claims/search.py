@@ -22,7 +22,7 @@ from metafacs.data.streams import Faces
 from metafacs.evaluation.metrics import au_scores, average_scores
 from metafacs.runs import DETECTOR
 from metafacs.training.checkpoint import load_detector
-from metafacs.training.predicting import over_faces
+from metafacs.training.predicting import face_probabilities
 
 LEAST = 4
 """People who train, where some of them are to be reserved whole."""
@@ -78,10 +78,7 @@ def score(run: Path, data: PreparedDataset, device: str) -> dict[str, float]:
     network = network.to(torch.device(device)).to(memory_format=torch.channels_last)
     labels = data.au_labels(card.aus)
     faces = Faces(data, np.arange(len(data)), card.resize)
-    with torch.no_grad():
-        probabilities = over_faces(
-            lambda images: torch.sigmoid(network(images).au_logits), faces, card.side, torch.device(device)
-        )
+    probabilities = face_probabilities(network, faces, card.side, torch.device(device))
     average = average_scores(au_scores(labels, probabilities, card.aus))
     return {"f1": 100 * float(average["f1"]), "auc": 100 * float(average["auc"])}
 

@@ -34,10 +34,11 @@ from metafacs.data.prepared import PreparedDataset
 from metafacs.data.streams import Faces, training_batches
 from metafacs.data.transforms import centre_crops, crop
 from metafacs.methods import METHODS
-from metafacs.methods.base import Batch, Setup
+from metafacs.methods.base import Setup
 from metafacs.methods.lookahead import isolated
 from metafacs.methods.losses import au_losses, expression_losses
-from metafacs.models.network import Network, Output
+from metafacs.models.network import Network
+from metafacs.sample import Batch, Sample, concatenated
 from metafacs.training import loop
 from metafacs.training.data import TrainingData, open_data, steps_of
 from metafacs.training.session import base_network
@@ -101,8 +102,8 @@ def _stops(settings: TrainConfig, network: Network, data: TrainingData, device: 
 
 def _meta_gradient(network: Network, data: TrainingData, batch: Batch) -> dict[str, Tensor]:
     """By parameter, the gradient of MAL's meta loss on `batch`."""
-    theta, balance = dict(network.named_parameters()), data.class_weights(batch.images.device)
-    logits = Output(*isolated(network)(theta, batch.images)).au_logits
+    theta, balance = dict(network.named_parameters()), data.class_weights(batch.labels.device)
+    logits = isolated(network)(theta, batch.sample).au_logits
     loss = au_losses(logits, batch.labels, balance=balance).mean()
     gradients = torch.autograd.grad(loss, list(theta.values()), allow_unused=True, materialize_grads=True)
     return dict(zip(theta, gradients, strict=True))
@@ -116,7 +117,8 @@ def _whole(dataset: PreparedDataset, aus: list[str], resize: int, side: int, dev
 def _batch(faces: Faces, labels: NDArray[np.float32], side: int, device: torch.device) -> Batch:
     """All the faces, cut from their middle."""
     images = faces.images(np.arange(len(faces))).to(device)
-    return Batch(crop(images, centre_crops(len(faces), faces.size - side), side), torch.from_numpy(labels).to(device))
+    sample = Sample(crop(images, centre_crops(len(faces), faces.size - side), side))
+    return Batch(sample, torch.from_numpy(labels).to(device))
 
 
 def alignments(network: Network, data: TrainingData, side: int, device: torch.device) -> pd.DataFrame:
@@ -131,10 +133,10 @@ def alignments(network: Network, data: TrainingData, side: int, device: torch.de
     rows = {name: _known(*data.rows[name]) for name in streams}
     tables = []
     for step, batch in zip(steps, training_batches(streams, steps, side, 3, device), strict=True):
-        au, fe = Batch(*batch["primary"]), Batch(*batch["auxiliary"])
+        au, fe = batch["primary"], batch["auxiliary"]
         with torch.no_grad(), forward_ad.dual_level():
             theta = {name: forward_ad.make_dual(p, direction[name]) for name, p in network.named_parameters()}
-            out = Output(*isolated(network)(theta, torch.cat([au.images, fe.images])))
+            out = isolated(network)(theta, concatenated([au.sample, fe.sample]))
             au_loss = forward_ad.unpack_dual(au_losses(out.au_logits[: len(au)], au.labels))
             fe_loss = forward_ad.unpack_dual(expression_losses(out.expression_logits[len(au) :], fe.labels))
             feature = forward_ad.unpack_dual(out.feature).primal
@@ -235,7 +237,7 @@ def reserve_cosines(
     order = torch.randperm(len(reserve), generator=torch.Generator().manual_seed(0)).to(device)
     rows = []
     for n in sorted({n for n in (16, 32, 64, 128, len(reserve)) if n <= len(reserve)}):
-        part = Batch(reserve.images[order[:n]], reserve.labels[order[:n]])
+        part = Batch(reserve.sample[order[:n]], reserve.labels[order[:n]])
         cosine = torch.cosine_similarity(_flat(_meta_gradient(network, data, part)), ideal, dim=0)
         rows.append({"reserved_images": n, "unseen_images": len(unseen), "cosine": float(cosine)})
     return pd.DataFrame(rows)

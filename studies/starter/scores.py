@@ -18,9 +18,10 @@ from metafacs.data.streams import Faces
 from metafacs.evaluation.metrics import au_scores
 from metafacs.evaluation.predictions import PREDICTIONS_FILE, read_predictions
 from metafacs.inference.detector import AUDetector
+from metafacs.inference.watching import Crop
 from metafacs.runs import DETECTOR, read_config
 from metafacs.training.checkpoint import load_detector
-from metafacs.training.predicting import over_faces
+from metafacs.training.predicting import face_probabilities
 
 WIDTH, HEIGHT, EYES = 320, 320, 62.0
 """Of the rendered photographs, pixels."""
@@ -117,7 +118,8 @@ def _photographs(
         crops = take(load_head(), [one.shot for one in taken], faces.SIZE, faces.RAYS)[0]
         rows = detector.detect(list(pictures), faces=1)
         photographed.append(rows[detector.aus].to_numpy(np.float64))
-        cropped.append(1 / (1 + np.exp(-detector.logits([_resized(one, detector.card.resize) for one in crops]))))
+        shown = [Crop(_resized(one, detector.card.resize)) for one in crops]
+        cropped.append(1 / (1 + np.exp(-detector.logits(shown))))
         labels.append(np.array([[one.row[au] for au in detector.aus] for one in taken], np.float64))
     whole = np.concatenate(photographed)
     return np.concatenate(labels), whole, np.concatenate(cropped), int(np.isnan(whole).any(axis=1).sum())
@@ -135,8 +137,5 @@ def _half(run: Path, package: Path) -> float:
     for folder in (run, package):
         network, about = load_detector(folder / DETECTOR)
         crops = Faces(dataset, rows, about.resize)
-        with torch.no_grad():
-            probabilities.append(
-                over_faces(lambda x, n=network: torch.sigmoid(n(x).au_logits), crops, about.side, torch.device("cpu"))
-            )
+        probabilities.append(face_probabilities(network, crops, about.side, torch.device("cpu")))
     return float(np.abs(probabilities[0] - probabilities[1]).max())

@@ -21,6 +21,7 @@ from metafacs.data.transforms import Crops, crop, random_crops
 from metafacs.files import atomic_file
 from metafacs.models.network import Network, build_network
 from metafacs.progress import progress_bar
+from metafacs.sample import Sample
 from metafacs.training.schedule import learning_rate_factor
 
 POINTS = 68
@@ -99,7 +100,7 @@ def _step(
 ) -> tuple[float, float]:
     network.train()
     with torch.autocast("cpu", torch.bfloat16):
-        out = network(images)
+        out = network(Sample(images))
     by_shape = functional.smooth_l1_loss(shape(out.feature).view(-1, POINTS, 2), target)
     known = ~labels.isnan()
     by_aus = functional.binary_cross_entropy_with_logits(out.au_logits[known], labels[known].float())

@@ -96,7 +96,7 @@ def test_every_method_trains_from_the_command_line(
     auxiliary = fe_dataset.folder if "auxiliary" in METHODS[method].streams else None
     out = tmp_path / "run"
     changes: dict[str, object] = {"method": method, "loop__steps": 3, "data__aus": "1,2,12"}
-    if METHODS[method].needs_resnet:
+    if METHODS[method].needs:
         changes |= {"network__backbone": "test_resnet", "network__options": json.dumps(SMALL_RESNET)}
     assert metafacs(*flags(out, au_dataset.folder, auxiliary, **changes)) == 0
     assert load_detector(out / "detector.safetensors")[1].aus == ["AU01", "AU02", "AU12"]

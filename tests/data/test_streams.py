@@ -12,11 +12,12 @@ from metafacs import distributed
 from metafacs.data.prepared import PreparedDataset
 from metafacs.data.streams import Faces, Order, Stream, ahead, mixed_seed, training_batches
 from metafacs.errors import InputError
+from metafacs.sample import Batch, concatenated
 from tests.builders import make_prepared
 from tests.toy_runs import rewrite
 
 CPU = torch.device("cpu")
-Batches = list[dict[str, tuple[torch.Tensor, torch.Tensor]]]
+Batches = list[dict[str, Batch]]
 
 
 # Order
@@ -104,14 +105,18 @@ def batches(streams: dict[str, Stream], steps: range = range(6), **options: int)
 
 def same(one: Batches, other: Batches) -> bool:
     pairs = zip(one, other, strict=True)
-    return all(torch.equal(a[name][k], b[name][k]) for a, b in pairs for name in a for k in (0, 1))
+    return all(equal(a[name], b[name]) for a, b in pairs for name in a)
+
+
+def equal(one: Batch, other: Batch) -> bool:
+    return torch.equal(one.sample.images, other.sample.images) and torch.equal(one.labels, other.labels)
 
 
 def test_batches_hold_images_and_their_labels(make_streams: Callable[..., dict[str, Stream]]) -> None:
     streams = make_streams()
     for step, batch in enumerate(batches(streams)):
         for name, stream in streams.items():
-            images, labels = batch[name]
+            images, labels = batch[name].sample.images, batch[name].labels
             assert images.shape == (stream.order.batch, 3, 32, 32) and images.dtype == torch.float32
             assert 0 <= images.min() < images.max() <= 1
             assert torch.equal(labels, stream.labels[torch.from_numpy(stream.order(step))])
@@ -119,8 +124,8 @@ def test_batches_hold_images_and_their_labels(make_streams: Callable[..., dict[s
 
 def test_every_image_is_a_crop_of_its_own_row(make_streams: Callable[..., dict[str, Stream]]) -> None:
     stream = make_streams()["primary"]
-    (images, _), positions = batches({"primary": stream}, range(2, 3))[0]["primary"], stream.order(2)
-    for image, face in zip(images, stream.faces.images(positions).float() / 255, strict=True):
+    batch, positions = batches({"primary": stream}, range(2, 3))[0]["primary"], stream.order(2)
+    for image, face in zip(batch.sample.images, stream.faces.images(positions).float() / 255, strict=True):
         windows = torch.cat([face, face.flip(2)]).unfold(1, 32, 1).unfold(2, 32, 1).reshape(2, 3, 25, 32, 32)
         distances = (windows.transpose(1, 2) - image).abs().amax((2, 3, 4))
         assert distances.min() < 1e-6
@@ -147,9 +152,9 @@ def test_batches_on_a_gpu_are_those_on_the_cpu(
 ) -> None:
     streams, gpu = make_streams(cached, device=torch.device(device)), torch.device("cuda")
     found = list(training_batches(streams, range(6), 32, 9, gpu, workers=2))
-    assert all(part.is_cuda for batch in found for pair in batch.values() for part in pair)
-    on_cpu = [{name: tuple(part.cpu() for part in pair) for name, pair in batch.items()} for batch in found]
-    assert same(on_cpu, batches(make_streams()))  # type: ignore[arg-type]
+    assert all(b.sample.images.is_cuda and b.labels.is_cuda for batch in found for b in batch.values())
+    on_cpu = [{name: Batch(b.sample.to(CPU), b.labels.cpu()) for name, b in batch.items()} for batch in found]
+    assert same(on_cpu, batches(make_streams()))
 
 
 @pytest.mark.parametrize("lead", [0, 1, 3, 9])
@@ -195,10 +200,15 @@ def test_processes_share_the_batch_of_one(
         monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
         parts.append(batches(make_streams(), photographic=photographic))
     joined = [
-        {name: tuple(torch.cat([half[name][k] for half in halves]) for k in (0, 1)) for name in halves[0]}
+        {
+            name: Batch(
+                concatenated([half[name].sample for half in halves]), torch.cat([h[name].labels for h in halves])
+            )
+            for name in halves[0]
+        }
         for halves in zip(*parts, strict=True)
     ]
-    assert same(joined, whole)  # type: ignore[arg-type]
+    assert same(joined, whole)
 
 
 def test_photographic_batches_hold_the_same_labels_and_changed_pictures(
@@ -207,13 +217,19 @@ def test_photographic_batches_hold_the_same_labels_and_changed_pictures(
     streams = make_streams()
     for plain, changed in zip(batches(streams), batches(streams, photographic=True), strict=True):
         for name in streams:
-            assert torch.equal(plain[name][1], changed[name][1])
-            assert not torch.isclose(plain[name][0], changed[name][0]).all(dim=1).all(dim=1).all(dim=1).any()
+            assert torch.equal(plain[name].labels, changed[name].labels)
+            assert (
+                not torch.isclose(plain[name].sample.images, changed[name].sample.images)
+                .all(dim=1)
+                .all(dim=1)
+                .all(dim=1)
+                .any()
+            )
 
 
 def test_augmentation_differs_from_pass_to_pass(make_streams: Callable[..., dict[str, Stream]]) -> None:
     stream = make_streams(batch=30)["primary"]
-    first, second = (batch["primary"][0] for batch in batches({"primary": stream}, range(2)))
+    first, second = (batch["primary"].sample.images for batch in batches({"primary": stream}, range(2)))
     order = [np.argsort(stream.order(step)) for step in range(2)]
     same_crop = [torch.equal(a, b) for a, b in zip(first[order[0]], second[order[1]], strict=True)]
     assert Counter(same_crop)[True] <= 5

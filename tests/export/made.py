@@ -10,6 +10,7 @@ import torch
 from metafacs.export.graph import to_graph
 from metafacs.export.parity import random_faces, rendered_faces
 from metafacs.models.network import FORMS, Network, build_network
+from metafacs.sample import Sample
 from metafacs.training.checkpoint import DetectorCard
 from tests.inference.toys import AUS, EXPRESSIONS
 from tests.toy_runs import BACKBONE, SMALL_RESNET
@@ -42,9 +43,9 @@ def network(form: str = "plain", backbone: str = BACKBONE, **options: Any) -> tu
     with torch.no_grad():
         # faces and noise: scaled on noise alone, whose pictures are all alike, probabilities would all be 0 or 1
         faces = torch.from_numpy(np.concatenate([rendered_faces(CARD.side), random_faces(CARD.side)]))
-        images = faces.permute(0, 3, 1, 2).float() / 255
-        made.au_head.weight.mul_(2 / made(images).au_logits.std(0)[:, None])
-        made.au_head.bias.sub_(made(images).au_logits.mean(0))
+        sample = Sample(faces.permute(0, 3, 1, 2).float() / 255)
+        made.au_head.weight.mul_(2 / made.logits(sample).std(0)[:, None])
+        made.au_head.bias.sub_(made.logits(sample).mean(0))
     return made, replace(CARD, backbone=backbone, backbone_options=options, method=form)
 
 

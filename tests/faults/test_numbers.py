@@ -15,6 +15,7 @@ from metafacs.data.prepared import PreparedDataset
 from metafacs.errors import InputError
 from metafacs.methods import METHODS, Method, Setup
 from metafacs.runs import DETECTOR, STATE
+from metafacs.sample import Batch, Sample
 from metafacs.tensorfile import read_tensors
 from metafacs.training import loop
 from metafacs.training.nonfinite import Taken
@@ -46,14 +47,14 @@ class Sum(Method):
 
     def training_step(self, batch: Mapping[Any, Any]) -> dict[str, Tensor]:
         step = int(batch["primary"].labels[0, 0])
-        self.network.train()(batch["primary"].images + step)
+        self.network.train()(batch["primary"].sample.images + step)
         with torch.no_grad():
             self.network[1].bias += self.parameter.get(step, step)  # type: ignore[index]
         return {"loss_primary": torch.tensor(self.loss.get(step, 1.0 + step))}
 
 
 def batches(steps: range) -> list[loop.Batches]:
-    return [{"primary": (torch.rand(2, 3, 4, 4), torch.full((2, 1), float(step + 1)))} for step in steps]
+    return [{"primary": Batch(Sample(torch.rand(2, 3, 4, 4)), torch.full((2, 1), float(step + 1)))} for step in steps]
 
 
 class Hooks(loop.Hooks):

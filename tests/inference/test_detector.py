@@ -22,7 +22,7 @@ from metafacs.faces import Recipe
 from metafacs.inference import AUDetector, StoppedError
 from metafacs.runs import DETECTOR
 from metafacs.training.checkpoint import load_detector
-from metafacs.training.predicting import over_faces
+from metafacs.training.predicting import face_probabilities
 from tests.inference import hostile
 from tests.inference.toys import AUS, DotFinder, draw, make_video, save_picture, save_toy, walk
 
@@ -153,13 +153,7 @@ def test_raw_pictures_give_what_their_prepared_crops_give(run: Path, tmp_path: P
     done = prepare(listing, tmp_path, tmp_path / "out", name="toy", source=source, recipe=Recipe(size=48), workers=1)
     network, card = load_detector(run / DETECTOR)
     assert len(done.dataset) == 6
-    with torch.no_grad():
-        expected = over_faces(
-            lambda images: torch.sigmoid(network(images).au_logits),
-            Faces(done.dataset, np.arange(6), card.resize),
-            card.side,
-            CPU,
-        )
+    expected = face_probabilities(network, Faces(done.dataset, np.arange(6), card.resize), card.side, CPU)
     detector = AUDetector.from_run(run, device="cpu")
     found = detector.detect([tmp_path / f"{k}.png" for k in range(6)], faces=1)
     assert expected.std(axis=0).max() > 0.01

@@ -12,6 +12,7 @@ from PIL import Image
 from metafacs.faces import to_jpeg
 from metafacs.inference import AUDetector
 from metafacs.inference.rows import sigmoid
+from metafacs.inference.watching import Crop
 from tests.inference.toys import AUS, save_toy
 
 SIZE, FRAME = 80, 480
@@ -42,7 +43,7 @@ def test_faces_found_in_frames_nearly_give_what_their_rendered_crops_give(tmp_pa
     table = detector.detect(list(take(head, far, FRAME, 1)[0]), faces=1)
     side = (detector.card.resize, detector.card.resize)
     crops = [
-        np.asarray(Image.open(io.BytesIO(to_jpeg(crop, 92))).resize(side, Image.Resampling.BILINEAR))
+        Crop(np.asarray(Image.open(io.BytesIO(to_jpeg(crop, 92))).resize(side, Image.Resampling.BILINEAR)))
         for crop in take(head, near, SIZE, 2)[0]
     ]
     expected = sigmoid(detector.logits(crops))

@@ -10,6 +10,7 @@ from metafacs.errors import InputError
 from metafacs.evaluation.predictions import read_predictions
 from metafacs.inference.scoring import predict_across, recipe_differences
 from metafacs.runs import DETECTOR
+from metafacs.sample import Sample
 from metafacs.starter import starter_run
 from metafacs.training.checkpoint import load_detector
 from tests.builders import make_prepared
@@ -47,9 +48,8 @@ def test_every_au_keeps_its_own_output(place: Path) -> None:
     network, _ = load_detector(place / "run" / DETECTOR)
     dataset = PreparedDataset.open(place / "other")
     images = np.stack([dataset.image(row)[2:34, 2:34] for row in range(12)])
-    with torch.no_grad():
-        logits = network(torch.from_numpy(images).permute(0, 3, 1, 2) / 255).au_logits
-    assert np.abs(found.probabilities() - torch.sigmoid(logits)[:, [1, 2]].numpy()).max() < 1e-5
+    expected = network.probabilities(Sample(torch.from_numpy(images).permute(0, 3, 1, 2) / 255))
+    assert np.abs(found.probabilities() - expected[:, [1, 2]].numpy()).max() < 1e-5
 
 
 def test_people_who_may_have_trained(place: Path, tmp_path: Path) -> None:

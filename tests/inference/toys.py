@@ -12,6 +12,7 @@ from metafacs.faces import Face, Recipe
 from metafacs.faces.face import Box
 from metafacs.models.network import build_network
 from metafacs.runs import DETECTOR
+from metafacs.sample import Sample
 from metafacs.training.checkpoint import DetectorCard, save_detector
 from tests.toy_runs import BACKBONE
 
@@ -26,9 +27,9 @@ def save_toy(folder: Path, crop: dict[str, Any] | None = None, thresholds: Seque
     torch.manual_seed(3)
     network = build_network(BACKBONE, len(AUS), len(EXPRESSIONS), "scratch").eval()
     with torch.no_grad():
-        logits = network(torch.rand(8, 3, 32, 32)).au_logits
+        logits = network(Sample(torch.rand(8, 3, 32, 32))).au_logits
         network.au_head.weight.mul_(2.0 / logits.std(0).mean())
-        network.au_head.bias.sub_(network(torch.rand(8, 3, 32, 32)).au_logits.mean(0))
+        network.au_head.bias.sub_(network(Sample(torch.rand(8, 3, 32, 32))).au_logits.mean(0))
     card = DetectorCard(
         aus=AUS,
         thresholds=list(thresholds),

@@ -9,15 +9,16 @@ from torch.func import functional_call
 
 from metafacs.methods import Batch
 from metafacs.models.network import Network, Output
+from metafacs.sample import Sample, concatenated
 
 Parameters = Mapping[str, Tensor]
 RATE = 0.05
 """Learning rate of `tests.methods.networks.sgd`."""
 
 
-def forward(network: nn.Module, parameters: Parameters, images: Tensor) -> Output:
+def forward(network: nn.Module, parameters: Parameters, sample: Sample) -> Output:
     buffers = {k: b.clone() for k, b in network.named_buffers()}
-    return Output(*functional_call(network, {**parameters, **buffers}, (images,)))
+    return functional_call(network, {**parameters, **buffers}, (sample,))
 
 
 def au_loss(logits: Tensor, labels: Tensor, weight: Tensor | float = 1.0) -> Tensor:
@@ -29,7 +30,7 @@ def au_loss(logits: Tensor, labels: Tensor, weight: Tensor | float = 1.0) -> Ten
 def training_losses(network: nn.Module, parameters: Parameters, batch: Mapping[str, Batch]) -> tuple[Tensor, Tensor]:
     """Features and losses of both streams in one forward, the AU images' first."""
     primary, auxiliary = batch["primary"], batch["auxiliary"]
-    out = forward(network, parameters, torch.cat([primary.images, auxiliary.images]))
+    out = forward(network, parameters, concatenated([primary.sample, auxiliary.sample]))
     n = len(primary)
     expression = F.cross_entropy(out.expression_logits[n:], auxiliary.labels, reduction="none")
     return out.feature, torch.cat([au_loss(out.au_logits[:n], primary.labels), expression])
@@ -37,7 +38,7 @@ def training_losses(network: nn.Module, parameters: Parameters, batch: Mapping[s
 
 def meta_loss(network: nn.Module, parameters: Parameters, meta: Batch, balance: tuple[Tensor, Tensor] | None) -> Tensor:
     weight = 1.0 if balance is None else torch.where(meta.labels == 1, *balance)
-    return au_loss(forward(network, parameters, meta.images).au_logits, meta.labels, weight).mean()
+    return au_loss(forward(network, parameters, meta.sample).au_logits, meta.labels, weight).mean()
 
 
 def task_losses(network: nn.Module, parameters: Parameters, batch: Mapping[str, Batch]) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from metafacs.methods import Batch, Method, Setup
 from metafacs.models.network import Network
+from metafacs.sample import Sample
 from tests.toy_runs import SMALL_RESNET
 
 AUS, EXPRESSIONS = 5, 7
@@ -72,9 +73,9 @@ def batches(
         return labels.masked_fill(hidden, float("nan"))
 
     return {
-        "primary": Batch(images(primary), aus(primary)),
-        "auxiliary": Batch(images(auxiliary), torch.randint(0, EXPRESSIONS, (auxiliary,), generator=g)),
-        "meta": Batch(images(meta), aus(meta)),
+        "primary": Batch(Sample(images(primary)), aus(primary)),
+        "auxiliary": Batch(Sample(images(auxiliary)), torch.randint(0, EXPRESSIONS, (auxiliary,), generator=g)),
+        "meta": Batch(Sample(images(meta)), aus(meta)),
     }
 
 

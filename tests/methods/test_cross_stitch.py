@@ -12,6 +12,7 @@ from metafacs.methods.cross_stitch import CrossStitch
 from metafacs.methods.stl import STL
 from metafacs.models.network import Network
 from metafacs.models.stitched import Stitch, StitchedNetwork
+from metafacs.sample import Sample
 from tests.methods.networks import EXPRESSIONS, batches, build, sgd, small_resnet, tiny_network
 
 
@@ -40,7 +41,7 @@ def test_a_stitch_is_the_papers_equation(per: str) -> None:
 def test_unstitched_it_is_two_single_task_networks(per: str) -> None:
     network = differing(per, 1.0, 0.0).eval()
     images = torch.rand(3, 3, 32, 32, dtype=torch.float64)
-    out = network(images)
+    out = network(Sample(images))
     x = network.normalised(images)
     assert torch.equal(out.feature, network.backbone(x))
     assert torch.equal(out.expression_logits, network.expression_head(network.expression_backbone(x)))
@@ -61,16 +62,16 @@ def test_an_unstitched_step_is_a_single_task_step(a: float, expected: str) -> No
         reference = alone.network
     else:
         trained, idle = idle, trained
-        reference = expression_step(small_resnet(), batch["auxiliary"].images, batch["auxiliary"].labels)
+        reference = expression_step(small_resnet(), batch["auxiliary"].sample, batch["auxiliary"].labels)
     for (name, value), other in zip(reference.backbone.named_parameters(), trained.parameters(), strict=True):
         assert torch.equal(value, other), name
     before = untouched.expression_backbone if expected == "au" else untouched.backbone
     assert all(torch.equal(p, q) for p, q in zip(idle.parameters(), before.parameters(), strict=True))
 
 
-def expression_step(network: Network, images: Tensor, labels: Tensor) -> Network:
+def expression_step(network: Network, sample: Sample, labels: Tensor) -> Network:
     optimiser = sgd(network.parameters())
-    loss = F.cross_entropy(network.train()(images).expression_logits, labels)
+    loss = F.cross_entropy(network.train()(sample).expression_logits, labels)
     assert network.expression_head.out_features == EXPRESSIONS
     loss.backward()
     optimiser.step()
@@ -86,17 +87,17 @@ def test_at_one_half_both_tasks_read_the_mean_of_two_networks() -> None:
     for k in range(1, 5):
         a, b = (getattr(body, f"layer{k}")(x) for body, x in ((network.backbone, a), (network.expression_backbone, b)))
         a = b = (a + b) / 2
-    out = network(images)
+    out = network(Sample(images))
     torch.testing.assert_close(out.feature, a.mean((2, 3)))
     torch.testing.assert_close(out.expression_logits, network.expression_head(out.feature))
 
 
 def test_at_the_start_it_is_the_plain_network() -> None:
     """Both backbones are the same, and each unit's weights add up to one."""
-    images = torch.rand(3, 3, 32, 32, dtype=torch.float64)
+    sample = Sample(torch.rand(3, 3, 32, 32, dtype=torch.float64))
     network = small_resnet().eval()
-    expected = network(images)
-    out = StitchedNetwork(network).eval()(images)
+    expected = network(sample)
+    out = StitchedNetwork(network).eval()(sample)
     for value, reference in zip(out, expected, strict=True):
         torch.testing.assert_close(value, reference, rtol=1e-5, atol=1e-5)
 

@@ -96,10 +96,10 @@ def test_the_classifier_follows_the_gradient_of_its_cross_entropy():
 def test_the_weight_of_an_au_image_is_one():
     batch = batches()
     method = randomised(build(DensityRatio, tiny_network()))
-    assert method.raw_sample_weights(batch["primary"].images, batch["primary"].labels).tolist() == [1] * 6
-    images = batch["auxiliary"].images
-    found = method.raw_sample_weights(images, batch["auxiliary"].labels)
-    assert torch.equal(found, method.raw_sample_weights(images)) and found.std() > 0
+    assert method.raw_sample_weights(batch["primary"].sample, batch["primary"].labels).tolist() == [1] * 6
+    sample = batch["auxiliary"].sample
+    found = method.raw_sample_weights(sample, batch["auxiliary"].labels)
+    assert torch.equal(found, method.raw_sample_weights(sample)) and found.std() > 0
 
 
 @pytest.mark.parametrize("options", [{"clip": 0.5}, {"rate": -1.0}, {"weight_decay": -1.0}])

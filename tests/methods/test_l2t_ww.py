@@ -12,6 +12,7 @@ from torch.func import functional_call
 from metafacs.errors import InputError
 from metafacs.methods.l2t_ww import L2TWW, PAIRS, TransferWeights, matching_losses
 from metafacs.methods.stl import STL
+from metafacs.sample import Sample
 from metafacs.training.checkpoint import load_state, save_state
 from tests.methods.networks import batches, build, small_resnet, tiny_network
 from tests.methods.test_mal import au_loss
@@ -30,38 +31,38 @@ def make(seed: int = 0, **options: object) -> L2TWW:
     return method
 
 
-def matching_by_hand(method: L2TWW, source: list[Tensor], parameters: dict[str, Tensor], images: Tensor) -> Tensor:
+def matching_by_hand(method: L2TWW, source: list[Tensor], parameters: dict[str, Tensor], sample: Sample) -> Tensor:
     """The mean matching loss, pair by pair and channel by channel."""
-    _, *matched = run(method, parameters, images)
+    _, *matched = run(method, parameters, sample)
     total = torch.zeros((), dtype=torch.float64)
     for k, (s, _) in enumerate(PAIRS):
         pooled = source[s].mean((2, 3))
         what = torch.softmax(F.linear(pooled, method.meta.channel[k].weight, method.meta.channel[k].bias), 1)
         where = F.linear(pooled, method.meta.pair[k].weight, method.meta.pair[k].bias).clamp(0, 6)[:, 0]
         wanted = F.interpolate(source[s], matched[k].shape[2:], mode="bilinear")
-        for image in range(len(images)):
+        for image in range(len(sample)):
             for c in range(pooled.shape[1]):
                 gap = (wanted[image, c] - matched[k][image, c]).pow(2).mean()
-                total = total + where[image] * what[image, c] * gap / len(images)
+                total = total + where[image] * what[image, c] * gap / len(sample)
     return method.options.beta * total
 
 
-def run(method: L2TWW, parameters: dict[str, Tensor], images: Tensor) -> tuple[Tensor, ...]:
+def run(method: L2TWW, parameters: dict[str, Tensor], sample: Sample) -> tuple[Tensor, ...]:
     buffers = {name: b.clone() for name, b in method.student.named_buffers()}
-    return functional_call(method.student, {**parameters, **buffers}, (images,))
+    return functional_call(method.student, {**parameters, **buffers}, (sample,))
 
 
 def loss_after_three_steps(method: L2TWW, batch, matching=None) -> float:
     """Algorithm 1's virtual steps by plain gradients, and the AU loss after them."""
     primary = batch["primary"]
-    source = method.source_features(primary.images)
+    source = method.source_features(primary.sample)
 
     def fast(p):
-        _, *matched = run(method, p, primary.images)
+        _, *matched = run(method, p, primary.sample)
         return method.options.beta * matching_losses(source, matched, *method.meta(source)).mean()
 
     def task(p):
-        return au_loss(run(method, p, primary.images)[0], primary.labels).mean()
+        return au_loss(run(method, p, primary.sample)[0], primary.labels).mean()
 
     theta = {name: p.detach().requires_grad_() for name, p in method.student.named_parameters()}
     for loss in [matching or fast] * 2 + [task]:
@@ -76,10 +77,10 @@ def loss_after_three_steps(method: L2TWW, batch, matching=None) -> float:
 def test_the_matching_loss_is_the_papers() -> None:
     method, batch = make(), batches(3, side=32)
     method.student.train()
-    source = method.source_features(batch["primary"].images)
+    source = method.source_features(batch["primary"].sample)
     matching_at, _ = method.virtual_losses(batch["primary"], source)
     parameters = dict(method.student.named_parameters())
-    expected = matching_by_hand(method, source, parameters, batch["primary"].images)
+    expected = matching_by_hand(method, source, parameters, batch["primary"].sample)
     torch.testing.assert_close(matching_at(parameters), expected, rtol=1e-10, atol=1e-12)
 
 
@@ -91,7 +92,7 @@ def test_the_meta_gradient_is_the_limit_of_differences() -> None:
     step = method.optimisers["meta"].step
     method.optimisers["meta"].step = lambda: gradient.update({n: p.grad for n, p in method.meta.named_parameters()})
     before = {name: value.clone() for name, value in method.student.state_dict().items()}
-    outer = method._update_meta(batch["primary"], method.source_features(batch["primary"].images))
+    outer = method._update_meta(batch["primary"], method.source_features(batch["primary"].sample))
     method.optimisers["meta"].step = step
     assert outer.item() == pytest.approx(loss_after_three_steps(method, batch), rel=1e-10)
     assert all(torch.equal(v, before[n]) for n, v in method.student.state_dict().items()), "rolled back"

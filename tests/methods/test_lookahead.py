@@ -118,12 +118,12 @@ def test_a_layer_without_forward_mode_falls_back_to_differences_with_one_warning
 
 def test_central_differences_leave_mixed_precision_out():
     """In bfloat16 a step of 3e-4 is below rounding: the two forward passes run in float32."""
-    images = batches(12, side=32, dtype=torch.float32)["primary"]
+    sample = batches(12, side=32, dtype=torch.float32)["primary"].sample
     gradients = []
     for way in ("forward", "difference"):
 
         def forward(network):
-            return None, network(images.images).au_logits.square().sum(1)
+            return None, network(sample).au_logits.square().sum(1)
 
         network = tiny_network(dtype=torch.float32).train()
         ahead = LookAhead(network, forward, way, lambda: torch.autocast("cpu", torch.bfloat16))

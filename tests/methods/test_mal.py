@@ -13,6 +13,7 @@ from metafacs.methods.lookahead import LookAhead, differentiable_attention
 from metafacs.methods.losses import class_balance, over_batches
 from metafacs.methods.mal import MAL, MetaNetwork, normalise
 from metafacs.methods.mtl import MTL
+from metafacs.sample import concatenated
 from tests.methods.brute_force import ahead, relative
 from tests.methods.networks import AUS, batches, build, timm_network, tiny_network
 
@@ -40,7 +41,7 @@ def reference_step(network, phi, batch, balance):
         return functional_call(network, {**parameters, **buffers}, (images,))
 
     def weighted(parameters, raw_of):
-        out = forward(parameters, torch.cat([primary.images, auxiliary.images]))
+        out = forward(parameters, concatenated([primary.sample, auxiliary.sample]))
         r = raw_of(out.feature.detach())
         t = r[:n].mean() + r[n:].mean()
         w = r / t
@@ -54,7 +55,7 @@ def reference_step(network, phi, batch, balance):
     gradients = torch.autograd.grad(loss, list(theta.values()), create_graph=True)
     virtual = {name: theta[name] - ALPHA * g for name, g in zip(names, gradients, strict=True)}
     torch.set_rng_state(after)
-    logits = forward(virtual, meta.images).au_logits
+    logits = forward(virtual, meta.sample).au_logits
     weight = torch.where(meta.labels == 1, balance[0], balance[1])
     bce = F.binary_cross_entropy_with_logits(logits, meta.labels.nan_to_num(), reduction="none")
     meta_loss = masked_mean(weight * bce, meta.labels).mean()
@@ -162,7 +163,7 @@ def test_batch_norm_statistics_count_one_pass_a_step():
     network = tiny_network()
     twin = copy.deepcopy(network).train()
     make_mal(network, batch).training_step(batch)
-    twin(torch.cat([batch["primary"].images, batch["auxiliary"].images]))
+    twin(concatenated([batch["primary"].sample, batch["auxiliary"].sample]))
     counted = dict(network.named_buffers())
     for name, expected in twin.named_buffers():
         assert torch.equal(counted[name], expected), name
@@ -174,7 +175,7 @@ def test_separate_statistics_follow_the_primary_stream_alone():
     network = tiny_network()
     twin = copy.deepcopy(network).train()
     make_mal(network, batch, statistics="separate").training_step(batch)
-    twin(batch["primary"].images)
+    twin(batch["primary"].sample)
     for name, expected in twin.named_buffers():
         assert torch.equal(dict(network.named_buffers())[name], expected), name
 

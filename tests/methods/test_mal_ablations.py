@@ -126,7 +126,7 @@ def test_task_weights_are_the_same_for_all_images_of_a_task():
     method = made(tiny_network(), batch, weights="task")
     for parameter in method.meta_network.parameters():
         torch.nn.init.normal_(parameter, 0, 0.5)
-    raw = torch.cat([method.raw_sample_weights(batch[s].images, batch[s].labels) for s in ("primary", "auxiliary")])
+    raw = torch.cat([method.raw_sample_weights(batch[s].sample, batch[s].labels) for s in ("primary", "auxiliary")])
     assert len(set(raw[:4].tolist())) == len(set(raw[4:].tolist())) == 1 and raw[0] != raw[4]
     assert sum(p.numel() for p in method.meta_network.parameters()) == 2
 
@@ -143,13 +143,13 @@ def test_reported_weights_are_those_of_training_seen_from_outside(name):
             feature = (feature - method.standard.mean) / (method.standard.variance + 1e-5).sqrt()
         options = {**ABLATIONS[name], "normalised_features": False}
         expected = method.meta_network(told(batch, feature, losses, options))
-    parts = [method.raw_sample_weights(batch[s].images, batch[s].labels) for s in ("primary", "auxiliary")]
+    parts = [method.raw_sample_weights(batch[s].sample, batch[s].labels) for s in ("primary", "auxiliary")]
     torch.testing.assert_close(torch.cat(parts), expected)
     if method.inputs == "feature":
-        assert torch.equal(method.raw_sample_weights(batch["primary"].images), parts[0])
+        assert torch.equal(method.raw_sample_weights(batch["primary"].sample), parts[0])
     else:
         with pytest.raises(ValueError, match="give `labels`"):
-            method.raw_sample_weights(batch["primary"].images)
+            method.raw_sample_weights(batch["primary"].sample)
 
 
 def test_running_statistics_are_those_of_all_batches_and_later_follow():

@@ -13,6 +13,7 @@ from metafacs.errors import InputError
 from metafacs.methods.lookahead import isolated
 from metafacs.methods.maxl import MAXL, collapse, focal_terms, masked_softmax
 from metafacs.methods.mtl import MTL
+from metafacs.sample import concatenated
 from tests.methods.networks import AUS, batches, build, timm_network, tiny_network
 from tests.methods.test_mal import au_loss
 
@@ -49,12 +50,12 @@ def reference_step(method: MAXL, batch) -> tuple[dict[str, Tensor], dict[str, Te
         return functional_call(network, {**parameters, **buffers}, (images,))
 
     buffers = {k: b.clone() for k, b in generator.named_buffers()}
-    feature = functional_call(generator.body, {k[5:]: b for k, b in buffers.items()}, (primary.images,)).feature
+    feature = functional_call(generator.body, {k[5:]: b for k, b in buffers.items()}, (primary.sample,)).feature
     logits = F.linear(feature, generator.head.weight, generator.head.bias).view(len(primary), AUS, 2 * K)
     y = labels_by_hand(logits, primary.labels)
     labelled = ~primary.labels.isnan()
 
-    out = forward(theta, torch.cat([primary.images, auxiliary.images]))
+    out = forward(theta, concatenated([primary.sample, auxiliary.sample]))
     n = len(primary)
     p = torch.softmax(F.linear(out.feature[:n], **own).view(n, AUS, 2 * K), 2)
     per_au = -(y * (1 - p) ** 2 * p.log()).sum(2)
@@ -64,7 +65,7 @@ def reference_step(method: MAXL, batch) -> tuple[dict[str, Tensor], dict[str, Te
     loss = (1 - SHARE) * (au + WEIGHT * generated) + SHARE * expression
     gradients = torch.autograd.grad(loss, [*theta.values(), *own.values()], create_graph=True)
     virtual = {name: p - ALPHA * g for (name, p), g in zip(theta.items(), gradients, strict=False)}
-    meta = au_loss(forward(virtual, primary.images).au_logits, primary.labels).mean()
+    meta = au_loss(forward(virtual, primary.sample).au_logits, primary.labels).mean()
     mean = y.sum(0) / labelled.sum(0)[:, None]
     entropy = torch.where(mean > 0, mean * mean.clamp(min=1e-30).log(), 0.0).sum(1).mean()
     slopes = torch.autograd.grad(meta + ENTROPY * entropy, list(phi.values()))
@@ -116,7 +117,7 @@ def ahead(method: MAXL, batch) -> float:
     primary, auxiliary = batch["primary"], batch["auxiliary"]
     method.network.train(), method.label_network.train()
     losses = method.all_losses(primary, auxiliary, method.learner)[1]
-    u = method.weigh(method.label_network(primary.images, primary.labels), primary.labels, len(auxiliary)).detach()
+    u = method.weigh(method.label_network(primary.sample, primary.labels), primary.labels, len(auxiliary)).detach()
     theta = dict(method.learner.named_parameters())
     slopes = torch.autograd.grad((u * losses).sum(), list(theta.values()))
     moved = {n: p - ALPHA * s for (n, p), s in zip(theta.items(), slopes, strict=True)}

@@ -85,15 +85,15 @@ def test_the_weight_of_an_image_is_v_of_its_loss():
     network = method.network.eval()
     theta = dict(network.named_parameters())
     primary, auxiliary = batch["primary"], batch["auxiliary"]
-    au = au_loss(forward(network, theta, primary.images).au_logits, primary.labels)
+    au = au_loss(forward(network, theta, primary.sample).au_logits, primary.labels)
     expression = torch.nn.functional.cross_entropy(
-        forward(network, theta, auxiliary.images).expression_logits, auxiliary.labels, reduction="none"
+        forward(network, theta, auxiliary.sample).expression_logits, auxiliary.labels, reduction="none"
     )
-    torch.testing.assert_close(method.raw_sample_weights(primary.images, primary.labels), v(method.primary_net, au))
-    found = method.raw_sample_weights(auxiliary.images, auxiliary.labels)
+    torch.testing.assert_close(method.raw_sample_weights(primary.sample, primary.labels), v(method.primary_net, au))
+    found = method.raw_sample_weights(auxiliary.sample, auxiliary.labels)
     torch.testing.assert_close(found, v(method.auxiliary_net, expression))
     with pytest.raises(ValueError, match="give `labels`"):
-        method.raw_sample_weights(primary.images)
+        method.raw_sample_weights(primary.sample)
 
 
 @pytest.mark.parametrize("options", [{"alpha": 0.0}, {"beta": -1.0}, {"hidden": 0}])

@@ -9,6 +9,7 @@ from metafacs.errors import InputError
 from metafacs.methods.mtan import MTAN
 from metafacs.methods.mtl import MTL
 from metafacs.models.attended import AttendedNetwork
+from metafacs.sample import Sample
 from tests.methods.networks import batches, build, small_resnet, timm_network
 
 
@@ -33,15 +34,15 @@ def test_with_saturated_attention_it_is_mtl_to_the_last_bit(statistics: str) -> 
     own = mtan.network.state_dict()
     for name, value in mtl.network.state_dict().items():
         assert torch.equal(value, own[name]), name
-    images = torch.rand(3, 3, 32, 32, dtype=torch.float64)
-    assert torch.equal(mtl.predict(images), mtan.predict(images))
+    sample = Sample(torch.rand(3, 3, 32, 32, dtype=torch.float64))
+    assert torch.equal(mtl.predict(sample), mtan.predict(sample))
 
 
 def test_halved_attention_halves_what_the_heads_read() -> None:
     plain, network = small_resnet().eval(), AttendedNetwork(small_resnet()).eval()
     saturate(network, 0.0)
-    images = torch.rand(2, 3, 32, 32, dtype=torch.float64)
-    torch.testing.assert_close(network(images).feature, plain(images).feature / 2)
+    sample = Sample(torch.rand(2, 3, 32, 32, dtype=torch.float64))
+    torch.testing.assert_close(network(sample).feature, plain(sample).feature / 2)
 
 
 def attended_by_hand(network: AttendedNetwork, task: int, x: Tensor) -> Tensor:
@@ -69,11 +70,11 @@ def attended_by_hand(network: AttendedNetwork, task: int, x: Tensor) -> Tensor:
 def test_the_forward_pass_is_the_papers(side: int) -> None:
     network = AttendedNetwork(small_resnet())
     batch = batches(side=side)
-    network.train()(batch["primary"].images)  # running statistics other than 0 and 1
+    network.train()(batch["primary"].sample)  # running statistics other than 0 and 1
     network.eval()
-    x = network.normalised(batch["primary"].images)
+    x = network.normalised(batch["primary"].sample.images)
     au, expression = (attended_by_hand(network, task, x).mean((2, 3)) for task in (0, 1))
-    out = network(batch["primary"].images)
+    out = network(batch["primary"].sample)
     torch.testing.assert_close(out.au_logits, network.au_head(au))
     torch.testing.assert_close(out.expression_logits, network.expression_head(expression))
     assert not torch.allclose(au, expression)
@@ -81,7 +82,7 @@ def test_the_forward_pass_is_the_papers(side: int) -> None:
 
 def test_each_task_trains_its_own_attention_and_both_train_the_encoders() -> None:
     network = AttendedNetwork(small_resnet()).eval()  # in training BatchNorm ties all that is in a batch together
-    out = network(batches(side=32)["primary"].images)
+    out = network(batches(side=32)["primary"].sample)
     for task, logits in enumerate((out.au_logits, out.expression_logits)):
         network.zero_grad()
         logits.square().sum().backward(retain_graph=True)
@@ -97,7 +98,7 @@ def test_which_backbones_serve(name: str) -> None:
         with pytest.raises(InputError, match=r"works on the stages of timm's ResNets, and this backbone is a ByobNet"):
             AttendedNetwork(network)
         return
-    assert AttendedNetwork(network).eval()(torch.rand(1, 3, 40, 40)).au_logits.isfinite().all()
+    assert AttendedNetwork(network).eval()(Sample(torch.rand(1, 3, 40, 40))).au_logits.isfinite().all()
 
 
 def test_a_stage_of_one_block_is_too_short() -> None:

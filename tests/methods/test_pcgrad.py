@@ -81,8 +81,8 @@ def start_of(network):
 def apart(network, batch):
     """The task losses where each stream is normalised by its own statistics."""
     theta = start_of(network)
-    au = au_loss(forward(network, theta, batch["primary"].images).au_logits, batch["primary"].labels).mean()
-    logits = forward(network, theta, batch["auxiliary"].images).expression_logits
+    au = au_loss(forward(network, theta, batch["primary"].sample).au_logits, batch["primary"].labels).mean()
+    logits = forward(network, theta, batch["auxiliary"].sample).expression_logits
     return [au, F.cross_entropy(logits, batch["auxiliary"].labels)]
 
 

@@ -72,13 +72,13 @@ def test_two_steps_are_those_without_it(way, statistics, checkpointing):
 
 def test_a_backward_pass_is_computed_at_the_parameters_of_its_forward_pass():
     """Outside `functional_call` the network has its own parameters back, and the block must not be run at those."""
-    network, images = small_resnet(zero_init_last=False).train(), batches(4, side=32)["primary"].images
+    network, sample = small_resnet(zero_init_last=False).train(), batches(4, side=32)["primary"].sample
     moved = {name: (p + 0.1).detach().requires_grad_() for name, p in network.named_parameters()}
     gradients = []
     for again in ([], blocks(network.backbone)):
         buffers = {name: b.clone() for name, b in network.named_buffers()}
         with recomputed(again):
-            out = functional_call(network, {**moved, **buffers}, (images,))
+            out = functional_call(network, {**moved, **buffers}, (sample,))
         gradients.append(torch.autograd.grad(out.feature.square().sum(), list(moved.values()), allow_unused=True))
     for expected, found in zip(*gradients, strict=True):
         assert (expected is None) == (found is None)
@@ -87,7 +87,7 @@ def test_a_backward_pass_is_computed_at_the_parameters_of_its_forward_pass():
 
 
 def test_less_is_kept_and_the_network_is_left_as_it_was():
-    network, images = small_resnet().train(), batches(4, side=32)["primary"].images
+    network, sample = small_resnet().train(), batches(4, side=32)["primary"].sample
 
     def kept(again):
         storages = {}
@@ -97,7 +97,7 @@ def test_less_is_kept_and_the_network_is_left_as_it_was():
             ),
             recomputed(again),
         ):
-            network(images)
+            network(sample)
         return sum(t.untyped_storage().nbytes() for t in storages.values())
 
     # hooks inside a block are the checkpoint's own, so that only what it keeps of the outside is seen here
@@ -106,11 +106,11 @@ def test_less_is_kept_and_the_network_is_left_as_it_was():
 
 
 def test_a_pass_without_a_graph_is_left_alone():
-    network, images = small_resnet().train(), batches(4, side=32)["primary"].images
+    network, sample = small_resnet().train(), batches(4, side=32)["primary"].sample
     twin = copy.deepcopy(network)
     with torch.no_grad(), recomputed(blocks(network.backbone)):
-        found = network(images)
-    torch.testing.assert_close(found.feature, twin(images).feature.detach())
+        found = network(sample)
+    torch.testing.assert_close(found.feature, twin(sample).feature.detach())
     for name, buffer in network.named_buffers():
         assert torch.equal(buffer, dict(twin.named_buffers())[name])
 

@@ -20,19 +20,19 @@ def directional(call, parameters, direction, context):
         return [forward_ad.unpack_dual(out) for out in call(duals)]
 
 
-def recorded(network, images):
+def recorded(network, sample):
     """Output and tangent of everything the network says, by torch and by us, and the record that is left."""
     torch.manual_seed(3)
     parameters = dict(network.named_parameters())
     direction = {name: torch.randn_like(p) for name, p in parameters.items()}
-    call, record, random = isolated(network), Record(), RandomState(images)
+    call, record, random = isolated(network), Record(), RandomState(sample.images)
     with record:
-        network(images)
+        network(sample)
     contexts = nullcontext(), Tangents(), Tangents(record)
     found = []
     for context in contexts:
         with random.replayed():
-            found.append(directional(lambda p: call(p, images), parameters, direction, context))
+            found.append(directional(lambda p: call(p, sample), parameters, direction, context))
     return found, record
 
 
@@ -47,7 +47,7 @@ def recorded(network, images):
 )
 def test_the_tangent_is_torchs_own(name, options, training):
     network = timm_network(name, **options).train(training)
-    (expected, *found), record = recorded(network, batches(4, side=32)["primary"].images)
+    (expected, *found), record = recorded(network, batches(4, side=32)["primary"].sample)
     for outputs in found:
         for (value, tangent), (own_value, own_tangent) in zip(expected, outputs, strict=True):
             torch.testing.assert_close(own_value, value, rtol=1e-10, atol=1e-10)
@@ -57,7 +57,7 @@ def test_the_tangent_is_torchs_own(name, options, training):
 
 def test_a_recorded_output_is_what_the_replay_gives():
     network = tiny_network().train()
-    found, _ = recorded(network, batches()["primary"].images)
+    found, _ = recorded(network, batches()["primary"].sample)
     for (value, _), (reused, _) in zip(found[1], found[2], strict=True):
         assert torch.equal(value, reused)
 
@@ -79,7 +79,7 @@ def test_only_the_untouched_output_of_the_same_layer_is_taken(changed):
 def test_an_activation_in_place_after_a_layer_does_no_harm():
     network = tiny_network().train()
     network.backbone.layers[1] = nn.SiLU(inplace=True)
-    (expected, *found), _ = recorded(network, batches()["primary"].images)
+    (expected, *found), _ = recorded(network, batches()["primary"].sample)
     for outputs in found:
         for (_, tangent), (_, own) in zip(expected, outputs, strict=True):
             torch.testing.assert_close(own, tangent, rtol=1e-10, atol=1e-10)

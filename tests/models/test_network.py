@@ -8,6 +8,7 @@ from safetensors.torch import save_file
 
 from metafacs.errors import InputError
 from metafacs.models.network import FORMS, Network, build_network, check_side
+from metafacs.sample import Sample
 from tests.toy_runs import BACKBONE
 
 
@@ -21,15 +22,15 @@ def scratch(backbone: str = BACKBONE, **options: object) -> Network:
 def test_any_timm_model_serves(name: str) -> None:
     network = scratch(name).eval()
     side = timm.create_model(name).pretrained_cfg["input_size"][-1]
-    out = network(torch.rand(2, 3, side, side))
+    out = network(Sample(torch.rand(2, 3, side, side)))
     assert out.feature.shape == (2, network.feature_size)
     assert out.au_logits.shape == (2, 3) and out.expression_logits.shape == (2, 7)
 
 
 def test_a_number_type_goes_through() -> None:
-    assert scratch().eval().double()(torch.rand(2, 3, 32, 32).double()).au_logits.dtype == torch.float64
+    assert scratch().eval().double()(Sample(torch.rand(2, 3, 32, 32).double())).au_logits.dtype == torch.float64
     with torch.autocast("cpu", torch.bfloat16):
-        out = scratch().eval()(torch.rand(2, 3, 32, 32))
+        out = scratch().eval()(Sample(torch.rand(2, 3, 32, 32)))
     assert {value.dtype for value in out} == {torch.float32}, "the heads work in float32"
 
 
@@ -38,7 +39,7 @@ def test_images_are_normalised_inside() -> None:
     config = timm.create_model(BACKBONE).pretrained_cfg
     images = torch.rand(2, 3, 32, 32)
     mean, std = (torch.tensor(config[key]).view(1, 3, 1, 1) for key in ("mean", "std"))
-    torch.testing.assert_close(network(images).feature, network.backbone((images - mean) / std))
+    torch.testing.assert_close(network(Sample(images)).feature, network.backbone((images - mean) / std))
     assert not {"mean", "std"} & set(network.state_dict()), "they belong to the backbone's name, not to its weights"
 
 

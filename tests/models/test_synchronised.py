@@ -11,6 +11,7 @@ from metafacs import distributed
 from metafacs.methods import METHODS
 from metafacs.methods.losses import class_balance
 from metafacs.models.synchronised import synchronise
+from metafacs.sample import Sample
 from tests.methods.networks import batches, build, timm_network, tiny_network
 
 
@@ -35,9 +36,9 @@ def test_it_is_batch_norm(dtype: torch.dtype, tolerance: float, monkeypatch: pyt
     synchronise(changed)
     synchronise(changed)  # a second time changes nothing
     layers = sum(isinstance(layer, nn.BatchNorm2d) for layer in changed.modules())
-    images = torch.rand(6, 3, 32, 32, dtype=dtype) + 5
+    sample = Sample(torch.rand(6, 3, 32, 32, dtype=dtype) + 5)
     for network in (plain, changed):
-        network(images)[1].square().sum().backward()
+        network(sample)[1].square().sum().backward()
     assert others.sums == 2 * layers > 0
     greatest = max(p.grad.abs().max().item() for p in plain.parameters() if p.grad is not None)
     for (name, one), other in zip(plain.named_parameters(), changed.parameters(), strict=True):
@@ -47,7 +48,7 @@ def test_it_is_batch_norm(dtype: torch.dtype, tolerance: float, monkeypatch: pyt
     for name, value in plain.state_dict().items():
         assert torch.allclose(value, changed.state_dict()[name], tolerance, tolerance), name
     before = others.sums
-    changed.eval()(images)
+    changed.eval()(sample)
     assert others.sums == before
 
 
@@ -89,5 +90,5 @@ def test_a_copy_normalises_by_its_own_parameters() -> None:
     synchronise(network)
     copied = copy.deepcopy(network)
     nn.init.zeros_(copied.backbone.layers[1].weight)
-    images = torch.rand(4, 3, 16, 16, dtype=torch.float64)
-    assert not torch.allclose(network(images)[0], copied(images)[0])
+    sample = Sample(torch.rand(4, 3, 16, 16, dtype=torch.float64))
+    assert not torch.allclose(network(sample)[0], copied(sample)[0])

@@ -11,6 +11,7 @@ from safetensors import safe_open
 from metafacs.errors import InputError
 from metafacs.facs import au_title
 from metafacs.inference import AUDetector
+from metafacs.inference.watching import Crop
 from metafacs.runs import DETECTOR
 from metafacs.starter import locate, starter_run
 from metafacs.training.checkpoint import load_detector
@@ -74,7 +75,7 @@ def test_a_plain_picture_has_probabilities_and_no_face() -> None:
     grey = np.full((200, 200, 3), 128, np.uint8)
     assert detector.detect(grey)["success"].tolist() == [0]
     crop = np.full((detector.card.resize, detector.card.resize, 3), 128, np.uint8)
-    assert np.isfinite(detector.logits([crop])).all()
+    assert np.isfinite(detector.logits([Crop(crop)])).all()
 
 
 @pytest.mark.slow

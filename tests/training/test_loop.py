@@ -10,6 +10,7 @@ from metafacs import distributed
 from metafacs.errors import InputError
 from metafacs.methods import Method, Setup
 from metafacs.models.network import Network
+from metafacs.sample import Batch, Sample
 from metafacs.training import loop
 from tests.methods.networks import TinyBackbone
 
@@ -44,8 +45,8 @@ class Recorder(loop.Hooks):
 
 
 def train(method: Method, steps: range, total: int = 10, every=(3, 4, 5), schedule="cosine", seed: int = 1) -> Recorder:
-    hooks, images = Recorder(), torch.zeros(4, 3, 8, 8)
-    batches = ({"primary": (images, torch.zeros(4, 2))} for _ in steps)
+    hooks, sample = Recorder(), Sample(torch.zeros(4, 3, 8, 8))
+    batches = ({"primary": Batch(sample, torch.zeros(4, 2))} for _ in steps)
     loop.train(method, batches, steps, loop.Plan(total, schedule, 0.0, seed, *every), hooks)
     return hooks
 
@@ -86,7 +87,7 @@ def test_the_logged_rate_is_the_one_that_was_used() -> None:
 @pytest.mark.parametrize("spoilt, seen", [(1, 4), (4, 4), (5, 5), (6, 8), (10, 10)])
 def test_a_parameter_that_is_not_finite_stops_before_it_is_saved(spoilt: int, seen: int) -> None:
     hooks = Recorder()
-    batches = ({"primary": (torch.zeros(4, 3, 8, 8), torch.zeros(4, 2))} for _ in itertools.repeat(0, 10))
+    batches = ({"primary": Batch(Sample(torch.zeros(4, 3, 8, 8)), torch.zeros(4, 2))} for _ in itertools.repeat(0, 10))
     with pytest.raises(InputError, match=f"diverged before step {seen}: a parameter is not a finite number"):
         loop.train(Counting(spoilt), batches, range(10), loop.Plan(10, "constant", 0.0, 0, 3, 4, 5), hooks)
     assert all(step < spoilt for step in hooks.saved + hooks.validated)
@@ -133,7 +134,7 @@ def test_the_time_waited_for_batches_is_told_without_the_first() -> None:
     def batches(seconds: float) -> Iterator[loop.Batches]:
         for step in range(6):
             time.sleep(0.3 if step == 0 else seconds)
-            yield {"primary": (torch.zeros(4, 3, 8, 8), torch.zeros(4, 2))}
+            yield {"primary": Batch(Sample(torch.zeros(4, 3, 8, 8)), torch.zeros(4, 2))}
 
     def share(seconds: float) -> float:
         hooks = Recorder()

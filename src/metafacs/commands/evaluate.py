@@ -53,7 +53,7 @@ def main(prog: str, arguments: Sequence[str]) -> None:
     notes = Console(stderr=True, soft_wrap=True, highlight=False)
     if settings.model == Path(STARTER) and not settings.model.exists():
         settings.model = starter_run()
-        if settings.data:  # the package's own folder is no place for predictions
+        if settings.data:  # the package's own folder is not a place for predictions
             settings.out = settings.out or Path(f"{STARTER}_on_{settings.data.name}.parquet")
     runs = [*settings.runs, *([settings.model] if settings.model else [])]
     _check(runs, settings.model, settings.data, settings.out)

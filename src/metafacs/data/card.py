@@ -81,7 +81,7 @@ def schema(aus: Sequence[str], truths: Mapping[str, str] | None = None) -> pa.Sc
         The schema, with metadata that lets Hugging Face `datasets` decode the images.
 
     Raises:
-        InputError: a name is no AU column such as "AU01", or comes twice, or a truth has another name or type.
+        InputError: a name is not an AU column such as "AU01", or comes twice, or a truth has another name or type.
     """
     check_aus(aus)
     truths = truths or {}

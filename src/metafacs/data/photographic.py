@@ -96,6 +96,19 @@ def photograph(images: Tensor, changes: Changes) -> Tensor:
     return images.clamp(0, 1).contiguous(memory_format=torch.channels_last)
 
 
+def photograph_points(points: Tensor, changes: Changes, side: int) -> Tensor:
+    """Takes landmarks where `photograph` takes the images.
+
+    Args:
+        points: (B, 68, 2), (x, y) in pixels of the images.
+        changes: of these images.
+        side: of the images, pixels.
+    """
+    affine = changes.affine.to(points.device)
+    given = 2 * points / side - 1
+    return side * (1 + torch.linalg.solve(affine[:, :, :2], (given - affine[:, None, :, 2]).mT).mT) / 2
+
+
 def _affine(turn: Tensor, stretch: Tensor, shift: Tensor) -> Tensor:
     """(B, 2, 3) from normal deviates; turn: (B, 1), stretch and shift: (B, 2)."""
     angle = math.radians(4) * turn[:, 0]

@@ -1,7 +1,8 @@
 """Reads a prepared dataset through a memory map."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image, UnidentifiedImageError
 
-from metafacs.data.card import CARD_FILE, FACES_FILE, DatasetCard
+from metafacs.data.card import CARD_FILE, FACES_FILE, LANDMARKS, DatasetCard
 from metafacs.errors import InputError
 from metafacs.faces.pictures import UNREADABLE
 
@@ -154,10 +155,15 @@ class PreparedDataset:
             IndexError: there is no such row.
             InputError: the image cannot be decoded.
         """
+        with self._picture(row) as picture:
+            return np.asarray(picture.convert("RGB"))
+
+    @contextmanager
+    def _picture(self, row: int) -> Iterator[Image.Image]:
         encoded = self.image_bytes(row)
         try:
             with Image.open(io.BytesIO(encoded)) as picture:
-                return np.asarray(picture.convert("RGB"))
+                yield picture
         except UNREADABLE as error:
             reason = "no known format" if isinstance(error, UnidentifiedImageError) else error
             raise InputError(
@@ -169,6 +175,19 @@ class PreparedDataset:
         """The landmarks of a row, (68, 2) float32, (x, y) in pixels of its image, or None."""
         points = self.table.column("landmarks")[row].as_py()
         return None if points is None else np.asarray(points, np.float32)
+
+    def landmark_array(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+        """The landmarks of some rows, (n, 68, 2) float32, (x, y) in pixels of their images; NaN where not known."""
+        column = self.table.column("landmarks").take(pa.array(rows))
+        points = np.full((len(rows), LANDMARKS, 2), np.nan, np.float32)
+        known = column.is_valid().to_numpy()
+        points[known] = pc.list_flatten(pc.list_flatten(column)).to_numpy().reshape(-1, LANDMARKS, 2)
+        return points
+
+    def image_size(self, row: int) -> tuple[int, int]:
+        """Width and height of the image of a row, pixels; reads its header alone."""
+        with self._picture(row) as picture:
+            return picture.size
 
     def to_pandas(self, images: bool = False, landmarks: bool = False) -> pd.DataFrame:
         """All rows as a data frame; integers are nullable ones, so labels stay 0, 1 or NA.

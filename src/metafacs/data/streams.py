@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from itertools import repeat
 from typing import TypeVar
 from zlib import crc32
@@ -21,16 +21,17 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from metafacs import distributed
-from metafacs.data.photographic import photograph, random_changes
+from metafacs.data.photographic import photograph, photograph_points, random_changes
 from metafacs.data.prepared import PreparedDataset
 from metafacs.data.splits import Rows
-from metafacs.data.transforms import crop, random_crops
+from metafacs.data.transforms import crop, crop_points, random_crops
 from metafacs.errors import InputError
+from metafacs.sample import Batch, Sample
 
 Progress = Callable[[int, int], None]
 Made = TypeVar("Made")
-Decoded = dict[str, tuple[Tensor, Tensor]]
-"""By stream: images (n, 3, S, S), uint8, as they were decoded, and their labels."""
+Decoded = dict[str, tuple[Tensor, Tensor | None, Tensor]]
+"""By stream: images (n, 3, S, S), uint8, as they were decoded, their landmarks if asked for, and their labels."""
 
 AHEAD = 2
 """Steps whose images are gathered for a GPU while it is busy with earlier ones."""
@@ -87,6 +88,14 @@ class Faces:
         else:
             stack = torch.from_numpy(np.stack([self._decode(int(self.rows[p])) for p in positions]))
         return stack.permute(0, 3, 1, 2)
+
+    @cached_property
+    def landmarks(self) -> Tensor:
+        """(N, 68, 2) float32 of all faces, (x, y) in pixels of the decoded square; NaN where a row has none."""
+        points = self.dataset.landmark_array(self.rows)
+        for k in np.flatnonzero(~np.isnan(points).all(axis=(1, 2))):
+            points[k] *= self.size / np.array(self.dataset.image_size(int(self.rows[k])), np.float32)
+        return torch.from_numpy(points)
 
     def _decode(self, row: int) -> NDArray[np.uint8]:
         image = self.dataset.image(row)
@@ -146,11 +155,10 @@ class Stream:
 
 
 class _Steps(Dataset[Decoded | InputError]):
-    """Step number -> decoded images and labels of every stream (this process's share)."""
+    """Step number -> decoded images, landmarks if asked for, labels of every stream (this process's share)."""
 
-    def __init__(self, streams: Mapping[str, Stream], pinned: bool = False) -> None:
-        self.streams = streams
-        self.pinned = pinned
+    def __init__(self, streams: Mapping[str, Stream], landmarks: bool, pinned: bool = False) -> None:
+        self.streams, self.landmarks, self.pinned = streams, landmarks, pinned
 
     def __getitem__(self, step: int) -> Decoded | InputError:
         try:
@@ -161,26 +169,27 @@ class _Steps(Dataset[Decoded | InputError]):
     def at(self, step: int) -> Decoded:
         return {name: self._of(stream, step) for name, stream in self.streams.items()}
 
-    def _of(self, stream: Stream, step: int) -> tuple[Tensor, Tensor]:
+    def _of(self, stream: Stream, step: int) -> tuple[Tensor, Tensor | None, Tensor]:
         positions = stream.order(step)
         positions = positions[distributed.share(len(positions))]
         images = stream.faces.images(positions)
         if self.pinned and not images.is_cuda:
             images = images.pin_memory()
-        return images, stream.labels[torch.from_numpy(positions)]
+        places = torch.from_numpy(positions)
+        return images, stream.faces.landmarks[places] if self.landmarks else None, stream.labels[places]
 
 
 def _decoded_steps(
-    streams: Mapping[str, Stream], steps: range, device: torch.device, workers: int
+    streams: Mapping[str, Stream], steps: range, device: torch.device, workers: int, landmarks: bool
 ) -> Iterator[Decoded | InputError]:
-    """Decoded images and labels of every stream, step by step.
+    """Decoded images, landmarks if asked for, and labels of every stream, step by step.
 
     Images in memory are gathered here (on the device that holds them, or by a thread while a GPU is busy); the others
     are decoded by workers, ahead of time.
     """
     cuda = device.type == "cuda"
-    near = _Steps({name: stream for name, stream in streams.items() if stream.faces.decoded}, pinned=cuda)
-    far = _Steps({name: stream for name, stream in streams.items() if not stream.faces.decoded})
+    near = _Steps({name: stream for name, stream in streams.items() if stream.faces.decoded}, landmarks, pinned=cuda)
+    far = _Steps({name: stream for name, stream in streams.items() if not stream.faces.decoded}, landmarks)
     loader: Iterable[Decoded | InputError] = repeat({}, len(steps))
     if far.streams:
         loader = DataLoader(far, batch_size=None, sampler=steps, num_workers=workers, pin_memory=cuda)
@@ -225,8 +234,9 @@ def training_batches(
     device: torch.device,
     workers: int = 0,
     photographic: bool = False,
-) -> Iterator[dict[str, tuple[Tensor, Tensor]]]:
-    """Augmented images, float in [0, 1], and labels of every stream, step by step, on `device`.
+    landmarks: bool = False,
+) -> Iterator[dict[str, Batch]]:
+    """Augmented faces and labels of every stream, step by step, on `device`.
 
     Args:
         streams: by name.
@@ -236,32 +246,44 @@ def training_batches(
         device: where the batches go.
         workers: processes that decode what is not in memory; 0 decodes in this process.
         photographic: changed as by cameras and light too, beside random crops (`photographic.photograph`).
+        landmarks: whether faces come with their landmarks.
 
     Raises:
-        InputError: an image that cannot be decoded.
+        InputError: an image that cannot be decoded; landmarks are asked for, and no AU image has any.
     """
-    loader = _decoded_steps(streams, steps, device, workers)
+    for name, stream in streams.items() if landmarks else ():
+        if stream.faces.landmarks.isnan().all() and name == "primary":  # read here, once, before workers divide
+            raise InputError(
+                f"{stream.faces.dataset.folder} has no landmarks, which this method or network learns from; prepare it "
+                "with `metafacs prepare --detector dlib68`"
+            )
+    loader = _decoded_steps(streams, steps, device, workers, landmarks)
     for step, decoded in zip(steps, loader, strict=True):
         if isinstance(decoded, InputError):
             raise decoded
-        yield {
-            name: (
-                _augmented(images.to(device, non_blocking=True), streams[name], name, step, side, seed, photographic),
-                labels.to(device, non_blocking=True),
-            )
-            for name, (images, labels) in decoded.items()
-        }
+        batch = {}
+        for name, (images, points, labels) in decoded.items():
+            sample = Sample(images, points).to(device, non_blocking=True)
+            sample = _augmented(sample, streams[name], name, step, side, seed, photographic)
+            batch[name] = Batch(sample, labels.to(device, non_blocking=True))
+        yield batch
 
 
 def _augmented(
-    images: Tensor, stream: Stream, name: str, step: int, side: int, seed: int, photographic: bool
-) -> Tensor:
-    """This process's part of the images of a step; what happens to them is drawn for the batch of all processes."""
+    decoded: Sample, stream: Stream, name: str, step: int, side: int, seed: int, photographic: bool
+) -> Sample:
+    """This process's part of the faces of a step; what happens to them is drawn for the batch of all processes."""
     generator = torch.Generator().manual_seed(mixed_seed(seed, step, crc32(name.encode())))
     count = stream.order.batch
     share = distributed.share(count)
-    cut = crop(images, random_crops(count, stream.faces.size - side, generator).part(share), side)
-    return photograph(cut, random_changes(count, side, generator).part(share)) if photographic else cut
+    crops = random_crops(count, stream.faces.size - side, generator).part(share)
+    images, points = crop(decoded.images, crops, side), decoded.landmarks
+    points = None if points is None else crop_points(points, crops, side)
+    if photographic:
+        changes = random_changes(count, side, generator).part(share)
+        images = photograph(images, changes)
+        points = None if points is None else photograph_points(points, changes, side)
+    return Sample(images, points)
 
 
 def mixed_seed(*numbers: int) -> int:

@@ -21,6 +21,20 @@ class Crops(NamedTuple):
         return Crops(*(values[share] for values in self))
 
 
+MIRRORED = (
+    *range(16, -1, -1),
+    *range(26, 16, -1),
+    *range(27, 31),
+    *range(35, 30, -1),
+    *(45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40),
+    *range(54, 47, -1),
+    *range(59, 54, -1),
+    *range(64, 59, -1),
+    *range(67, 64, -1),
+)
+"""Which of the 68 landmarks (iBUG) stands in the place of each in a mirrored face."""
+
+
 def random_crops(count: int, slack: int, generator: torch.Generator) -> Crops:
     """Crops at uniform places, mirrored half of the time.
 
@@ -57,3 +71,17 @@ def crop(images: Tensor, crops: Crops, side: int) -> Tensor:
     index = (batch, y[:, :, None], x[:, None, :])
     picked = images.permute(0, 2, 3, 1)[tuple(part.to(images.device) for part in index)]
     return picked.permute(0, 3, 1, 2).float().div_(255)
+
+
+def crop_points(points: Tensor, crops: Crops, side: int) -> Tensor:
+    """Takes landmarks where `crop` takes the images.
+
+    Args:
+        points: (B, 68, 2), (x, y) in pixels of the images.
+        crops: one place an image.
+        side: of the squares, pixels.
+    """
+    top, left, flipped = (values.to(points.device) for values in crops)
+    moved = points - torch.stack([left, top], 1)[:, None]
+    mirrored = torch.stack([side - moved[..., 0], moved[..., 1]], -1)[:, list(MIRRORED)]
+    return torch.where(flipped[:, None, None], mirrored, moved)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from metafacs.errors import InputError
 from metafacs.export.resizing import Resize
 from metafacs.models.network import Network
+from metafacs.sample import Sample
 from metafacs.training.checkpoint import DetectorCard
 
 OLDEST, NEWEST = 18, 20
@@ -36,7 +37,7 @@ class FacesToAUs(nn.Module):
     def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:
         """Probabilities and logits, both (N, A), of (N, size, size, 3) uint8 faces."""
         images = self.resize(faces).permute(0, 3, 1, 2).float() / 255
-        logits = self.network(images).au_logits
+        logits = self.network.logits(Sample(images))
         return torch.sigmoid(logits), logits
 
 

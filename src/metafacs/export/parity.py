@@ -14,6 +14,7 @@ from metafacs.export.session import Session
 from metafacs.faces.face import Picture
 from metafacs.inference.rows import sigmoid
 from metafacs.models.network import Network
+from metafacs.sample import Sample
 from metafacs.training.checkpoint import DetectorCard
 
 TOLERANCE = 1e-4
@@ -57,7 +58,7 @@ def by_torch(network: Network, card: DetectorCard, faces: Picture, batch: int = 
     parts = []
     for part in images.split(batch):
         places = centre_crops(len(part), card.resize - card.side)
-        parts.append(network(crop(part, places, card.side)).au_logits.float().cpu().numpy())
+        parts.append(network.logits(Sample(crop(part, places, card.side))).float().cpu().numpy())
     return sigmoid(np.concatenate(parts))
 
 

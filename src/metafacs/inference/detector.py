@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from metafacs.ahead import iterated_ahead
-from metafacs.data.transforms import centre_crops, crop
+from metafacs.data.card import LANDMARKS
+from metafacs.data.transforms import centre_crops, crop, crop_points
 from metafacs.datasets.cropping import CLOSEST_EYES
 from metafacs.errors import InputError
-from metafacs.faces import Face, Recipe, align, make_finder, to_jpeg
+from metafacs.faces import Face, Recipe, align, make_finder, move, to_jpeg
 from metafacs.faces.face import Box, Picture
 from metafacs.faces.pictures import MOST_PIXELS
 from metafacs.faces.recipe import WHOLE
@@ -27,9 +28,10 @@ from metafacs.faces.tracking import Tracker
 from metafacs.faces.video import Frame, video_frames
 from metafacs.inference.rows import raw_schema, tidy
 from metafacs.inference.sources import picture_frame
-from metafacs.inference.watching import heeding, watch
+from metafacs.inference.watching import Crop, heeding, watch
 from metafacs.models.network import Network
 from metafacs.runs import DETECTOR
+from metafacs.sample import Sample
 from metafacs.training.checkpoint import DetectorCard, load_detector
 
 logger = logging.getLogger(__name__)
@@ -84,6 +86,8 @@ class AUDetector:
         self.aus, self.thresholds = list(card.aus), list(card.thresholds)
         self.recipe = recipe_of(card)
         self.finder = dict(finder) if finder is not None else _finder(self.recipe)
+        if network.uses_landmarks and self.finder.get("name") != "dlib68":
+            logger.warning("this detector uses landmarks, and %s finds none: it goes without", self.finder["name"])
         self._finder = make_finder(self.finder)
         self._device = torch.device(_device(device))
         self._network = network.to(self._device).to(memory_format=torch.channels_last).eval()
@@ -192,24 +196,31 @@ class AUDetector:
             faces = self._finder.find(picture, around)
         return [face for face in faces if float(np.linalg.norm(face.eyes[1] - face.eyes[0])) >= CLOSEST_EYES]
 
-    def crop(self, picture: Picture, face: Face) -> Picture:
-        """(S, S, 3) uint8: a face aligned, cut out and resized exactly as those of the training data.
+    def crop(self, picture: Picture, face: Face) -> Crop:
+        """A face aligned, cut out and resized exactly as those of the training data.
 
         It goes through a JPEG file as theirs did, so that a frame of a prepared dataset gives what it gave there.
         """
-        aligned, _ = align(picture, None if self.recipe.kind == WHOLE else face.eyes, self.recipe)
+        aligned, matrix = align(picture, None if self.recipe.kind == WHOLE else face.eyes, self.recipe)
+        points = None
+        if self._network.uses_landmarks and len(face.points) == LANDMARKS:
+            points = move(face.points, matrix) * (self.card.resize / self.recipe.size)
         with Image.open(io.BytesIO(to_jpeg(aligned, self.recipe.quality))) as stored:
             size = (self.card.resize, self.card.resize)
             image = stored.convert("RGB")
-            return np.asarray(image if image.size == size else image.resize(size, Image.Resampling.BILINEAR))
+            image = image if image.size == size else image.resize(size, Image.Resampling.BILINEAR)
+            return Crop(np.asarray(image), points)
 
-    def logits(self, crops: Sequence[Picture]) -> NDArray[np.float32]:
+    def logits(self, crops: Sequence[Crop]) -> NDArray[np.float32]:
         """(N, A) logits, in the order of `aus`, of the middles of N crops from `crop`."""
-        stack = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).to(self._device)
-        places = centre_crops(len(stack), self.card.resize - self.card.side)
-        with torch.inference_mode():
-            logits = self._network(crop(stack, places, self.card.side)).au_logits.float().cpu()
-        return np.asarray(logits)
+        stack = torch.from_numpy(np.stack([face.image for face in crops])).permute(0, 3, 1, 2).to(self._device)
+        places, points = centre_crops(len(stack), self.card.resize - self.card.side), None
+        if self._network.uses_landmarks:
+            unknown = np.full((LANDMARKS, 2), np.nan)
+            known = np.stack([unknown if face.landmarks is None else face.landmarks for face in crops])
+            points = crop_points(torch.from_numpy(known).float().to(self._device), places, self.card.side)
+        logits = self._network.logits(Sample(crop(stack, places, self.card.side), points))
+        return np.asarray(logits.float().cpu())
 
     def _table(self, names: Sequence[str], frames: Iterator[tuple[int, Frame]], tracker: Tracker) -> pd.DataFrame:
         parts = [part.rows for part in watch(self, names, frames, tracker)]

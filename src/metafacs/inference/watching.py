@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +25,15 @@ class StoppedError(Exception):
     """The work was ended because it was asked to end."""
 
 
+class Crop(NamedTuple):
+    """A face as the network's input is cut from."""
+
+    image: Picture
+    """(S, S, 3) uint8, S the detector's card's `resize`."""
+    landmarks: NDArray[np.float64] | None = None
+    """(68, 2), (x, y) in pixels of `image`, where the network uses landmarks and the finder gave them."""
+
+
 class Detector(Protocol):
     """What finds faces and reads their AUs."""
 
@@ -34,10 +43,10 @@ class Detector(Protocol):
     def find(self, picture: Picture, around: Box | None = None) -> list[Face]:
         """All faces of a picture."""
 
-    def crop(self, picture: Picture, face: Face) -> Picture:
+    def crop(self, picture: Picture, face: Face) -> Crop:
         """A face as the network's input is cut from."""
 
-    def logits(self, crops: Sequence[Picture]) -> NDArray[np.float32]:
+    def logits(self, crops: Sequence[Crop]) -> NDArray[np.float32]:
         """(N, A) logits of crops."""
 
 
@@ -119,7 +128,7 @@ def _crops(
     tracker: Tracker,
     last: int,
     rows: list[dict[str, Any]],
-) -> Iterator[Picture]:
+) -> Iterator[Crop]:
     """The faces of some frames, for the network; what else is known of them is added to `rows`."""
     for source, frame in frames:
         if source != last:
@@ -133,6 +142,6 @@ def _crops(
             rows.append(empty_row(source, names[source], frame))
 
 
-def _batches(crops: Iterator[Picture], size: int) -> Iterator[list[Picture]]:
+def _batches(crops: Iterator[Crop], size: int) -> Iterator[list[Crop]]:
     while batch := list(islice(crops, size)):
         yield batch

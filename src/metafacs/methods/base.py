@@ -6,29 +6,16 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from metafacs.models.network import Network
 from metafacs.registry import Registry
+from metafacs.sample import Batch, Sample
 
 Stream = Literal["primary", "auxiliary", "meta"]
 AUReduction = Literal["mean", "sum"]
 OptimiserFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
-
-
-@dataclass
-class Batch:
-    """Images of one stream in one step."""
-
-    images: Tensor
-    """(B, 3, H, W), float in [0, 1]."""
-    labels: Tensor
-    """(B, A) AU labels, NaN not labelled, for `primary` and `meta`; (B,) expression index for `auxiliary`."""
-
-    def __len__(self) -> int:
-        return len(self.images)
 
 
 @dataclass(frozen=True)
@@ -67,11 +54,14 @@ class Method(ABC):
     Options: ClassVar[type[AUOptions]] = AUOptions
     streams: ClassVar[tuple[Stream, ...]]
     learns_sample_weights: ClassVar[bool] = False
-    needs_resnet: ClassVar[bool] = False
-    """Whether it works on the stages of a timm ResNet (with at least two blocks each) only."""
+    needs: ClassVar[str | None] = None
+    """The kind of backbone that it works on, if not on any: "resnet" (timm's, with two blocks or more in a stage)."""
+    uses_landmarks: ClassVar[bool] = False
+    """Whether its losses look at the landmarks of training faces; its network may do so anyway."""
 
     def __init__(self, setup: Setup, options: AUOptions = AUOptions()) -> None:
         self.network = setup.network
+        self.takes_landmarks = self.uses_landmarks or setup.network.uses_landmarks
         self.options = options
         self.autocast = setup.autocast
         self.modules: dict[str, nn.Module] = {"network": setup.network}
@@ -91,18 +81,16 @@ class Method(ABC):
             Detached scalars by name, such as `loss_primary`, `loss_auxiliary`, `weight_primary`.
         """
 
-    @torch.no_grad()
-    def predict(self, images: Tensor) -> Tensor:
-        """(N, A) probabilities of the AUs in `images`, (N, 3, H, W) in [0, 1]."""
-        self.network.eval()
+    def predict(self, sample: Sample) -> Tensor:
+        """(N, A) probabilities of the AUs of faces, as `Network.probabilities`, in the method's precision."""
         with self.autocast():
-            return torch.sigmoid(self.network(images).au_logits)
+            return self.network.probabilities(sample)
 
-    def raw_sample_weights(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+    def raw_sample_weights(self, sample: Sample, labels: Tensor | None = None) -> Tensor:
         """(N,) unnormalised weight that the method gives each image.
 
         Args:
-            images: (N, 3, H, W), in [0, 1], of one stream.
+            sample: faces of one stream.
             labels: of that stream, as in `Batch`; needed by methods whose weights depend on task, label or loss.
         """
         raise NotImplementedError(f"{type(self).__name__} learns no sample weights")

@@ -38,7 +38,7 @@ class CrossStitch(MTL):
     """MTL's steps on two stitched networks, on timm ResNets; the expression network starts as a copy of the AU one."""
 
     Options: ClassVar[type[AUOptions]] = CrossStitchOptions
-    needs_resnet: ClassVar[bool] = True
+    needs: ClassVar[str | None] = "resnet"
 
     def __init__(self, setup: Setup, options: CrossStitchOptions = CrossStitchOptions()) -> None:
         stitched = StitchedNetwork(setup.network, options.per, options.own, options.other)

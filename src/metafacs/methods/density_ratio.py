@@ -28,6 +28,7 @@ from metafacs.methods.base import METHODS, AUOptions, Batch, Method, Setup, Stre
 from metafacs.methods.lookahead import weighted_gradient
 from metafacs.methods.losses import JointForward, JointOptions, over_batches, task_losses
 from metafacs.methods.meta_network import RunningStandard
+from metafacs.sample import Sample
 
 
 class DomainClassifier(nn.Module):
@@ -133,10 +134,10 @@ class DensityRatio(Method):
         return right
 
     @torch.no_grad()
-    def raw_sample_weights(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+    def raw_sample_weights(self, sample: Sample, labels: Tensor | None = None) -> Tensor:
         """(N,) ratio of each image, as the network sees it outside training; 1 if `labels` are those of AU images."""
         self.network.eval()
         with self.autocast():
-            feature = self.network(images).feature
+            feature = self.network(sample).feature
         ratios = self.ratios(feature)
         return torch.ones_like(ratios) if labels is not None and labels.dim() == 2 else ratios

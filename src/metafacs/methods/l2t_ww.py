@@ -35,6 +35,7 @@ from metafacs.methods.losses import au_losses, expression_losses
 from metafacs.methods.unrolled import unrolled_gradient
 from metafacs.models.network import Network, load_weights
 from metafacs.models.stages import stage_outputs, stages, widths
+from metafacs.sample import Sample
 
 PAIRS = [(source, target) for source in range(4) for target in range(4)]
 """Every stage of the source with every stage of the target."""
@@ -85,9 +86,9 @@ class Student(nn.Module):
             like.device, like.dtype
         )
 
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, sample: Sample) -> tuple[Tensor, ...]:
         """AU logits (N, A), and the matching feature of each of `PAIRS`, (N, C_s, H_t, W_t)."""
-        features = stage_outputs(self.network.backbone, self.network.normalised(images))
+        features = stage_outputs(self.network.backbone, self.network.normalised(sample.images))
         feature = self.network.backbone.forward_head(features[-1])  # type: ignore[operator]
         logits = self.network.read(feature, feature).au_logits
         return logits, *(layer(features[t]) for (_, t), layer in zip(PAIRS, self.matching, strict=True))
@@ -162,7 +163,7 @@ class L2TWW(Method):
     streams: ClassVar[tuple[Stream, ...]] = ("primary", "auxiliary")
     Options: ClassVar[type[AUOptions]] = L2TWWOptions
     options: L2TWWOptions
-    needs_resnet: ClassVar[bool] = True
+    needs: ClassVar[str | None] = "resnet"
 
     def __init__(self, setup: Setup, options: L2TWWOptions = L2TWWOptions()) -> None:
         network, optimiser = setup.network, setup.optimiser
@@ -200,7 +201,7 @@ class L2TWW(Method):
     def _train_source(self, auxiliary: Batch) -> dict[str, Tensor]:
         self.source.train()
         with self.autocast():
-            logits = self.source(auxiliary.images).expression_logits
+            logits = self.source(auxiliary.sample).expression_logits
         losses = expression_losses(logits, auxiliary.labels)
         weights = torch.full_like(losses, 1 / (len(losses) * distributed.count()))
         parameters = dict(self.source.named_parameters())
@@ -215,9 +216,9 @@ class L2TWW(Method):
 
     def _train_target(self, primary: Batch) -> dict[str, Tensor]:
         self.student.train()
-        source = self.source_features(primary.images)
+        source = self.source_features(primary.sample)
         with self.autocast():
-            logits, *matched = self.student(primary.images)
+            logits, *matched = self.student(primary.sample)
         losses = au_losses(logits, primary.labels, self.options.au_reduction)
         with torch.no_grad():
             weights = self.meta(source)
@@ -235,11 +236,11 @@ class L2TWW(Method):
         }
 
     @torch.no_grad()
-    def source_features(self, images: Tensor) -> list[Tensor]:
-        """What the four stages of the frozen source give for `images`, (N, 3, H, W) in [0, 1]."""
+    def source_features(self, sample: Sample) -> list[Tensor]:
+        """What the four stages of the frozen source give for N faces."""
         self.source.eval()
         with self.autocast():
-            features = stage_outputs(self.source.backbone, self.source.normalised(images))
+            features = stage_outputs(self.source.backbone, self.source.normalised(sample.images))
         return [feature.to(torch.promote_types(feature.dtype, torch.float32)) for feature in features]
 
     def _update_meta(self, primary: Batch, source: list[Tensor]) -> Tensor:
@@ -263,12 +264,12 @@ class L2TWW(Method):
 
         Both are this process's share of the mean over all processes; every call draws the same random masks.
         """
-        passes, random = isolated(self.student), RandomState(primary.images)
+        passes, random = isolated(self.student), RandomState(primary.sample.images)
         whole = len(primary) * distributed.count()
 
         def outputs_at(parameters: Parameters) -> tuple[Tensor, ...]:
             with random.replayed(), self.autocast():
-                return passes(parameters, primary.images)
+                return passes(parameters, primary.sample)
 
         def matching_at(parameters: Parameters) -> Tensor:
             _, *matched = outputs_at(parameters)

@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from metafacs import distributed
-from metafacs.methods.base import AUOptions, AUReduction, Batch, Setup
+from metafacs.methods.base import AUOptions, AUReduction, Setup
 from metafacs.methods.lookahead import Call, Way, isolated
+from metafacs.sample import Batch, Sample, concatenated
 
 StatisticsMode = Literal["joint", "separate"]
 Balance = tuple[Tensor, Tensor]
@@ -112,13 +113,13 @@ class JointForward:
         """What `network` (or its stand-in) gives for AU and for expression images, and the losses, AU images first."""
         n = len(primary)
         if self.statistics == "joint":
-            both = network(torch.cat([primary.images, auxiliary.images]))
+            both = network(concatenated([primary.sample, auxiliary.sample]))
             first, second = both._make(x[:n] for x in both), both._make(x[n:] for x in both)
         else:
-            first = network(primary.images)
+            first = network(primary.sample)
             if isinstance(network, nn.Module):  # the pass that counts: it must not count these images
                 network = partial(isolated(network), dict(network.named_parameters()))
-            second = network(auxiliary.images)
+            second = network(auxiliary.sample)
         au = au_losses(first.au_logits, primary.labels, self.au_reduction)
         expression = expression_losses(second.expression_logits, auxiliary.labels)
         return (first, second), torch.cat([au, expression])
@@ -128,15 +129,15 @@ class JointForward:
         if balanced and self.class_weights is None:
             raise ValueError("a balanced meta loss needs the class weights of the reserved AU images")
         balance = self.class_weights if balanced else None
-        losses = au_losses(network(meta.images).au_logits, meta.labels, self.au_reduction, balance)
+        losses = au_losses(network(meta.sample).au_logits, meta.labels, self.au_reduction, balance)
         return losses.sum() / (len(meta) * distributed.count())
 
     @torch.no_grad()
-    def outside_training(self, images: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def outside_training(self, sample: Sample, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Features (N, F) and, where labels of either task are given, losses (N,), as seen outside training."""
         self.network.eval()
         with self.autocast():
-            output = self.network(images)
+            output = self.network(sample)
         if labels is None:
             return output.feature, None
         if labels.dim() == 2:

@@ -33,6 +33,7 @@ from metafacs.methods.lookahead import Call, LookAhead, weighted_gradient
 from metafacs.methods.losses import JointForward, LookAheadOptions, everywhere, here, over_batches, task_losses
 from metafacs.methods.meta_network import Inputs, MetaInputs, RunningStandard, described, input_size
 from metafacs.methods.recomputing import blocks, recomputed
+from metafacs.sample import Sample
 
 SATURATED = 0.02
 """A raw weight this near to 0 or 1 has next to no gradient left."""
@@ -196,14 +197,14 @@ class MAL(Method):
         return raw, normalise(raw, primary) if self.options.normalise else raw
 
     @torch.no_grad()
-    def raw_sample_weights(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+    def raw_sample_weights(self, sample: Sample, labels: Tensor | None = None) -> Tensor:
         """(N,) raw weight of each image, as the network sees it outside training.
 
         Args:
-            images: (N, 3, H, W), in [0, 1].
+            sample: faces of one stream.
             labels: as in `Batch`; not looked at by the paper's MAL.
         """
-        feature, losses = self.joint.outside_training(images, labels)
+        feature, losses = self.joint.outside_training(sample, labels)
         feature = self.standard(feature) if self.standard else feature
         if self.inputs == "feature":
             return self.meta_network(feature)

@@ -35,6 +35,7 @@ from metafacs.methods.base import METHODS, AUOptions, Batch, Method, Setup, Stre
 from metafacs.methods.lookahead import Call, LookAhead, weighted_gradient
 from metafacs.methods.losses import JointForward, LookAheadOptions, au_losses, over_batches, task_losses
 from metafacs.models.network import Network
+from metafacs.sample import Sample
 
 
 class LearnerOutput(NamedTuple):
@@ -62,9 +63,9 @@ class Learner(nn.Module):
         size = 2 * subclasses * network.au_head.out_features
         self.generated_head = nn.Linear(network.feature_size, size).to(like.device, like.dtype)
 
-    def forward(self, images: Tensor) -> LearnerOutput:
+    def forward(self, sample: Sample) -> LearnerOutput:
         """As the network's."""
-        output = self.network(images)
+        output = self.network(sample)
         with torch.autocast(output.feature.device.type, enabled=False):
             logits = self.generated_head(output.feature)
         logits = logits.unflatten(1, (-1, 2 * self.subclasses))
@@ -89,9 +90,9 @@ class LabelNetwork(nn.Module):
             head.requires_grad_(False)
         self.head = nn.Linear(network.feature_size, aus * 2 * subclasses).to(like.device, like.dtype)
 
-    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        """(N, 3, H, W) and (N, A) -> (N, A, 2K), for each AU a distribution over the subclasses of its label."""
-        feature = self.body(images).feature
+    def forward(self, sample: Sample, labels: Tensor) -> Tensor:
+        """N faces and (N, A) -> (N, A, 2K), for each AU a distribution over the subclasses of its label."""
+        feature = self.body(sample).feature
         with torch.autocast(feature.device.type, enabled=False):
             logits = self.head(feature)
         return masked_softmax(logits.unflatten(1, (labels.shape[1], -1)), labels)
@@ -189,7 +190,7 @@ class MAXL(Method):
         forward = partial(self.all_losses, primary, auxiliary)
         images = LookAhead(self.learner, forward, self.options.way, self.autocast)
         with self.autocast():
-            labels = self.label_network(primary.images, primary.labels)
+            labels = self.label_network(primary.sample, primary.labels)
         u = self.weigh(labels, primary.labels, m)
 
         virtual = images.virtual_step(u, self.options.alpha)
@@ -232,7 +233,7 @@ class MAXL(Method):
 
     def primary_loss(self, primary: Batch, learner: Call) -> Tensor:
         """This process's share of the mean AU loss."""
-        losses = au_losses(learner(primary.images).au_logits, primary.labels, self.options.au_reduction)
+        losses = au_losses(learner(primary.sample).au_logits, primary.labels, self.options.au_reduction)
         return losses.sum() / (len(primary) * distributed.count())
 
     def _update_labels(self, u: Tensor, gradient: Tensor, entropy: Tensor) -> None:

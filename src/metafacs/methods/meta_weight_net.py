@@ -27,6 +27,7 @@ from metafacs.methods.base import METHODS, AUOptions, Batch, Method, Setup, Stre
 from metafacs.methods.lookahead import LookAhead, weighted_gradient
 from metafacs.methods.losses import JointForward, LookAheadOptions, everywhere, here, over_batches, task_losses
 from metafacs.methods.mal import normalise
+from metafacs.sample import Sample
 
 
 class WeightNet(nn.Module):
@@ -124,14 +125,14 @@ class MetaWeightNet(Method):
         return normalise(raw, primary) if self.options.normalise else raw
 
     @torch.no_grad()
-    def raw_sample_weights(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+    def raw_sample_weights(self, sample: Sample, labels: Tensor | None = None) -> Tensor:
         """(N,) V of each image's loss, as the network sees it outside training.
 
         Args:
-            images: (N, 3, H, W), in [0, 1].
+            sample: faces of one stream.
             labels: as in `Batch`; without them there is no loss.
         """
-        losses = self.joint.outside_training(images, labels)[1]
+        losses = self.joint.outside_training(sample, labels)[1]
         if labels is None or losses is None:
             raise ValueError("these weights depend on an image's loss: give `labels`")
         net = self.primary_net if labels.dim() == 2 else self.auxiliary_net

@@ -31,7 +31,7 @@ class MTAN(MTL):
     The network is a timm ResNet with at least two blocks in every stage.
     """
 
-    needs_resnet: ClassVar[bool] = True
+    needs: ClassVar[str | None] = "resnet"
 
     def __init__(self, setup: Setup, options: MTLOptions = MTLOptions()) -> None:
         super().__init__(replace(setup, network=AttendedNetwork(setup.network)), options)

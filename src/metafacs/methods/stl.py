@@ -26,7 +26,7 @@ class STL(Method):
         self.network.train()
         primary = batch["primary"]
         with self.autocast():
-            losses = au_losses(self.network(primary.images).au_logits, primary.labels, self.options.au_reduction)
+            losses = au_losses(self.network(primary.sample).au_logits, primary.labels, self.options.au_reduction)
         weights = losses.new_full(losses.shape, 1 / (len(losses) * distributed.count()))
         parameters = dict(self.network.named_parameters())
         self.update_base(weighted_gradient(losses, parameters, weights))

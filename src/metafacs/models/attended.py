@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from metafacs.models.network import FORMS, Network, Output
 from metafacs.models.stages import stages, stem, widths
+from metafacs.sample import Sample
 
 TASKS = 2
 """AU detection and expression recognition, in this order."""
@@ -74,9 +75,9 @@ class AttendedNetwork(Network):
         """See the class."""
         return cls(network, **facts)
 
-    def forward(self, images: Tensor) -> Output:
+    def forward(self, sample: Sample) -> Output:
         """As a plain network's; each head reads its own task's attended feature."""
-        x = stem(self.backbone, self.normalised(images))
+        x = stem(self.backbone, self.normalised(sample.images))
         attended: list[Tensor] = []
         for k, stage in enumerate(stages(self.backbone, "MTAN")):
             before = stage[:-1](x)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from metafacs import memory
 from metafacs.errors import InputError
 from metafacs.registry import Registry
+from metafacs.sample import Sample
 from metafacs.tensorfile import read_tensors
 
 SCRATCH = "scratch"
@@ -32,7 +33,7 @@ class Output(NamedTuple):
 
 
 class Network(nn.Module):
-    """Backbone + AU head + expression head; images go in as RGB in [0, 1] and are normalised inside.
+    """Backbone + AU head + expression head; faces go in as a `Sample`, and their images are normalised inside.
 
     Args:
         backbone: a module from (N, 3, H, W) to (N, feature_size).
@@ -47,6 +48,8 @@ class Network(nn.Module):
     """
 
     form: ClassVar[str] = "plain"
+    uses_landmarks: ClassVar[bool] = False
+    """Whether `forward` looks at landmarks; it must take samples without any, and rows of NaN, all the same."""
     mean: Tensor
     std: Tensor
 
@@ -67,10 +70,21 @@ class Network(nn.Module):
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
 
-    def forward(self, images: Tensor) -> Output:
-        """Feature and logits of `images`, (N, 3, H, W) in [0, 1]; all three in float32 or the input's wider type."""
-        feature = self.backbone(self.normalised(images))
+    def forward(self, sample: Sample) -> Output:
+        """Feature and logits of N faces; all three in float32 or the input's wider type."""
+        feature = self.backbone(self.normalised(sample.images))
         return self.read(feature, feature)
+
+    def logits(self, sample: Sample) -> Tensor:
+        """(N, A) AU logits, without a graph, of the network as it is used, that is in evaluation mode."""
+        if self.training:
+            self.eval()
+        with torch.no_grad():
+            return self(sample).au_logits
+
+    def probabilities(self, sample: Sample) -> Tensor:
+        """(N, A) probabilities of the AUs of N faces: the one way from faces to probabilities outside of training."""
+        return torch.sigmoid(self.logits(sample))
 
     def normalised(self, images: Tensor) -> Tensor:
         """Images in [0, 1] as the backbone expects them."""
@@ -146,7 +160,6 @@ def build_network(
     return Network(model, feature_size, aus, expressions, **known)
 
 
-@torch.no_grad()
 def check_side(network: Network, side: int) -> None:
     """Tries a blank image of `side` x `side` pixels.
 
@@ -154,7 +167,7 @@ def check_side(network: Network, side: int) -> None:
         InputError: the backbone does not take such images.
     """
     try:
-        network.eval()(torch.zeros(1, 3, side, side))
+        network.logits(Sample(torch.zeros(1, 3, side, side)))
     except (AssertionError, RuntimeError, ValueError) as error:
         if memory.is_used_up(error):
             raise

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from metafacs.models.network import FORMS, Network, Output
 from metafacs.models.stages import stages, stem, widths
+from metafacs.sample import Sample
 
 Per = Literal["channel", "layer"]
 
@@ -68,9 +69,9 @@ class StitchedNetwork(Network):
         """Whether the units are per channel: the rest is in the weights."""
         return {"per": self.per}
 
-    def forward(self, images: Tensor) -> Output:
+    def forward(self, sample: Sample) -> Output:
         """As a plain network's; AUs are read from A, expressions from B."""
-        x = self.normalised(images)
+        x = self.normalised(sample.images)
         a, b = stem(self.backbone, x), stem(self.expression_backbone, x)
         first, second = (stages(backbone, "cross-stitch") for backbone in (self.backbone, self.expression_backbone))
         for stage_a, stage_b, stitch in zip(first, second, self.stitches, strict=True):

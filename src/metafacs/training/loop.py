@@ -13,7 +13,7 @@ from torch import Tensor
 from metafacs import distributed
 from metafacs.config import Schedule
 from metafacs.errors import InputError
-from metafacs.methods.base import Batch, Method
+from metafacs.methods.base import Method
 from metafacs.training.checkpoint import all_finite
 from metafacs.training.nonfinite import Batches, Taken, first_broken
 from metafacs.training.schedule import learning_rate_factor
@@ -90,8 +90,8 @@ def train(method: Method, batches: Iterable[Batches], steps: range, plan: Plan, 
         for group, rate in zip(base.param_groups, full_rates, strict=True):
             group["lr"] = rate * factor
         torch.manual_seed(plan.seed * 1_000_003 + step + distributed.rank() * _BETWEEN_RANKS)
-        values = method.training_step({name: Batch(*data) for name, data in batch.items()})  # type: ignore[misc]
-        meter.add(values, sum(len(data[0]) for data in batch.values()))
+        values = method.training_step(batch)
+        meter.add(values, sum(map(len, batch.values())))
         recent.append(Taken(step, values))
 
         taken, last = step + 1, step == steps[-1]

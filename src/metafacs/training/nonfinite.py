@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,10 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from metafacs import __version__
+from metafacs.sample import Batch
 from metafacs.tensorfile import write_tensors
 
-Batches = Mapping[str, tuple[Tensor, Tensor]]
-"""Images and labels of every stream in one step."""
+Batches = Mapping[Any, Batch]
+"""By stream, in one step."""
 Values = Mapping[str, Tensor]
 """What a method returned of one step: detached scalars."""
 
@@ -41,9 +43,9 @@ def save_batch(
 ) -> None:
     """Writes all that is needed to look into a step that went wrong, for `safetensors.torch.load_file`.
 
-    The tensors are `STREAM.images` (n, 3, S, S) as the network was shown them, `STREAM.labels` and `STREAM.rows` (of
-    the prepared dataset); the header (JSON, entry `metafacs` of the file's metadata) has the step, from 1, its losses
-    as texts, and `about`.
+    The tensors are `STREAM.images` (n, 3, S, S) as the network was shown them, `STREAM.labels`, `STREAM.rows` (of the
+    prepared dataset), and `STREAM.landmarks` where they were used; the header (JSON, entry `metafacs` of the file's
+    metadata) has the step, from 1, its losses as texts, and `about`.
 
     Args:
         path: the file.
@@ -53,9 +55,9 @@ def save_batch(
         about: what else there is to say.
     """
     tensors: dict[str, Tensor] = {}
-    for name, (images, labels) in batch.items():
-        tensors[f"{name}.images"] = images.detach().cpu().contiguous()
-        tensors[f"{name}.labels"] = labels.detach().cpu().contiguous()
+    for name, part in batch.items():
+        values = {"images": part.sample.images, "landmarks": part.sample.landmarks, "labels": part.labels}
+        tensors |= {f"{name}.{kind}": v.detach().cpu().contiguous() for kind, v in values.items() if v is not None}
         tensors[f"{name}.rows"] = torch.from_numpy(np.ascontiguousarray(rows[name], np.int64))
     losses = {name: str(float(value)) for name, value in taken.values.items()}
     header = {"kind": "batch", "tool_version": __version__, "step": taken.step + 1, "losses": losses}

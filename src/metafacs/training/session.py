@@ -182,6 +182,7 @@ class _Session:
             self.device,
             0 if decoded else workers,
             self.config.data.augment == "photographic",
+            self.method.takes_landmarks,
         )
 
     def _log(self, step: int, means: Mapping[str, float]) -> None:
@@ -196,7 +197,8 @@ class _Session:
     def _validate(self, step: int) -> None:
         if not self.folder:
             return
-        probabilities = over_faces(self.method.predict, self.data.reserve, self.config.data.side, self.device)
+        side, landmarks = self.config.data.side, self.method.network.uses_landmarks
+        probabilities = over_faces(self.method.predict, self.data.reserve, side, self.device, landmarks=landmarks)
         labels = self.data.reserve_labels
         scores = average_scores(au_scores(labels, probabilities, self.data.aus))
         clipped = probabilities.clip(1e-7, 1 - 1e-7)

@@ -30,7 +30,8 @@ def write_sample_weights(
     names = ["dataset", "subject", "sequence", "frame", "expression", CAUSE, *map(true_column, data.aus)]
     tables = []
     for name, (dataset, faces) in data.rows.items():
-        raw = over_faces(method.raw_sample_weights, faces, side, device, labels=data.streams[name].labels)
+        labels, landmarks = data.streams[name].labels, method.takes_landmarks
+        raw = over_faces(method.raw_sample_weights, faces, side, device, labels=labels, landmarks=landmarks)
         table = dataset.to_pandas().iloc[faces.rows]
         kept = [*names, *data.aus] if name == "primary" else names
         table = table[[column for column in kept if column in table]].assign(
