@@ -18,7 +18,7 @@ from scipy import stats
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
-from metafacs.methods.two_tasks import AuxiliaryLearning
+from metafacs import AuxiliaryLearning
 
 LABELLED, RESERVED, AUXILIARY, FAINT, BATCH = 60, 60, 900, 2 / 3, 32
 Batch = tuple[Tensor, Tensor]
