@@ -37,7 +37,7 @@ SMALL = 20.0
 """Side of the smallest faces that are sought where there is no large one, pixels."""
 NEAR_REACH = 0.6
 """How far around the last box is searched, as a share of its side."""
-NEAR_FACE = 96
+NEAR_FACE = 48
 """Side that a known face is brought to when only its surroundings are searched, pixels."""
 
 
