@@ -227,6 +227,8 @@ def _present(
 ) -> list[dict[str, Any]]:
     quiet = ((table["source"] == "london") & (table["expression"] == "neutral")).to_numpy() & own.notna().all(axis=1)
     calls = 100.0 * present[quiet].to_numpy(np.float64)
+    if not len(calls):
+        return []
     rows = [
         _row(
             "present",

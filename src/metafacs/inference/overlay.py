@@ -145,23 +145,23 @@ Cell = tuple[str, tuple[int, int, int], float | None]
 """Text, its colour, and how long the bar is, in [0, 1]; None without a bar."""
 
 
-def _beside(faces: Sequence[Mapping[str, Any]], aus: Sequence[str]) -> list[list[Cell]]:
+def _beside(faces: Sequence[Mapping[Any, Any]], aus: Sequence[str]) -> list[list[Cell]]:
     """Lines of the panel, an AU each, with the faces beside each other."""
     head: list[Cell] = [("", ABSENT, None), *((f"face {int(row['face'])}", _colour(row), None) for row in faces)]
     return [head, *([(au_title(au), ABSENT, None), *(_cell(row, au) for row in faces)] for au in aus)] if faces else []
 
 
-def _below(faces: Sequence[Mapping[str, Any]], aus: Sequence[str]) -> list[list[Cell]]:
+def _below(faces: Sequence[Mapping[Any, Any]], aus: Sequence[str]) -> list[list[Cell]]:
     """Lines of the panel, a face each, with the AUs beside each other."""
     head: list[Cell] = [("AU", ABSENT, None), *((au_title(au).removeprefix("AU"), ABSENT, None) for au in aus)]
     return [head, *([(str(int(row["face"])), _colour(row), None), *(_cell(row, au) for au in aus)] for row in faces)]
 
 
-def _cell(row: Mapping[str, Any], au: str) -> Cell:
+def _cell(row: Mapping[Any, Any], au: str) -> Cell:
     return f"{100 * float(row[au]):.0f}", _colour(row) if row[present_column(au)] == 1 else ABSENT, float(row[au])
 
 
-def _colour(row: Mapping[str, Any]) -> tuple[int, int, int]:
+def _colour(row: Mapping[Any, Any]) -> tuple[int, int, int]:
     return COLOURS[int(row["face"]) % len(COLOURS)]
 
 
