@@ -28,6 +28,7 @@ from metafacs.faces import align, make_finder, to_jpeg
 from metafacs.inference import AUDetector
 from metafacs.inference.detector import recipe_of
 from metafacs.runs import DETECTOR
+from metafacs.sample import Sample
 from metafacs.starter import starter_run
 from metafacs.training.checkpoint import load_detector
 from tests.inference.toys import save_picture
@@ -66,7 +67,8 @@ def straight(face: np.ndarray) -> np.ndarray:
     edge = (card.resize - card.side) // 2
     middle = np.asarray(resized)[edge : edge + card.side, edge : edge + card.side]
     with torch.inference_mode():
-        logits = network.eval()(torch.from_numpy(middle.copy()).permute(2, 0, 1)[None].float() / 255).au_logits
+        images = torch.from_numpy(middle.copy()).permute(2, 0, 1)[None].float() / 255
+        logits = network.eval()(Sample(images)).au_logits
     return np.asarray(torch.sigmoid(logits.double())[0].numpy())
 
 
