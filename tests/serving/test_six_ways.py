@@ -25,6 +25,7 @@ import onnxruntime
 from skimage.data import astronaut
 
 from metafacs.faces import align, make_finder, to_jpeg
+from metafacs.faces.finders import settled
 from metafacs.inference import AUDetector
 from metafacs.inference.detector import recipe_of
 from metafacs.runs import DETECTOR
@@ -53,7 +54,7 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def face() -> np.ndarray:
     """(S, S, 3) uint8: the face of the photograph, aligned as the starter detector wants it."""
     recipe = recipe_of(load_detector(starter_run() / DETECTOR)[1])
-    (found,) = make_finder({"name": "dlib5"}).find(astronaut())  # type: ignore[union-attr]
+    (found,) = make_finder(settled(recipe.finder, recipe.eyes)).find(astronaut())  # type: ignore[union-attr]
     aligned, _ = align(astronaut(), found.eyes, recipe)
     with Image.open(io.BytesIO(to_jpeg(aligned, recipe.quality))) as stored:
         return np.asarray(stored.convert("RGB"))
