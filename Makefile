@@ -8,7 +8,7 @@ BIN := .venv/bin
 	$(PYTHON) -c 'import sys; sys.exit("metafacs needs Python 3.11 or later, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
 	@echo "Installing metafacs and PyTorch into .venv (several GB, about two minutes) ..."
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[synth,faces,serve,onnx,dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[synth,faces,dlib,pretrained,serve,onnx,dev]"
 	@touch $@
 
 install: .venv/.installed

@@ -209,7 +209,7 @@ def test_a_picture_gives_what_its_prepared_crop_gives(
 
     monkeypatch.setattr("metafacs.inference.detector.make_finder", lambda settings: DotFinder())
     with caplog.at_level(logging.WARNING):
-        detector = AUDetector(network, card, device="cpu")
+        detector = AUDetector(network, card, finder={"name": "dlib5"}, device="cpu")
     assert "uses landmarks" in caplog.text
     found = detector.detect(picture)[AUS].to_numpy(np.float64)[0]
     np.testing.assert_allclose(found, expected[0], atol=1e-6)

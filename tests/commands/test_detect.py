@@ -131,11 +131,13 @@ def test_drawn_copies_and_timelines(place: Path, tmp_path: Path) -> None:
     assert files(plots) == ["pictures_timeline.png", "v_timeline.png"]
     with av.open(str(drawn_to / "v_aus.mp4")) as container:
         frames = list(container.decode(video=0))
-    assert len(frames) == 130 and (frames[0].width, frames[0].height) == (200, 96)
+    assert len(frames) == 130 and frames[0].width > 200 and frames[0].height >= 96
     before, after = draw([(51, 40)], 1), np.asarray(Image.open(drawn_to / "1_aus.png"))
-    changed = (before != after).any(axis=2)
+    changed = (before != after[: before.shape[0], : before.shape[1]]).any(axis=2)
     assert changed[20:71, 26].all() and not changed[:, :20].any()  # the box's left edge, and nothing left of it
-    assert np.array_equal(np.asarray(Image.open(drawn_to / "2_aus.png")), draw([], 2))
+    nobody = draw([], 2)
+    shown = np.asarray(Image.open(drawn_to / "2_aus.png"))[: nobody.shape[0], : nobody.shape[1]]
+    assert np.array_equal(shown, nobody)
 
 
 @pytest.mark.parametrize("name", ["openface", "pyfeat"])

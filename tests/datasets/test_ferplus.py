@@ -1,4 +1,5 @@
 import io
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -123,3 +124,83 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "fer2013new.csv").unlink()
     with pytest.raises(InputError, match=r"has no fer2013new\.csv \(FERPlus votes\)"):
         FERPlus().read(tmp_path)
+
+
+def pictures(raw: Path) -> None:
+    """The pictures of VOTES as FERPlus's own tool writes them, of value k; that of row 3 is missing."""
+    ferplus(raw, VOTES, USAGES, nameless=[3])
+    (raw / "fer2013.csv").unlink()
+    folders = {"Training": "FER2013Train", "PublicTest": "FER2013Valid", "PrivateTest": "FER2013Test"}
+    for index, usage in enumerate(USAGES):
+        (raw / folders[usage]).mkdir(exist_ok=True)
+        if index != 3:
+            path = raw / folders[usage] / f"fer{index:07d}.png"
+            Image.fromarray(np.full((48, 48), index, np.uint8)).save(path)
+
+
+def zipped(raw: Path, inside: str = "") -> None:
+    with zipfile.ZipFile(raw / "fer2013plus.zip", "w") as archive:
+        for path in sorted(raw.rglob("*.png")):
+            archive.write(path, inside + path.relative_to(raw).as_posix())
+            path.unlink()
+    for folder in [path for path in raw.iterdir() if path.is_dir()]:
+        folder.rmdir()
+
+
+def test_a_folder_of_pictures(tmp_path: Path) -> None:
+    pictures(tmp_path)
+    (tmp_path / "FER2013Valid" / "fer0000005.png").unlink()
+    listing = FERPlus().read(tmp_path)
+    assert listing.rows["image"].tolist() == ["FER2013Train/fer0000000.png"]
+    assert listing.rows[["expression", "fold"]].values.tolist() == [["happiness", "train"]]
+    assert ("fer2013new.csv, line 7", "no such picture") in [(skip.where, skip.reason) for skip in listing.skipped]
+
+
+@pytest.mark.parametrize("inside", ["", "data/"])
+def test_a_zip_file_of_pictures(inside: str, tmp_path: Path) -> None:
+    pictures(tmp_path)
+    zipped(tmp_path, inside)
+    listing = FERPlus().read(tmp_path)
+    assert listing.rows["sequence"].tolist() == ["fer0000000", "fer0000005"]
+    values = [int(np.asarray(Image.open(io.BytesIO(pixels))).max()) for pixels in listing.rows["pixels"]]
+    assert values == [0, 5]
+
+
+def test_a_damaged_zip_file_is_named(tmp_path: Path) -> None:
+    pictures(tmp_path)
+    zipped(tmp_path)
+    path = tmp_path / "fer2013plus.zip"
+    data = bytearray(path.read_bytes())
+    data[60:80] = bytes(20)
+    path.write_bytes(bytes(data))
+    with pytest.raises(InputError, match=r"fer2013plus\.zip: FER2013Train/fer0000000\.png cannot be read"):
+        FERPlus().read(tmp_path)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(InputError, match=r"fer2013plus\.zip cannot be read"):
+        FERPlus().read(tmp_path)
+
+
+def test_votes_in_each_folder(tmp_path: Path) -> None:
+    pictures(tmp_path)
+    (tmp_path / "fer2013new.csv").unlink()
+    (tmp_path / "FER2013Train" / "label.csv").write_text('fer0000000.png,"(0, 0, 48, 48)",0,9,1,0,0,0,0,0,0,0\n')
+    listing = FERPlus().read(tmp_path)
+    assert listing.rows[["sequence", "expression", "fold"]].values.tolist() == [["fer0000000", "happiness", "train"]]
+
+
+def test_a_name_that_stands_twice_is_taken_once(tmp_path: Path) -> None:
+    ferplus(tmp_path, [VOTES[0], VOTES[5]], ["Training", "Training"])
+    spoil(tmp_path / "fer2013new.csv", 3, 1, "fer0000000.png")
+    listing = FERPlus().read(tmp_path)
+    assert listing.rows["expression"].tolist() == ["happiness"]
+    assert [skip.reason for skip in listing.skipped] == ["its name stood before"]
+
+
+def test_lines_behind_the_last_row_of_pixels(tmp_path: Path) -> None:
+    ferplus(tmp_path, VOTES, USAGES)
+    whole = FERPlus().read(tmp_path)
+    with (tmp_path / "fer2013.csv").open("a") as file:
+        file.write("fer2013/README,,,,,\nfer2013/fer2013.bib,,,,,\n")
+    listing = FERPlus().read(tmp_path)
+    assert listing.rows.equals(whole.rows)
+    assert any("lines behind its last row, row 6" in note for note in listing.notes)

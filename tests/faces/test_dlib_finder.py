@@ -10,6 +10,7 @@ from PIL import Image
 from metafacs.errors import InputError
 from metafacs.faces import Recipe, align, make_finder
 from metafacs.faces.dlib_finder import DlibFinder, eye_centres
+from metafacs.faces.finders import CORRECTIONS, LIDS
 
 pytest.importorskip("dlib")
 needs_renderer = pytest.mark.skipif(
@@ -55,8 +56,8 @@ def errors(finder: DlibFinder, faces: Faces) -> np.ndarray:
 @needs_renderer
 @pytest.mark.parametrize("points", [5, 68])
 def test_eyes_of_rendered_faces(points: int, rendered: Faces) -> None:
-    off = errors(DlibFinder(points), rendered)
-    raw = errors(DlibFinder(points, correction=(0, 0)), rendered)
+    off = errors(DlibFinder(points, correction=CORRECTIONS[f"dlib{points}"][LIDS]), rendered)
+    raw = errors(DlibFinder(points), rendered)
     assert len(off) >= 46
     assert np.abs(off.mean(axis=0)).max() < 0.6 * np.abs(raw.mean(axis=0)).max()
     assert np.median(np.linalg.norm(off, axis=2)) < min(0.03, 0.9 * np.median(np.linalg.norm(raw, axis=2)))

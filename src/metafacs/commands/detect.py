@@ -17,6 +17,7 @@ from metafacs.commands.parsing import parse, parser
 from metafacs.commands.starter import add_model_flag, announced_starter
 from metafacs.distributed import cores
 from metafacs.errors import InputError
+from metafacs.faces.finders import SEARCHING, SMALLEST_HELP, search_settings
 from metafacs.files import naming, refuse_files
 from metafacs.inference.cluster import Work, spread
 from metafacs.inference.detector import AUDetector
@@ -111,16 +112,16 @@ def _flags(prog: str) -> ArgumentParser:
     )
     flags.add_argument(
         "--detector",
-        choices=["recipe", "dlib5", "dlib68"],
+        choices=["recipe", "auto", *SEARCHING],
         default="recipe",
-        help="what finds faces; recipe: as the training data were made. dlib68 also gives landmarks, but its training "
-        "data forbid commercial use.",
+        help="what finds faces; recipe: as the training data were made, or auto where those were rendered or came with "
+        "landmarks; auto: the best that is installed (mediapipe, centerface, dlib5). mediapipe and dlib68 also give "
+        "landmarks, but dlib68's training data forbid commercial use.",
     )
-    flags.add_argument("--width", type=NonNegativeInt, default=640, help="with --detector: as in `metafacs prepare`.")
-    flags.add_argument(
-        "--upsample", type=NonNegativeInt, default=0, help="with --detector: doublings, for small faces."
-    )
-    flags.add_argument("--threshold", type=float, default=0.0, help="with --detector: least score of a face.")
+    flags.add_argument("--width", type=NonNegativeInt, default=640, help="with dlib: as in `metafacs prepare`.")
+    flags.add_argument("--upsample", type=NonNegativeInt, default=0, help="with dlib: doublings, for small faces.")
+    flags.add_argument("--smallest", type=float, default=0.0, help=f"with --detector: {SMALLEST_HELP}")
+    flags.add_argument("--threshold", type=float | None, default=None, help="with --detector: least score of a face.")
     flags.add_argument(
         "--calibrate",
         choices=["none", "baseline"],
@@ -150,8 +151,8 @@ def _flags(prog: str) -> ArgumentParser:
 def _finder(settings: Namespace) -> dict[str, Any] | None:
     if settings.detector == "recipe":
         return None
-    names = ("width", "upsample", "threshold")
-    return {"name": settings.detector, **{name: settings[name] for name in names}}
+    names = ("width", "upsample", "smallest", "threshold")
+    return search_settings(settings.detector, **{name: settings[name] for name in names})
 
 
 def _check(settings: Namespace, sources: Sequence[Source]) -> None:
@@ -226,8 +227,8 @@ def _detect(
         update(done, max(total, done))
         try:
             for part in _missing(settings, detector, options, sources, parts, note):
-                append_csv(live, table(part.rows, detector.aus, detector.thresholds), first=parts.count == 0)
-                parts.append(part)
+                parts.append(part)  # first: what a full disk leaves has to be gone on with
+                append_csv(live, table(part.rows, detector.aus, detector.thresholds), first=parts.count == 1)
                 done += part.frames
                 note(f"{(done - before) / max(time.monotonic() - begun, 1e-9):.1f} frames/s")
                 update(done, max(total, done))

@@ -16,6 +16,7 @@ from metafacs.datasets.base import SourceCard
 from metafacs.datasets.preparation import SKIPPED_FILE, Prepared, prepare
 from metafacs.errors import InputError
 from metafacs.faces import FINDERS, Recipe, make_finder
+from metafacs.faces.finders import PUPILS, SMALLEST_HELP, best_finder, search_settings, settled
 from metafacs.faces.recipe import SIMILARITY, WHOLE
 from metafacs.files import naming
 from metafacs.progress import progress_bar
@@ -78,7 +79,7 @@ def _prepare(prog: str, name: str, arguments: Sequence[str]) -> None:
     raw, out = Path(settings["raw"]), Path(settings["out"])
     source = reader(**options)
     if settings["detector"] == "auto":
-        settings["detector"] = "none" if source.aligned else "dlib5"
+        settings["detector"] = "none" if source.aligned else best_finder()
     recipe = _recipe(settings)
     make_finder(recipe.finder)  # what is missing is said before the labels are read
     if not raw.is_dir():
@@ -118,20 +119,25 @@ def _add_flags(command: ArgumentParser) -> None:
         "--margin", type=float, default=0.0, help="added on each side of the template, as a share of the crop."
     )
     command.add_argument("--quality", type=PositiveInt, default=92, help="of the JPEG crops, 1-95.")
-    chosen = "what finds faces; auto: none where the release's pictures are aligned already, else dlib5."
+    chosen = "what finds faces; auto: none where the release's pictures are aligned already, else the "
+    chosen += "best that is installed, mediapipe, centerface or dlib5."
     command.add_argument("--detector", choices=["auto", *FINDERS], default="auto", help=f"{chosen} {finders}.")
     command.add_argument(
         "--width",
         type=NonNegativeInt,
         default=640,
-        help="larger pictures are shrunk to this before faces are sought; smaller is faster but loses small faces "
-        "(dlib sees those of 80 pixels or more in what remains); 0 never shrinks.",
+        help="with dlib and YuNet: larger pictures are shrunk to this before faces are sought; smaller is faster but "
+        "loses small faces (dlib sees those of 80 pixels or more in what remains); 0 never shrinks.",
     )
     command.add_argument(
         "--upsample", type=NonNegativeInt, default=0, help="doublings, to find smaller faces (dlib); slow."
     )
+    command.add_argument("--smallest", type=float, default=0.0, help=SMALLEST_HELP)
     command.add_argument(
-        "--threshold", type=float | None, default=None, help="least score of a face; dlib's default is 0, YuNet's 0.6."
+        "--threshold",
+        type=float | None,
+        default=None,
+        help="least score of a face; dlib's default is 0, CenterFace's 0.5, YuNet's 0.6.",
     )
     command.add_argument("--model", type=Path | None, default=None, help="YuNet's .onnx file.")
     command.add_argument("--model_sha256", type=str, default="", help="its SHA-256.")
@@ -156,17 +162,15 @@ def _add_flags(command: ArgumentParser) -> None:
 def _recipe(settings: dict[str, Any]) -> Recipe:
     name = settings["detector"]
     finder: dict[str, Any] = {"name": name}
-    if name in ("dlib5", "dlib68"):
-        from metafacs.faces.dlib_finder import CORRECTIONS
-
-        finder |= {"width": settings["width"], "upsample": settings["upsample"]}
-        finder |= {"threshold": settings["threshold"] or 0.0, "correction": list(CORRECTIONS[int(name[4:])])}
-    elif name == "yunet":
+    if name == "yunet":
         if settings["model"] is None:
             raise InputError("--detector yunet needs --model FILE.onnx and --model_sha256")
         threshold = 0.6 if settings["threshold"] is None else settings["threshold"]
         finder |= {"model": settings["model"], "sha256": settings["model_sha256"], "width": settings["width"]}
         finder["threshold"] = threshold
+    elif name not in ("given", "none"):
+        names = ("width", "upsample", "smallest", "threshold")
+        finder = settled(search_settings(name, **{key: settings[key] for key in names}), PUPILS)
     kind = WHOLE if name == "none" else SIMILARITY
     return Recipe(
         kind=kind,
@@ -176,6 +180,7 @@ def _recipe(settings: dict[str, Any]) -> Recipe:
         finder=finder,
         choice=settings["several"],
         every=settings["every"],
+        eyes=PUPILS,
     )
 
 

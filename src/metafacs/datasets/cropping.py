@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from metafacs.data.card import LANDMARKS
 from metafacs.faces import Face, FaceFinder, Recipe, Tracker, align, given_face, make_finder, move, to_jpeg
 from metafacs.faces.face import Picture
-from metafacs.faces.pictures import UnreadableError, read_picture
+from metafacs.faces.pictures import UnreadableError, enlarged, read_picture
 from metafacs.faces.recipe import WHOLE
 from metafacs.faces.video import read_frames
 from metafacs.facs import intensity_column
@@ -83,7 +83,12 @@ def crop_rows(rows: pd.DataFrame, aus: Sequence[str], raw: Path, recipe: Recipe)
             skipped.append(_skip(row, "picture", str(picture)))
             continue
         try:
-            made.append({**_labels(row, columns), **_crop(picture, row, finder, tracker, recipe)})
+            made.append(
+                {
+                    **_labels(row, columns),
+                    **_crop(enlarged(picture) if finder else picture, row, finder, tracker, recipe),
+                }
+            )
         except NoFaceError as error:
             skipped.append(_skip(row, "face", str(error)))
     return made, skipped
@@ -155,7 +160,7 @@ def _face(picture: Picture, row: Row, finder: FaceFinder | None, tracker: Tracke
         if points is None:
             raise NoFaceError("the dataset has no landmarks for it")
         try:
-            face = given_face(points)
+            face = given_face(points, recipe.eyes)
         except ValueError as error:
             raise NoFaceError(str(error)) from error
     if recipe.kind != WHOLE:

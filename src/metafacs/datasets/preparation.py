@@ -6,7 +6,7 @@ import hashlib
 import io
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from metafacs.datasets.cropping import Skipped, crop_rows
 from metafacs.datasets.listed import LISTING_FILE, Listed
 from metafacs.errors import InputError
 from metafacs.faces import Recipe
+from metafacs.faces.finders import settled
 from metafacs.files import refuse_files, write_text
 from metafacs.pool import run_parts
 
@@ -79,6 +80,7 @@ def prepare(
     """
     if workers < 0:
         raise InputError(f"workers is {workers}; give 0 (all cores) or more")
+    recipe = replace(recipe, finder=settled(recipe.finder, recipe.eyes))
     card = DatasetCard(name=name, source=source.title, licence=source.licence, aus=listing.aus, crop=recipe.to_card())
     settings = {"reader": name, "options": dict(options or {}), "listing": digest(listing.rows)}
     if not (out / PARTS_FOLDER).exists() and not (out / CARD_FILE).exists():

@@ -5,7 +5,7 @@ Preparation and inference use the same functions with the same `Recipe`, which a
 
 from metafacs.faces.alignment import align, move, to_jpeg
 from metafacs.faces.face import Box, Face, Picture
-from metafacs.faces.finders import FINDERS, FaceFinder, given_face, make_finder
+from metafacs.faces.finders import FINDERS, FaceFinder, best_finder, given_face, make_finder
 from metafacs.faces.recipe import Recipe
 from metafacs.faces.tracking import Tracker
 
@@ -18,6 +18,7 @@ __all__ = [
     "Recipe",
     "Tracker",
     "align",
+    "best_finder",
     "given_face",
     "make_finder",
     "move",

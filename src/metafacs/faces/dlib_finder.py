@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from metafacs.errors import InputError
-from metafacs.faces.face import Box, Face, Picture, Points, side
+from metafacs.faces.face import Box, Face, Picture, Points, corrected, side
 
 WINDOW = 80
 """Side of the smallest face the detector sees, pixels."""
@@ -24,9 +24,6 @@ NEAR_FACE = 120
 """Side that a known face is brought to when only its surroundings are searched, pixels."""
 NEAR_REACH = 0.6
 """How far around the last box is searched, as a share of its side."""
-CORRECTIONS = {5: (0.033, 0.018), 68: (0.017, 0.011)}
-"""By how much the eyes that a model reports are moved apart (each) and upwards, as shares of their distance, so that
-they are the centres by which rendered crops are aligned; see docs/faces.md for the measurement."""
 
 
 class DlibFinder:
@@ -38,11 +35,10 @@ class DlibFinder:
             before landmarks are); 0 never shrinks. The detector sees faces of 80 pixels or more in what remains.
         upsample: doubles the picture that many times, to find smaller faces; four times the work each time.
         threshold: faces with a lower score are left out; below 0 more faces are found, and more that are not faces.
-        correction: by how much the eyes are moved apart (each) and upwards, as shares of their distance; None takes
-            the model's own of `CORRECTIONS`.
+        correction: by how much the eyes are moved apart (each) and upwards, as in `finders.CORRECTIONS`.
 
     Raises:
-        InputError: the `faces` extra is missing, or a setting is impossible.
+        InputError: the `dlib` extra is missing, or a setting is impossible.
     """
 
     def __init__(
@@ -52,7 +48,7 @@ class DlibFinder:
         width: int = 640,
         upsample: int = 0,
         threshold: float = 0.0,
-        correction: Sequence[float] | None = None,
+        correction: Sequence[float] = (0.0, 0.0),
     ) -> None:
         if width and width < WINDOW:
             raise InputError(f"a working width of {width} pixels shows no face; give {WINDOW} or more, or 0")
@@ -60,7 +56,7 @@ class DlibFinder:
             raise InputError(f"upsample is {upsample}; give 0 to 3 doublings")
         dlib = _import_dlib()
         self.width, self.upsample, self.threshold = width, upsample, threshold
-        self.correction = CORRECTIONS[points] if correction is None else (correction[0], correction[1])
+        self.correction = correction[0], correction[1]
         self._dlib = dlib
         self._detector = dlib.get_frontal_face_detector()
         self._predictor = dlib.shape_predictor(str(model_file(f"shape_predictor_{points}_face_landmarks.dat")))
@@ -107,25 +103,13 @@ class DlibFinder:
         shape = self._predictor(image, self._dlib.rectangle(*corners))
         # dlib counts in centres of pixels
         points = np.array([(point.x, point.y) for point in shape.parts()], np.float64) + 0.5
-        return Face(box, score, points, correct(eye_centres(points), *self.correction))
+        return Face(box, score, points, corrected(eye_centres(points), *self.correction))
 
 
 def eye_centres(points: Points) -> Points:
     """(2, 2) centres of the right and the left eye: the mean of its corners (5 points) or of its six points (68)."""
     ranges = ((2, 4), (0, 2)) if len(points) == 5 else ((36, 42), (42, 48))
     return np.stack([points[first:end].mean(axis=0) for first, end in ranges])
-
-
-def correct(eyes: Points, outwards: float, upwards: float) -> Points:
-    """(2, 2) eyes moved apart and up, by shares of their distance.
-
-    Example:
-        >>> correct(np.array([[10.0, 20.0], [20.0, 20.0]]), 0.1, 0.2).tolist()
-        [[9.0, 18.0], [21.0, 18.0]]
-    """
-    across = eyes[1] - eyes[0]
-    up = np.array([across[1], -across[0]])
-    return eyes + outwards * np.stack([-across, across]) + upwards * up
 
 
 def model_file(name: str) -> Path:
@@ -139,7 +123,7 @@ def model_file(name: str) -> Path:
         path = Path(folder) / "models" / name
         if path.is_file():
             return path
-    raise InputError(f"dlib's model {name} is not there; install the faces extra: pip install 'metafacs[faces]'")
+    raise InputError(f"dlib's model {name} is not there; install the dlib extra: pip install 'metafacs[dlib]'")
 
 
 def _import_dlib() -> Any:
@@ -147,6 +131,6 @@ def _import_dlib() -> Any:
         return importlib.import_module("dlib")
     except ImportError as error:
         raise InputError(
-            f"faces cannot be sought because dlib cannot be imported ({error}); install the faces extra: "
-            "pip install 'metafacs[faces]', or choose --detector given or none"
+            f"faces cannot be sought because dlib cannot be imported ({error}); install the dlib extra: "
+            "pip install 'metafacs[dlib]', or choose --detector given or none"
         ) from error

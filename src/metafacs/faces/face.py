@@ -52,3 +52,22 @@ def overlap(one: Box, other: Box) -> float:
     if width <= 0 or height <= 0:
         return 0.0
     return float(width * height / (side(one) ** 2 + side(other) ** 2 - width * height))
+
+
+def surroundings(box: Box, reach: float, picture: Picture) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of a box with `reach` sides of it around, within the picture; may be empty."""
+    more, (height, width) = reach * side(box), picture.shape[:2]
+    left, top = max(0, int(box[0] - more)), max(0, int(box[1] - more))
+    return left, top, max(left, min(width, int(box[2] + more) + 1)), max(top, min(height, int(box[3] + more) + 1))
+
+
+def corrected(eyes: Points, outwards: float, upwards: float) -> Points:
+    """(2, 2) eyes moved apart (each) and up, by shares of their distance.
+
+    Example:
+        >>> corrected(np.array([[10.0, 20.0], [20.0, 20.0]]), 0.1, 0.2).tolist()
+        [[9.0, 18.0], [21.0, 18.0]]
+    """
+    across = eyes[1] - eyes[0]
+    up = np.array([across[1], -across[0]])
+    return eyes + outwards * np.stack([-across, across]) + upwards * up

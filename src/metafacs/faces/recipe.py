@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from metafacs.errors import InputError
+from metafacs.faces.finders import LIDS, PUPILS
 
 EYES = ((0.32, 0.36), (0.68, 0.36))
 """Where the centres of the person's right and left eye lie in a crop without margin, as shares of its side; rendered
@@ -14,9 +15,10 @@ SMALLEST, LARGEST = 32, 2048
 SIMILARITY, WHOLE = "similarity", "whole"
 
 _POINTS = {
-    SIMILARITY: "centres of the eyes (mean of landmarks 37-42 and of 43-48, counted from 1)",
-    WHOLE: "none: the whole picture, scaled to fit, with bars where it is not square",
+    LIDS: "centres of the eyes (mean of landmarks 37-42 and of 43-48, counted from 1)",
+    PUPILS: "centres of the eyes (pupils of a person who looks ahead)",
 }
+_NO_POINTS = "none: the whole picture, scaled to fit, with bars where it is not square"
 _UNITS = {
     "template_unit": "share of the crop's width and height; the right eye is the person's",
     "pixels": "pixel (column x, row y) covers [x, x+1) by [y, y+1); its centre is (x+0.5, y+0.5)",
@@ -38,19 +40,24 @@ class Recipe:
         finder: what finds faces: "name" and its settings, as `finders.make_finder` takes them.
         choice: which of several faces is taken, "nearest" (that of the person of the frame before) or "largest".
         every: whole frames of a sequence are searched every so often, the others around the face of the frame before.
+        eyes: what lies on the template: "lids" (the middle of a rendered eye's landmarks) or "pupils" (those of a
+            person who looks ahead); crops that do not say so have "lids".
     """
 
     kind: str = SIMILARITY
     size: int = 256
     margin: float = 0.0
     quality: int = 92
-    finder: dict[str, Any] = field(default_factory=lambda: {"name": "dlib5"})
+    finder: dict[str, Any] = field(default_factory=lambda: {"name": "auto"})
     choice: str = "nearest"
     every: int = 1
+    eyes: str = LIDS
 
     def __post_init__(self) -> None:
-        if self.kind not in _POINTS:
-            raise InputError(f"crops of kind '{self.kind}' are not known; known: {', '.join(_POINTS)}")
+        if self.kind not in (SIMILARITY, WHOLE):
+            raise InputError(f"crops of kind '{self.kind}' are not known; known: {SIMILARITY}, {WHOLE}")
+        if self.eyes not in _POINTS:
+            raise InputError(f"crops aligned by '{self.eyes}' are not known; known: {', '.join(_POINTS)}")
         if not SMALLEST <= self.size <= LARGEST:
             raise InputError(f"crops of {self.size} pixels; ask for a size from {SMALLEST} to {LARGEST}")
         if not -0.25 <= self.margin <= 2:
@@ -75,7 +82,7 @@ class Recipe:
 
     def to_card(self) -> dict[str, Any]:
         """The recipe as the `crop` entry of a dataset's card."""
-        entry = {**asdict(self), "points": _POINTS[self.kind], **_UNITS}
+        entry = {**asdict(self), "points": _POINTS[self.eyes] if self.kind == SIMILARITY else _NO_POINTS, **_UNITS}
         if self.kind == SIMILARITY:
             right, left = self.template
             entry["template"] = {"right_eye": list(right), "left_eye": list(left)}
@@ -85,7 +92,7 @@ class Recipe:
     def from_card(cls, crop: Mapping[str, Any]) -> "Recipe":
         """The recipe in the `crop` entry of a dataset's card.
 
-        Rendered datasets name no finder: their crops lie where the default finder puts photographs.
+        Rendered datasets name no finder, as their eyes are known: in photographs they are sought by the best there is.
 
         Raises:
             InputError: the entry has no recipe that this version can follow.

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from metafacs.errors import InputError
-from metafacs.faces.face import Box, Face, Picture, side
+from metafacs.faces.face import Box, Face, Picture, surroundings
 
 NEAR_REACH = 0.6
 """How far around the last box is searched, as a share of its side."""
@@ -49,9 +49,7 @@ class YunetFinder:
         height, width = image.shape[:2]
         x0, y0, x1, y1 = 0, 0, width, height
         if around is not None:
-            reach = NEAR_REACH * side(around)
-            x0, y0 = max(0, int(around[0] - reach)), max(0, int(around[1] - reach))
-            x1, y1 = min(width, int(around[2] + reach) + 1), min(height, int(around[3] + reach) + 1)
+            x0, y0, x1, y1 = surroundings(around, NEAR_REACH, image)
         view = Image.fromarray(image[y0:y1, x0:x1])
         if min(view.size) < SMALLEST:
             return []

@@ -22,6 +22,7 @@ from metafacs.datasets.cropping import CLOSEST_EYES
 from metafacs.errors import InputError
 from metafacs.faces import Face, Recipe, align, make_finder, move, to_jpeg
 from metafacs.faces.face import Box, Picture
+from metafacs.faces.finders import SEARCHING, WITH_LANDMARKS, best_finder, installed, settled
 from metafacs.faces.pictures import MOST_PIXELS
 from metafacs.faces.recipe import WHOLE
 from metafacs.faces.tracking import Tracker
@@ -37,8 +38,6 @@ from metafacs.training.checkpoint import DetectorCard, load_detector
 logger = logging.getLogger(__name__)
 
 Input = str | Path | bytes | Picture | Image.Image
-SEARCHED = {"name": "dlib5"}
-"""What finds faces where the detector's training data came with landmarks of their own."""
 _FINDING = threading.Lock()
 """Finders are shared within a process, and none of them may be used by two threads at a time."""
 
@@ -52,7 +51,7 @@ class AUDetector:
         network: a trained network, in evaluation mode.
         card: what was saved with it.
         finder: what finds faces, as `metafacs.faces.make_finder` takes it; None: as the training data's crops
-            were made, or dlib's 5-point model where they came with landmarks.
+            were made, or the best that is installed where they were rendered or came with landmarks.
         device: "auto" (the GPU where there is one), "cpu" or "cuda".
         batch: faces that go through the network together.
 
@@ -85,8 +84,8 @@ class AUDetector:
         self.card, self.batch = card, batch
         self.aus, self.thresholds = list(card.aus), list(card.thresholds)
         self.recipe = recipe_of(card)
-        self.finder = dict(finder) if finder is not None else _finder(self.recipe)
-        if network.uses_landmarks and self.finder.get("name") != "dlib68":
+        self.finder = settled(finder if finder is not None else _finder(self.recipe), self.recipe.eyes)
+        if network.uses_landmarks and self.finder["name"] not in WITH_LANDMARKS:
             logger.warning("this detector uses landmarks, and %s finds none: it goes without", self.finder["name"])
         self._finder = make_finder(self.finder)
         self._device = torch.device(_device(device))
@@ -248,8 +247,13 @@ def _finder(recipe: Recipe) -> dict[str, Any]:
     if recipe.kind == WHOLE:
         logger.warning("this detector was trained on pictures that were cut out already: whole pictures are taken")
         return dict(recipe.finder) if recipe.finder.get("name") == "none" else {"name": "none"}
-    if recipe.finder.get("name") in ("given", "none"):
-        return dict(SEARCHED)
+    name = recipe.finder.get("name")
+    if name in ("given", "none", "auto"):
+        return {"name": "auto"}
+    if name in SEARCHING and not installed(name):
+        best = best_finder()
+        logger.warning("this detector's faces were found by %s, which is not installed here; %s is used", name, best)
+        return {"name": best}
     return dict(recipe.finder)
 
 

