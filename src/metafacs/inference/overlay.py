@@ -233,7 +233,8 @@ class _Film:
         self._sink = stack.enter_context(_Sink(path))
         self._container = stack.enter_context(av.open(self._sink, "w", format="mp4"))
         codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
-        self._stream = self._container.add_stream(codec, rate=rate)
+        same = {"x264-params": "cpu-independent=1"} if codec == "libx264" else {}  # else bytes differ from run to run
+        self._stream = self._container.add_stream(codec, rate=rate, options=same)
         self._stream.width, self._stream.height = (side + side % 2 for side in (first.shape[1], first.shape[0]))
         self._stream.pix_fmt = "yuv420p"
         if codec == "mpeg4":
