@@ -1,7 +1,8 @@
-"""The examples: photograph to AUs without PyTorch, with the numbers that metafacs itself gives."""
+"""The examples: photograph to AUs without PyTorch, with the numbers that metafacs itself gives; any two tasks."""
 
 import importlib.util
 import io
+import re
 import subprocess
 import sys
 import venv
@@ -142,3 +143,33 @@ def test_one_face_gives_the_same_numbers_everywhere(
     without = in_bare(bare, exported / "a.onnx", path, *face.eyes.ravel())
     for numbers in (command, session, from_photo, from_crop, without):
         assert np.abs(numbers - python).max() < 2e-6
+
+
+def two_tasks(*arguments: object) -> tuple[list[list[float]], list[list[float]]]:
+    """What the example prints: a row a seed (three accuracies, two weights), and two gains with their intervals."""
+    command = [sys.executable, EXAMPLES / "two_tasks.py", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()[1:]
+    rows = [[float(number) for number in line.split()[2:]] for line in lines if line.startswith("seed ")]
+    gains = [
+        [float(number) for number in re.findall(r"[+-]\d\.\d+", line)] for line in lines if line.startswith("gain ")
+    ]
+    assert len(rows) + len(gains) == len(lines)
+    return rows, gains
+
+
+def test_two_tasks_prints_every_seed_and_the_gains() -> None:
+    rows, gains = two_tasks(2, 3)
+    assert len(rows) == 2 and len(gains) == 2
+    assert all(len(row) == 5 and all(0 < number < 1 for number in row) for row in rows)
+    for (gain, low, high), other in zip(gains, (0, 1), strict=True):
+        assert low <= gain <= high
+        assert gain == pytest.approx(np.mean([row[2] - row[other] for row in rows]), abs=2e-3)
+
+
+@pytest.mark.slow
+def test_learned_weights_beat_the_plain_sum() -> None:
+    rows, ((gain, _, _), _) = two_tasks(10)
+    assert gain > 0
+    assert all(clear > faint for *_, clear, faint in rows)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from metafacs.experiments.benchmark import Benchmark, BenchmarkConfig, benchmark
     from metafacs.inference.detector import AUDetector
     from metafacs.methods import METHODS
+    from metafacs.methods.two_tasks import AuxiliaryLearning
 
 __version__ = "0.1.0"
 
@@ -32,12 +33,14 @@ _PLACES = {
     "experiments.benchmark": ["Benchmark", "BenchmarkConfig", "benchmark"],
     "inference.detector": ["AUDetector"],
     "methods": ["METHODS"],
+    "methods.two_tasks": ["AuxiliaryLearning"],
 }
 _PLACE_OF = {name: place for place, names in _PLACES.items() for name in names}
 
 __all__ = [
     "METHODS",
     "AUDetector",
+    "AuxiliaryLearning",
     "Benchmark",
     "BenchmarkConfig",
     "Comparison",

@@ -106,9 +106,9 @@ def differing(facts: Mapping[str, object], device: torch.device) -> list[str]:
         device: that the processes speak through: the one that they train on.
     """
     hashes = [hashlib.sha256(repr(fact).encode()).digest()[:7] for fact in facts.values()]
-    own = torch.tensor([int.from_bytes(part) for part in hashes], device=device)
-    everywhere = gather(own).view(count(), -1)
-    return [name for name, unlike in zip(facts, (everywhere != own).any(0).tolist(), strict=True) if unlike]
+    mine = torch.tensor([int.from_bytes(part) for part in hashes], device=device)
+    everywhere = gather(mine).view(count(), -1)
+    return [name for name, unlike in zip(facts, (everywhere != mine).any(0).tolist(), strict=True) if unlike]
 
 
 class _Total(torch.autograd.Function):

@@ -135,10 +135,10 @@ def read_config(run: Path) -> dict[str, Any]:
     path = run / CONFIG
     if not path.is_file():
         raise InputError(f"{run} is not a run folder: it has no {CONFIG}")
-    found = read_yaml(path)
-    if not isinstance(found, dict):
-        raise InputError(f"{path} is not a configuration: a mapping was expected, found {type(found).__name__}")
-    return found
+    config = read_yaml(path)
+    if not isinstance(config, dict):
+        raise InputError(f"{path} is not a configuration: a mapping was expected, found {type(config).__name__}")
+    return config
 
 
 def environment() -> dict[str, Any]:

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from metafacs.commands.parsing import parse, parser
 from metafacs.evaluation.comparison import compare
-from metafacs.evaluation.tables import tables, to_csv, to_latex, to_markdown, to_text
+from metafacs.evaluation.tables import forms, tables, to_text
 from metafacs.facs import parse_aus
 from metafacs.files import write_text
 
@@ -19,26 +19,28 @@ fold and seed. With --out, the same as text, CSV, Markdown and LaTeX files."""
 
 def main(prog: str, arguments: Sequence[str]) -> None:
     """Runs the command."""
-    made = parser(prog, DESCRIPTION)
-    made.add_argument("runs", nargs="+", type=Path, help="run folders, or predictions files.")
-    made.add_argument("--reference", type=str | None, default=None, help="method that the others are compared with.")
-    made.add_argument("--aus", type=str | None, default=None, help='only these AUs: a set ("disfa") or a list (1,2,4).')
-    made.add_argument("--shared_rows", action="store_true", help="score only the images that all runs of a fold have.")
-    made.add_argument(
+    flags = parser(prog, DESCRIPTION)
+    flags.add_argument("runs", nargs="+", type=Path, help="run folders, or predictions files.")
+    flags.add_argument("--reference", type=str | None, default=None, help="method that the others are compared with.")
+    flags.add_argument(
+        "--aus", type=str | None, default=None, help='only these AUs: a set ("disfa") or a list (1,2,4).'
+    )
+    flags.add_argument("--shared_rows", action="store_true", help="score only the images that all runs of a fold have.")
+    flags.add_argument(
         "--protocol",
         type=Literal["folds", "pooled"],
         default="folds",
         help="average over folds, or pool their images, within a seed.",
     )
-    made.add_argument("--spread", action="store_true", help="standard deviation in every entry.")
-    made.add_argument(
+    flags.add_argument("--spread", action="store_true", help="standard deviation in every entry.")
+    flags.add_argument(
         "--best_threshold", action="store_true", help="also F1 at the threshold that the test likes best."
     )
-    made.add_argument(
+    flags.add_argument(
         "--paper", type=Literal["bp4d", "disfa", "gft"] | None, default=None, help="add the paper's own table below."
     )
-    made.add_argument("--out", type=Path | None, default=None, help="write OUT.txt, OUT.csv, OUT.md and OUT.tex.")
-    settings = parse(made, arguments)
+    flags.add_argument("--out", type=Path | None, default=None, help="write OUT.txt, OUT.csv, OUT.md and OUT.tex.")
+    settings = parse(flags, arguments)
     aus = parse_aus(settings.aus) if settings.aus else None
     comparison = compare(
         settings.runs,
@@ -47,10 +49,8 @@ def main(prog: str, arguments: Sequence[str]) -> None:
         shared_rows=settings.shared_rows,
         protocol=settings.protocol,
     )
-    found = tables(comparison, settings.paper, spread=settings.spread, best_threshold=settings.best_threshold)
-    Console(soft_wrap=True, highlight=False).print(to_text(found), markup=False)
+    chosen = tables(comparison, settings.paper, spread=settings.spread, best_threshold=settings.best_threshold)
+    Console(soft_wrap=True, highlight=False).print(to_text(chosen), markup=False)
     if settings.out:
-        texts = {"txt": to_text(found), "md": to_markdown(found), "tex": to_latex(found)}
-        texts["csv"] = to_csv(comparison, settings.paper)
-        for ending, text in texts.items():
+        for ending, text in forms(chosen, comparison, settings.paper).items():
             write_text(settings.out.with_name(f"{settings.out.name}.{ending}"), text)

@@ -10,7 +10,7 @@ from metafacs.commands import figures, synth
 from metafacs.commands.parsing import parse, parser
 from metafacs.config import DataConfig, LoopConfig, NetworkConfig, OptimiserConfig, TrainConfig
 from metafacs.evaluation.comparison import compare
-from metafacs.evaluation.tables import tables, to_csv, to_markdown, to_text
+from metafacs.evaluation.tables import forms, tables, to_text
 from metafacs.experiments.jobs import Job, run_jobs
 from metafacs.experiments.launching import start_process
 from metafacs.files import LOCK, lock, write_text
@@ -44,10 +44,10 @@ def _demonstrate(out: Path, console: Console) -> None:
     runs = [job.run for job in reversed(jobs)]
     console.rule("3 of 3: table and figures")
     comparison = compare(runs)
-    found = tables(comparison)
-    for ending, text in {"txt": to_text(found), "md": to_markdown(found), "csv": to_csv(comparison)}.items():
+    chosen = tables(comparison)
+    for ending, text in forms(chosen, comparison).items():
         write_text(out / f"table.{ending}", text)
-    console.print(to_text(found), markup=False)
+    console.print(to_text(chosen), markup=False)
     figures.draw(runs, out / "figures")
 
 

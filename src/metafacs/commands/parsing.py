@@ -35,13 +35,13 @@ set_loader("yaml", _load_plain, (yaml.YAMLError, ValueError))
 
 def parser(prog: str, description: str, config_file: bool = False) -> ArgumentParser:
     """A parser that prints defaults and, if asked, reads YAML with --config."""
-    made = ArgumentParser(prog=prog, usage=f"{prog} [flags]", description=description, default_env=False)
+    flags = ArgumentParser(prog=prog, usage=f"{prog} [flags]", description=description, default_env=False)
     if config_file:
-        made.add_argument("--config", action="config", help="YAML file with any of the settings below.")
-    return made
+        flags.add_argument("--config", action="config", help="YAML file with any of the settings below.")
+    return flags
 
 
-def parse(made: ArgumentParser, arguments: Sequence[str]) -> Namespace:
+def parse(flags: ArgumentParser, arguments: Sequence[str]) -> Namespace:
     """Parses; a wrong flag or value prints what is wrong and exits with status 2.
 
     Raises:
@@ -55,7 +55,7 @@ def parse(made: ArgumentParser, arguments: Sequence[str]) -> Namespace:
         elif path.exists():
             raise InputError(f"{path} is not a file; give a YAML file with --config")
     try:
-        return made.parse_args(list(arguments))
+        return flags.parse_args(list(arguments))
     except UnicodeDecodeError as error:
         raise InputError(f"a file that was given for settings is not text: {error}") from error
     except SystemExit as ended:

@@ -115,8 +115,8 @@ class Comparison:
         reference = table.loc[[self.reference]].droplevel("method")
         rows = {}
         for method in self.methods[1:]:
-            own = table.loc[[method]].droplevel("method")
-            paired = (own - reference).loc[own.index.intersection(reference.index)]
+            scores = table.loc[[method]].droplevel("method")
+            paired = (scores - reference).loc[scores.index.intersection(reference.index)]
             for column in [*self.aus, AVERAGE]:
                 values = paired[column].to_numpy(dtype=np.float64)
                 values = values[~np.isnan(values)]
@@ -252,15 +252,15 @@ def _method_names(files: Sequence[Predictions]) -> list[str]:
 
 
 def _refuse_duplicates(files: Sequence[Predictions], names: Sequence[str]) -> None:
-    seen: dict[tuple[str, str, int], Path] = {}
+    sources: dict[tuple[str, str, int], Path] = {}
     for name, file in zip(names, files, strict=True):
         cell = (name, str(file.info["fold"]), int(file.info["seed"]))
-        if cell in seen:
+        if cell in sources:
             raise InputError(
-                f"{seen[cell]} and {file.source} are both {name} on fold {cell[1]} with seed {cell[2]}: leave one out, "
-                "or give variants of a method different labels"
+                f"{sources[cell]} and {file.source} are both {name} on fold {cell[1]} with seed {cell[2]}: leave one "
+                "out, or give variants of a method different labels"
             )
-        seen[cell] = file.source
+        sources[cell] = file.source
 
 
 def _same_rows(
@@ -318,8 +318,8 @@ def _label_digest(table: pd.DataFrame, aus: Sequence[str]) -> str:
 def _scored(file: Predictions, table: pd.DataFrame, name: str, aus: Sequence[str]) -> pd.DataFrame:
     labels = table[list(aus)].to_numpy(dtype=np.float64, na_value=np.nan)
     probabilities = table[[probability_column(au) for au in aus]].to_numpy(dtype=np.float64)
-    own = dict(zip(file.aus, np.broadcast_to(file.info["threshold"], len(file.aus)), strict=True))
-    scores = au_scores(labels, probabilities, aus, [float(own[au]) for au in aus])
+    thresholds = dict(zip(file.aus, np.broadcast_to(file.info["threshold"], len(file.aus)), strict=True))
+    scores = au_scores(labels, probabilities, aus, [float(thresholds[au]) for au in aus])
     scores = scores.join(best_threshold_scores(labels, probabilities, aus)).reset_index()
     ids = {"method": name, "fold": str(file.info["fold"]), "seed": int(file.info["seed"])}
     return pd.concat([pd.DataFrame([ids] * len(scores)), scores], axis=1).assign(source=str(file.source))
@@ -329,8 +329,8 @@ def _common_folds(cells: pd.DataFrame, methods: Sequence[str]) -> tuple[list[str
     folds_of = {method: set(cells.loc[cells["method"] == method, "fold"]) for method in methods}
     common = sorted(set.intersection(*folds_of.values()))
     if not common:
-        found = "; ".join(f"{method}: {', '.join(sorted(folds))}" for method, folds in folds_of.items())
-        raise InputError(f"the methods have no test fold in common ({found}): run them on the same folds")
+        listed = "; ".join(f"{method}: {', '.join(sorted(folds))}" for method, folds in folds_of.items())
+        raise InputError(f"the methods have no test fold in common ({listed}): run them on the same folds")
     left_out = sorted(set.union(*folds_of.values()) - set(common))
     if not left_out:
         return common, []
@@ -348,13 +348,13 @@ def _missing_cells(cells: pd.DataFrame, methods: Sequence[str], folds: Sequence[
         missing = [f"{fold} seed {seed}" for seed in seeds for fold in folds if (method, fold, seed) not in have]
         if missing:
             warnings.append(f"{method_title(method)} has no run on {', '.join(missing)}")
-        own = cells[cells["method"] == method]
-        if not own["complete"].any():
+        of_method = cells[cells["method"] == method]
+        if not of_method["complete"].any():
             raise InputError(
                 f"{method} has no seed that was tested on all of the folds {', '.join(folds)} (missing: "
                 f"{', '.join(missing)}): run those, or leave the method or the fold out"
             )
-        partial = sorted(own.loc[~own["complete"], "seed"].unique())
+        partial = sorted(of_method.loc[~of_method["complete"], "seed"].unique())
         if partial:
             listed = ", ".join(str(seed) for seed in partial)
             warnings.append(

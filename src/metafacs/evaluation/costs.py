@@ -50,12 +50,12 @@ def costs(runs: Sequence[Path], reference: str) -> pd.DataFrame:
 def _records(path: Path, count: int | None = None) -> list[dict[str, Any]]:
     """The lines of a file of JSON objects; as many as `count` says."""
     try:
-        found = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
+        records = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read ({error}); leave its run out, or train it again") from error
-    if not all(isinstance(one, dict) for one in found) or count not in (None, len(found)):
+    if not all(isinstance(record, dict) for record in records) or count not in (None, len(records)):
         raise InputError(f"{path} is damaged: it does not hold one JSON object a line; train its run again")
-    return found
+    return records
 
 
 def _number(values: Mapping[str, Any], name: str, path: Path) -> float:

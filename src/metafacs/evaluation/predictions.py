@@ -156,8 +156,8 @@ def _typed(arrow: pa.Table, aus: Sequence[str], path: Path) -> pd.DataFrame:
         try:
             columns[name] = arrow.column(name).cast(kind)
         except pa.ArrowException as error:
-            found = arrow.schema.field(name).type
-            raise InputError(f"{path}: the column {name} holds {found}, not {kind} ({error})") from error
+            actual = arrow.schema.field(name).type
+            raise InputError(f"{path}: the column {name} holds {actual}, not {kind} ({error})") from error
     return pa.table(columns).to_pandas()
 
 
@@ -192,13 +192,13 @@ def _is_share(value: object) -> bool:
 
 
 def _checked_table(table: pd.DataFrame, aus: Sequence[str], path: Path) -> pd.DataFrame:
-    wanted = [*ROW_KEYS, "fold", *(name for au in aus for name in (au, probability_column(au)))]
-    missing = [name for name in wanted if name not in table.columns]
+    needed = [*ROW_KEYS, "fold", *(name for au in aus for name in (au, probability_column(au)))]
+    missing = [name for name in needed if name not in table.columns]
     if missing:
         raise InputError(f"{path}: the predictions have no column {', '.join(missing)}")
     if table.empty:
         raise InputError(f"{path}: the predictions have no rows; a run is scored on at least one test image")
-    table = table[wanted].reset_index(drop=True)
+    table = table[needed].reset_index(drop=True)
     empty = [name for name in (*ROW_KEYS, "fold") if table[name].isna().any()]
     if empty:
         raise InputError(f"{path}: the column '{empty[0]}' is empty in row {int(table[empty[0]].isna().argmax())}")

@@ -58,29 +58,29 @@ def tables(
         spread: print the standard deviation over the seeds in every entry, not only beside the average.
         best_threshold: add F1 at the threshold that is best on the test labels.
     """
-    found = [_score_table(comparison, spread)]
+    chosen = [_score_table(comparison, spread)]
     if len(comparison.methods) > 1:
-        found.append(_difference_table(comparison))
+        chosen.append(_difference_table(comparison))
     if best_threshold:
-        found.append(_best_threshold_table(comparison))
+        chosen.append(_best_threshold_table(comparison))
     if paper is not None:
-        found.append(_paper_table(paper))
-    return found
+        chosen.append(_paper_table(paper))
+    return chosen
 
 
-def to_text(found: Sequence[Table]) -> str:
+def to_text(tables: Sequence[Table]) -> str:
     """Aligned plain text; * marks the best of a column and + the second best."""
-    return "\n".join(_text(table) for table in found)
+    return "\n".join(_text(table) for table in tables)
 
 
-def to_markdown(found: Sequence[Table]) -> str:
+def to_markdown(tables: Sequence[Table]) -> str:
     """Markdown; the best of a column is bold, the second best underlined."""
-    return "\n".join(_markdown(table) for table in found)
+    return "\n".join(_markdown(table) for table in tables)
 
 
-def to_latex(found: Sequence[Table]) -> str:
+def to_latex(tables: Sequence[Table]) -> str:
     r"""LaTeX tables (packages `booktabs` and `graphicx`); the best of a column is bold, the second best underlined."""
-    return "\n".join(_latex(table) for table in found)
+    return "\n".join(_latex(table) for table in tables)
 
 
 def to_csv(comparison: Comparison, paper: str | None = None) -> str:
@@ -115,6 +115,12 @@ def to_csv(comparison: Comparison, paper: str | None = None) -> str:
         source = "paper, quoted" if row["quoted"] else "paper"
         line(source, str(method), "f1", "mean", row[[*paper_aus(published), AVERAGE]].astype(float), 1)
     return buffer.getvalue()
+
+
+def forms(tables: Sequence[Table], comparison: Comparison, paper: str | None = None) -> dict[str, str]:
+    """The tables of a comparison in every form, by the ending of the file to write them to."""
+    text, markdown, latex = to_text(tables), to_markdown(tables), to_latex(tables)
+    return {"txt": text, "md": markdown, "tex": latex, "csv": to_csv(comparison, paper)}
 
 
 def _measured_lines(comparison: Comparison, metric: str, line: Callable[..., None]) -> None:
@@ -176,10 +182,10 @@ def _difference_table(comparison: Comparison) -> Table:
     differences = comparison.differences()
     rows = []
     for method in comparison.methods[1:]:
-        own = differences.loc[[method]].droplevel("method")
-        average = _row(own, AVERAGE)
+        of_method = differences.loc[[method]].droplevel("method")
+        average = _row(of_method, AVERAGE)
         interval = "" if math.isnan(average["low"]) else f"{_signed(average['low'])} to {_signed(average['high'])}"
-        means = [_signed(mean) for mean in own["mean"]]
+        means = [_signed(mean) for mean in of_method["mean"]]
         rows.append([method_title(method), *means, interval, _percent(average["sd"]), str(int(average["pairs"]))])
     header = ["Method", *map(au_title, comparison.aus), "Avg.", "95 % CI", "sd", "pairs"]
     reference = method_title(comparison.reference)

@@ -16,7 +16,7 @@ from metafacs.config import TrainConfig
 from metafacs.errors import InputError
 from metafacs.evaluation.comparison import Comparison, compare, method_title
 from metafacs.evaluation.costs import costs
-from metafacs.evaluation.tables import tables, to_csv, to_latex, to_markdown, to_text
+from metafacs.evaluation.tables import forms, tables, to_text
 from metafacs.experiments.jobs import Job, run_jobs
 from metafacs.experiments.launching import Launch, RayTasks, start_process
 from metafacs.files import LOCK, lock, naming, refuse_files, write_text
@@ -154,15 +154,8 @@ def benchmark(config: BenchmarkConfig) -> Benchmark:
             runs = [job.run for job in jobs if job.done]
             if not runs:
                 return Benchmark(runs, failures)
-            result = Benchmark(runs, failures, compare(runs, reference=config.reference), costs(runs, "mtl"))
-            _write(result, out, config.paper)
-    return result
-
-
-def _write(result: Benchmark, out: Path, paper: str | None) -> None:
-    assert result.comparison is not None
-    found = tables(result.comparison, paper)
-    texts = {"table.txt": to_text(found), "table.md": to_markdown(found), "table.tex": to_latex(found)}
-    texts |= {"table.csv": to_csv(result.comparison, paper), "costs.csv": result.costs.round(4).to_csv()}
-    for name, text in texts.items():
-        write_text(out / name, text)
+            comparison, cost = compare(runs, reference=config.reference), costs(runs, "mtl")
+            for ending, text in forms(tables(comparison, config.paper), comparison, config.paper).items():
+                write_text(out / f"table.{ending}", text)
+            write_text(out / "costs.csv", cost.round(4).to_csv())
+    return Benchmark(runs, failures, comparison, cost)

@@ -166,18 +166,18 @@ def recipe_differences(trained: Mapping[str, Any], tested: Mapping[str, Any]) ->
         >>> recipe_differences({"kind": "similarity", "size": 128}, {"kind": "whole", "size": 128})
         ["faces were cut out differently: kind is 'whole' here, 'similarity' in training; scores may suffer"]
     """
-    found = []
+    notes = []
     for name in _COMPARED:
         one, other = trained.get(name), tested.get(name)
         default = {"margin": 0.0}.get(name)
         if (default if one is None else one) != (default if other is None else other):
-            found.append(
+            notes.append(
                 f"faces were cut out differently: {name} is {other!r} here, {one!r} in training; scores may suffer"
             )
     ways = [crop.get("finder", {}).get("name", "known exactly (rendered)") for crop in (trained, tested)]
     if ways[0] != ways[1]:
-        found.append(f"eyes were found in another way: {ways[1]} here, {ways[0]} in training; crops differ a little")
-    return found
+        notes.append(f"eyes were found in another way: {ways[1]} here, {ways[0]} in training; crops differ a little")
+    return notes
 
 
 def _unseen(
@@ -190,11 +190,11 @@ def _unseen(
     if not trained.any():
         return rows, []
     who = sorted(set(subjects[trained].tolist()))
-    told = f"{int(trained.sum())} of {len(rows)} rows are of {len(who)} people who may have trained this detector"
+    finding = f"{int(trained.sum())} of {len(rows)} rows are of {len(who)} people who may have trained this detector"
     if not unseen_only or trained.all():
         how = "nobody is left" if trained.all() else "leave them out with --unseen_only"
-        raise InputError(f"{told} ({', '.join(map(str, who[:3]))}...): scores on them would mean nothing; {how}")
-    return rows[~trained], [f"{told}: left out"]
+        raise InputError(f"{finding} ({', '.join(map(str, who[:3]))}...): scores on them would mean nothing; {how}")
+    return rows[~trained], [f"{finding}: left out"]
 
 
 def _auxiliary_name(run: Path) -> str:

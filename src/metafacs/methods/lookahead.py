@@ -62,7 +62,7 @@ class LookAhead:
     Attributes:
         output: what `forward` returned first.
         losses: (n,), with their graph; `weighted_gradient` of them is the network's own step.
-        theta: the network's parameters by name.
+        theta: the network's parameters by name, without frozen ones.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class LookAhead:
         autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
         record: bool = True,
     ) -> None:
-        self.theta: dict[str, Tensor] = dict(network.named_parameters())
+        self.theta: dict[str, Tensor] = {name: p for name, p in network.named_parameters() if p.requires_grad}
         self._network, self._forward, self._autocast = network, forward, autocast
         self._way: Way = "difference" if way == "auto" and network in _without_forward_mode else way
         self._stand_in, self._random = isolated(network), RandomState(next(network.parameters()))

@@ -128,6 +128,8 @@ def _batch_norm(
     if not training or weight is None or bias is None or dx is None:
         return F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
     (w, dw), (b, db) = forward_ad.unpack_dual(weight), forward_ad.unpack_dual(bias)
+    if (dw is None) != (db is None):  # one of them is frozen
+        return F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
     y, mean, invstd = torch.native_batch_norm(x, w, b, running_mean, running_var, True, momentum, eps)
     dy = torch.ops.aten.native_batch_norm_backward(
         dx, x, w, running_mean, running_var, mean, invstd, True, eps, [True, False, False]
