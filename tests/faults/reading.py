@@ -92,4 +92,5 @@ def same_files(one: Path, other: Path, without: Sequence[str] = ()) -> None:
 
     a, b = files(one), files(other)
     assert sorted(a) == sorted(b)
-    assert [name for name in a if a[name] != b[name]] == []
+    different = [name for name in a if a[name] != b[name]]
+    assert not different, different

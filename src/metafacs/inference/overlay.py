@@ -236,6 +236,7 @@ class _Film:
         self._stream = self._container.add_stream(codec, rate=rate)
         self._stream.width, self._stream.height = (side + side % 2 for side in (first.shape[1], first.shape[0]))
         self._stream.pix_fmt = "yuv420p"
+        self._stream.codec_context.thread_count = 1  # with more, the same frames give other bytes now and then
         if codec == "mpeg4":
             self._stream.bit_rate = 8_000_000
         self._rate, self._last = rate, -1
