@@ -427,7 +427,7 @@ def _eyes_by(finder: FaceFinder | None) -> Callable[[Picture], dict[str, float]]
 
 def _blendshapes() -> Callable[[Picture], dict[str, float]]:
     from metafacs.faces.centerface import CenterFace
-    from metafacs.faces.mediapipe_finder import Mesh
+    from metafacs.faces.mediapipe_finder import Mesh, close_up
 
     finder, mesh = CenterFace(), Mesh(blendshapes=True)
     names = sorted({name for group in SHAPES.values() for name in group})
@@ -435,7 +435,7 @@ def _blendshapes() -> Callable[[Picture], dict[str, float]]:
     def shapes(picture: Picture) -> dict[str, float]:
         faces = finder.find(picture)
         largest = max(faces, key=lambda face: face.box[2] - face.box[0], default=None)
-        answer = {} if largest is None else mesh.seen(picture, largest.box)[1]
+        answer = mesh.seen(picture, close_up(picture) if largest is None else largest.box)[1]
         return {name: answer.get(name, np.nan) for name in names}
 
     return shapes

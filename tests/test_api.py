@@ -14,10 +14,11 @@ from metafacs.experiments import benchmark as grid
 from metafacs.experiments.launching import Launched
 from metafacs.methods.mal import MALOptions
 from metafacs.runs import DETECTOR
-from tests.toy_runs import BACKBONE, flags
+from metafacs.training.checkpoint import load_detector
+from tests.toy_runs import BACKBONE, flags, same_parameters
 from tests.toy_runs import metafacs as command
 
-SAME = ("config.yaml", DETECTOR, "sample_weights.parquet", "predictions.parquet")
+SAME = ("config.yaml", "sample_weights.parquet", "predictions.parquet")
 
 
 def configuration(out: Path, au: PreparedDataset, fe: PreparedDataset) -> metafacs.TrainConfig:
@@ -51,6 +52,8 @@ def test_a_run_from_configuration_to_scores(
     assert command("evaluate", other) == 0
     for name in SAME:
         assert (one / name).read_bytes() == (other / name).read_bytes(), name
+    assert same_parameters(one, other)  # safetensors writes the entries of a header in any order
+    assert load_detector(one / DETECTOR)[1] == load_detector(other / DETECTOR)[1]
     assert f"{100 * scores['f1'][AVERAGE]:.1f}" in capsys.readouterr().out
     assert list(scores.index) == [*au_dataset.aus, AVERAGE] and scores["f1"].between(0, 1).all()
 

@@ -59,7 +59,7 @@ class FERPlus(RawDataset):
         obtain="fer2013.csv from the Kaggle competition 'Challenges in Representation Learning: Facial Expression "
         "Recognition Challenge', fer2013new.csv from the repository microsoft/FERPlus; its tool makes pictures of them",
         url="https://github.com/microsoft/FERPlus",
-        tried="the real release: votes with the pictures of Training and PublicTest, as a folder, a ZIP file and CSV",
+        tried="the real release: the votes with a ZIP file of the pictures of Training and PublicTest, and fer2013.csv",
     )
 
     published = Protocol(rows=sum(USAGES.values()))

@@ -81,9 +81,7 @@ class MediapipeFinder:
 
     def _close_up(self, image: Picture) -> list[Face]:
         """The face that fills a picture, where CenterFace sees none because hair and chin are cut off."""
-        height, width = image.shape[:2]
-        middle, half = np.array([width, height]) / 2, max(width, height) / (1 + 2 * ROOM) / 2
-        mesh = self._mesh.points(image, (*(middle - half), *(middle + half)))
+        mesh = self._mesh.points(image, close_up(image))
         return [] if mesh is None else [self._face(_box(mesh), 0.0, mesh)]
 
     def _with_landmarks(self, image: Picture, face: Face) -> Face:
@@ -94,6 +92,13 @@ class MediapipeFinder:
         points = mesh[list(POINTS_68)]
         eyes = np.stack([points[36:42].mean(axis=0), points[42:48].mean(axis=0)])
         return Face(box, score, points, corrected(eyes, *self.correction))
+
+
+def close_up(image: Picture) -> Box:
+    """The box of a face that, with its surroundings, fills a picture."""
+    height, width = image.shape[:2]
+    half = max(width, height) / (1 + 2 * ROOM) / 2
+    return width / 2 - half, height / 2 - half, width / 2 + half, height / 2 + half
 
 
 def _box(mesh: Points) -> Box:

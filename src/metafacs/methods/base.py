@@ -57,15 +57,19 @@ class Method(ABC):
     needs: ClassVar[str | None] = None
     """The kind of backbone that it works on, if not on any: "resnet" (timm's, with two blocks or more in a stage)."""
     uses_landmarks: ClassVar[bool] = False
-    """Whether its losses look at the landmarks of training faces; its network may do so anyway."""
+    """Whether its losses look at the landmarks of training faces."""
 
     def __init__(self, setup: Setup, options: AUOptions = AUOptions()) -> None:
         self.network = setup.network
-        self.takes_landmarks = self.uses_landmarks or setup.network.uses_landmarks
         self.options = options
         self.autocast = setup.autocast
         self.modules: dict[str, nn.Module] = {"network": setup.network}
         self.optimisers: dict[str, Optimizer] = {"base": setup.optimiser(setup.network.parameters())}
+
+    @property
+    def takes_landmarks(self) -> bool:
+        """Whether training faces must come with their landmarks, for its losses or for its network."""
+        return self.uses_landmarks or self.network.uses_landmarks
 
     def plan(self, steps: int) -> None:  # noqa: B027 - most methods do not care
         """Is told, before the first step and when a run is resumed, how many steps the whole run has."""
