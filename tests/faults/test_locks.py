@@ -18,7 +18,7 @@ BEGUN = {
     "synth_raw": "part-000000",
     "prepare": "part-000002.arrow",
     "train": "state",
-    "benchmark": "grid.yaml",
+    "benchmark": "P1_seed0.log",
     "detect_video": "part-000002",
 }
 """What a command writes in the middle of its work."""

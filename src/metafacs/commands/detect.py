@@ -227,8 +227,8 @@ def _detect(
         update(done, max(total, done))
         try:
             for part in _missing(settings, detector, options, sources, parts, note):
-                append_csv(live, table(part.rows, detector.aus, detector.thresholds), first=parts.count == 0)
-                parts.append(part)
+                parts.append(part)  # first: what a full disk leaves has to be gone on with
+                append_csv(live, table(part.rows, detector.aus, detector.thresholds), first=parts.count == 1)
                 done += part.frames
                 note(f"{(done - before) / max(time.monotonic() - begun, 1e-9):.1f} frames/s")
                 update(done, max(total, done))

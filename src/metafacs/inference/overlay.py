@@ -233,10 +233,12 @@ class _Film:
         self._sink = stack.enter_context(_Sink(path))
         self._container = stack.enter_context(av.open(self._sink, "w", format="mp4"))
         codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
-        self._stream = self._container.add_stream(codec, rate=rate)
+        # x264's bytes depend on where its buffers lie in memory, and on the number of threads, unless told otherwise
+        same = {"x264-params": "cpu-independent=1"} if codec == "libx264" else {}
+        self._stream = self._container.add_stream(codec, rate=rate, options=same)
         self._stream.width, self._stream.height = (side + side % 2 for side in (first.shape[1], first.shape[0]))
         self._stream.pix_fmt = "yuv420p"
-        self._stream.codec_context.thread_count = 1  # with more, the same frames give other bytes now and then
+        self._stream.codec_context.thread_count = 1
         if codec == "mpeg4":
             self._stream.bit_rate = 8_000_000
         self._rate, self._last = rate, -1
