@@ -21,10 +21,10 @@ def forward(network: nn.Module, parameters: Parameters, sample: Sample) -> Outpu
     return functional_call(network, {**parameters, **buffers}, (sample,))
 
 
-def au_loss(logits: Tensor, labels: Tensor, weight: Tensor | float = 1.0) -> Tensor:
+def au_loss(logits: Tensor, labels: Tensor, weight: Tensor | float = 1.0, reduction: str = "sum") -> Tensor:
     keep = ~labels.isnan()
     loss = weight * F.binary_cross_entropy_with_logits(logits, labels.nan_to_num(), reduction="none")
-    return torch.where(keep, loss, 0.0).sum(1) / keep.sum(1).clamp(min=1)
+    return torch.where(keep, loss, 0.0).sum(1) / (keep.sum(1).clamp(min=1) if reduction == "mean" else 1)
 
 
 def training_losses(network: nn.Module, parameters: Parameters, batch: Mapping[str, Batch]) -> tuple[Tensor, Tensor]:
