@@ -53,13 +53,16 @@ def ahead(
     u_of: Callable[[Tensor, Tensor], Tensor],
     alpha: float,
     balance: tuple[Tensor, Tensor] | None,
+    preconditioner: Parameters = {},  # noqa: B006
 ) -> Tensor:
     """The meta loss after a virtual step with weights `u_of(features, losses)`, with its second-order graph."""
     theta = dict(network.named_parameters())
     feature, losses = training_losses(network, theta, batch)
     loss = (u_of(feature.detach(), losses.detach()) * losses).sum()
     gradients = torch.autograd.grad(loss, list(theta.values()), create_graph=True)
-    virtual = {name: p - alpha * g for (name, p), g in zip(theta.items(), gradients, strict=True)}
+    virtual = {
+        name: p - alpha * preconditioner.get(name, 1) * g for (name, p), g in zip(theta.items(), gradients, strict=True)
+    }
     return meta_loss(network, virtual, batch["meta"], balance)
 
 

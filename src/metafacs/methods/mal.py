@@ -12,7 +12,8 @@ forward pass at theta serves meta-train and base-learning; base-learning may use
 size each task's sum is divided by its own batch. The copy of the paper at hand lost alpha, beta and the details of the
 optimisers: the defaults are ours.
 
-Ablations, options that are off by default: one weight a task (`weights`), no normaliser (`normalise`), a plain meta
+Ablations, options that are off by default: the length (`alpha`) and the preconditioner (`preconditioned`) of the step
+that the network really takes, one weight a task (`weights`), no normaliser (`normalise`), a plain meta
 loss (`balanced_meta`), a meta network that is given other things (`inputs`) or standardised features
 (`normalised_features`). Smaller, with the same mathematics: `checkpointing`.
 """
@@ -28,8 +29,8 @@ from torch import Tensor, nn
 
 from metafacs import distributed
 from metafacs.errors import InputError
-from metafacs.methods.base import METHODS, AUOptions, Batch, Method, Setup, Stream
-from metafacs.methods.lookahead import Call, LookAhead, weighted_gradient
+from metafacs.methods.base import METHODS, AUOptions, Batch, Method, Setup, StepLength, Stream
+from metafacs.methods.lookahead import Call, LookAhead, adam_preconditioner, preconditioned, weighted_gradient
 from metafacs.methods.losses import JointForward, LookAheadOptions, everywhere, here, over_batches, task_losses
 from metafacs.methods.meta_network import Inputs, MetaInputs, RunningStandard, described, input_size
 from metafacs.methods.recomputing import blocks, recomputed
@@ -72,12 +73,15 @@ def normalise(raw: Tensor, primary: int) -> Tensor:
 class MALOptions(LookAheadOptions):
     """Options of `MAL`."""
 
-    alpha: float = 0.1
-    """length of the virtual (look-ahead) SGD step."""
+    alpha: StepLength = 0.1
+    """length of the virtual (look-ahead) SGD step, or "rate": the scheduled learning rate of the network."""
     beta: float = 0.001
     """learning rate of the meta network."""
     meta_optimiser: Literal["sgd", "adam"] = "adam"
     """"sgd" as in the paper's Algorithm 1, or "adam"."""
+    preconditioned: bool = False
+    """whether the virtual step is Adam's, as the network's own: every gradient times 1 / (sqrt(second moment) + eps) as
+    it stands before the step, held constant."""
     weights: Literal["sample", "task"] = "sample"
     """"sample" (the paper: one weight an image) or "task" (one weight a task, no meta network)."""
     normalise: bool = True
@@ -93,7 +97,7 @@ class MALOptions(LookAheadOptions):
     "all"; less memory, the same mathematics with BatchNorm too."""
 
     def __post_init__(self) -> None:
-        if self.alpha <= 0 or self.beta < 0:
+        if (self.alpha != "rate" and self.alpha <= 0) or self.beta < 0:
             raise InputError(f"MAL's alpha must be positive and beta not negative; found {self.alpha} and {self.beta}")
         if self.normalised_features and (self.weights == "task" or self.inputs == "loss"):
             raise InputError("MAL's normalised_features is on, but its weights do not look at features; turn it off")
@@ -125,6 +129,8 @@ class MAL(Method):
         factory = torch.optim.SGD if options.meta_optimiser == "sgd" else torch.optim.Adam
         self.optimisers["meta"] = factory(self.meta_network.parameters(), lr=options.beta)
         again = nullcontext if options.checkpointing == "none" else partial(recomputed, blocks(network.backbone))
+        if options.preconditioned and not isinstance(self.optimisers["base"], torch.optim.Adam):
+            raise InputError("MAL's preconditioned virtual step is Adam's; train with --optimiser.name adamw")
         self.meta_context: Callable[[], AbstractContextManager[None]] = again
         self.training_context = again if options.checkpointing == "all" else nullcontext
         self.record = options.checkpointing != "all"  # it would keep what checkpointing lets go
@@ -144,13 +150,15 @@ class MAL(Method):
             images = LookAhead(self.network, forward, self.options.way, self.autocast, self.record)
         known = self.known(images, primary, auxiliary)
 
-        # Meta-train: theta' = theta - alpha * grad sum_i u_i l_i
+        # Meta-train: theta' = theta - alpha * P * grad sum_i u_i l_i, with P = 1 unless Adam's is asked for
         u = over_batches(self.weigh(known, n)[1], n)
-        virtual = images.virtual_step(here(u, n), self.options.alpha)
+        alpha = self.step_length(self.options.alpha)
+        P = adam_preconditioner(self.optimisers["base"], images.theta) if self.options.preconditioned else {}
+        virtual = images.virtual_step(here(u, n), alpha, P)
 
-        # Meta-test: phi <- phi - beta * dL(theta') / dphi, where dL/du_i = -alpha * <grad l_i(theta), grad L(theta')>
+        # Meta-test: phi <- phi - beta * dL(theta') / dphi, dL/du_i = -alpha * <grad l_i(theta), P * grad L(theta')>
         v, meta_loss = images.gradient_at(virtual, partial(self.meta_loss, meta))
-        slope = -self.options.alpha * images.alignment(v)
+        slope = -alpha * images.alignment(preconditioned(v, P))
         self.optimisers["meta"].zero_grad()
         u.backward(everywhere(slope, len(primary)))
         self.optimisers["meta"].step()
