@@ -28,6 +28,7 @@ ABLATIONS = {
     "task weights": {"weights": "task"},
     "no normaliser": {"normalise": False},
     "plain meta loss": {"balanced_meta": False},
+    "feature, task": {"inputs": "feature+task", "task_beta": 1.9},
     "feature, label, loss": {"inputs": "feature+label+loss"},
     "loss": {"inputs": "loss"},
     "standardised": {"normalised_features": True},
@@ -67,6 +68,8 @@ def told(batch, feature, losses, options):
             loss = losses[i].item()
             if options.get("inputs") == "loss":
                 row = [loss, 0.0] if au else [0.0, loss]
+            elif options.get("inputs") == "feature+task":
+                row += [float(au), float(not au)]
             elif options.get("inputs") == "feature+label+loss":
                 row += [*signs, loss if au else 0.0, *classes, 0.0 if au else loss]
         rows.append(row)
@@ -87,7 +90,10 @@ def check(network, batch, options):
     twin, phi = copy.deepcopy(network), copy.deepcopy(method.meta_network)
 
     def u(feature, losses):
-        r = torch.sigmoid(F.linear(told(batch, feature, losses, options), *phi.linear.parameters()))[:, 0]
+        coefficients, *bias = phi.linear.parameters()
+        if phi.task:
+            coefficients = torch.cat([coefficients, phi.task.weight], 1)
+        r = torch.sigmoid(F.linear(told(batch, feature, losses, options), coefficients, *bias))[:, 0]
         total = r[:n].mean() + r[n:].mean() if options.get("normalise", True) else 1.0
         return torch.cat([r[:n] / n, r[n:] / (len(r) - n)]) / total
 
@@ -96,8 +102,8 @@ def check(network, batch, options):
     meta = ahead(twin, batch, u, alpha, balance)
     gradients = torch.autograd.grad(meta, list(phi.parameters()))
     with torch.no_grad():
-        for p, g in zip(phi.parameters(), gradients, strict=True):
-            p -= BETA * g
+        for (name, p), g in zip(phi.named_parameters(), gradients, strict=True):
+            p -= (options["task_beta"] if name.startswith("task") else BETA) * g
     feature, losses = training_losses(twin, dict(twin.named_parameters()), batch)
     expected = stepped(twin, (u(feature.detach(), losses.detach()).detach() * losses).sum())
     values = method.training_step(batch)
@@ -144,7 +150,7 @@ def test_adams_step_is_asked_of_adam_alone():
 def test_before_it_has_learned_anything_each_is_mtl_to_the_last_bit(name):
     networks = [tiny_network(0.3, dtype=torch.float32) for _ in range(2)]
     batch = batches(dtype=torch.float32)
-    mal = made(networks[0], batch, False, **{**ABLATIONS[name], "beta": 0.0})
+    mal = made(networks[0], batch, False, **{**ABLATIONS[name], "beta": 0.0, "task_beta": 0.0})
     for step in range(3):
         for method in (mal, build(MTL, networks[1])):
             torch.manual_seed(step)
@@ -171,6 +177,16 @@ def test_task_weights_are_the_same_for_all_images_of_a_task():
     raw = torch.cat([method.raw_sample_weights(batch[s].sample, batch[s].labels) for s in ("primary", "auxiliary")])
     assert len(set(raw[:4].tolist())) == len(set(raw[4:].tolist())) == 1 and raw[0] != raw[4]
     assert sum(p.numel() for p in method.meta_network.parameters()) == 2
+
+
+def test_a_bias_for_each_task_balances_the_tasks_within_fifty_steps():
+    found = {}
+    for inputs in ("feature", "feature+task"):
+        method = made(tiny_network(), batches(), False, inputs=inputs, beta=1e-3, meta_optimiser="adam")
+        for step in range(50):
+            torch.manual_seed(step)
+            found[inputs] = method.training_step(batches(24, 24, 64, seed=step))["weight_primary"].item()
+    assert abs(found["feature"] - 0.5) < 0.02 < 0.15 < abs(found["feature+task"] - 0.5), found
 
 
 @pytest.mark.parametrize("name", ABLATIONS)

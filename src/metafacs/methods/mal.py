@@ -46,17 +46,22 @@ class MetaNetwork(nn.Module):
     Args:
         feature_size: length of the feature, or of whatever else the network is given of an image.
         bias: whether the logit has a constant.
+        tasks: how many of those numbers, the last ones, say which task the image serves; their coefficients, a bias for
+            each task, are parameters of their own (`task`).
     """
 
-    def __init__(self, feature_size: int, bias: bool = True) -> None:
+    def __init__(self, feature_size: int, bias: bool = True, tasks: int = 0) -> None:
         super().__init__()
-        self.linear = nn.Linear(feature_size, 1, bias)
-        for parameter in self.linear.parameters():
+        self.linear = nn.Linear(feature_size - tasks, 1, bias)
+        self.task = nn.Linear(tasks, 1, bias=False) if tasks else None
+        for parameter in self.parameters():
             nn.init.zeros_(parameter)
 
     def forward(self, feature: Tensor) -> Tensor:
         """(N, F) -> raw weights (N,) in (0, 1)."""
-        return torch.sigmoid(self.linear(feature)).squeeze(1)
+        own = self.linear.in_features
+        logit = self.linear(feature[:, :own])
+        return torch.sigmoid(logit + self.task(feature[:, own:]) if self.task else logit).squeeze(1)
 
 
 def normalise(raw: Tensor, primary: int) -> Tensor:
@@ -89,7 +94,11 @@ class MALOptions(LookAheadOptions):
     balanced_meta: bool = True
     """whether the meta loss is class-balanced, as in the paper."""
     inputs: Inputs = "feature"
-    """what the meta network is given of an image: "feature" (the paper), "feature+label+loss" or "loss"."""
+    """what the meta network is given of an image: "feature" (the paper), "feature+task" (a bias for each task too),
+    "feature+label+loss" or "loss"."""
+    task_beta: float = 0.05
+    """learning rate of the biases of "feature+task", higher than `beta` so that the balance of the tasks is found
+    within some ten steps."""
     normalised_features: bool = False
     """whether it is given features standardised by running statistics."""
     checkpointing: Literal["none", "meta", "all"] = "none"
@@ -97,8 +106,11 @@ class MALOptions(LookAheadOptions):
     "all"; less memory, the same mathematics with BatchNorm too."""
 
     def __post_init__(self) -> None:
-        if (self.alpha != "rate" and self.alpha <= 0) or self.beta < 0:
-            raise InputError(f"MAL's alpha must be positive and beta not negative; found {self.alpha} and {self.beta}")
+        if (self.alpha != "rate" and self.alpha <= 0) or self.beta < 0 or self.task_beta < 0:
+            raise InputError(
+                "MAL's alpha must be positive, beta and task_beta not negative; found "
+                f"{self.alpha}, {self.beta} and {self.task_beta}"
+            )
         if self.normalised_features and (self.weights == "task" or self.inputs == "loss"):
             raise InputError("MAL's normalised_features is on, but its weights do not look at features; turn it off")
         if self.weights == "task" and self.inputs != "feature":
@@ -121,13 +133,17 @@ class MAL(Method):
         self.inputs: MetaInputs = "task" if options.weights == "task" else options.inputs
         self.aus, self.classes = network.au_head.out_features, network.expression_head.out_features
         size = input_size(self.inputs, network.feature_size, self.aus, self.classes)
-        self.meta_network = MetaNetwork(size, bias=options.weights == "sample").to(like)
+        tasks = 2 if self.inputs == "feature+task" else 0
+        self.meta_network = MetaNetwork(size, options.weights == "sample", tasks).to(like)
         self.modules["meta_network"] = self.meta_network
         self.standard = RunningStandard(network.feature_size).to(like) if options.normalised_features else None
         if self.standard:
             self.modules["standard"] = self.standard
         factory = torch.optim.SGD if options.meta_optimiser == "sgd" else torch.optim.Adam
-        self.optimisers["meta"] = factory(self.meta_network.parameters(), lr=options.beta)
+        groups = [{"params": list(self.meta_network.linear.parameters()), "lr": options.beta}]
+        if self.meta_network.task:
+            groups.append({"params": list(self.meta_network.task.parameters()), "lr": options.task_beta})
+        self.optimisers["meta"] = factory(groups)
         again = nullcontext if options.checkpointing == "none" else partial(recomputed, blocks(network.backbone))
         if options.preconditioned and not isinstance(self.optimisers["base"], torch.optim.Adam):
             raise InputError("MAL's preconditioned virtual step is Adam's; train with --optimiser.name adamw")
