@@ -8,6 +8,7 @@ from pathlib import Path
 
 from metafacs.datasets.base import (
     DATASETS,
+    UNKNOWN_PEOPLE,
     Listing,
     RawDataset,
     RowTable,
@@ -34,6 +35,10 @@ from metafacs.facs import parse_aus
 UNKNOWN = (-1, 9, 999)
 """Numbers that tables of AU labels use for "not labelled"."""
 
+FEW = 10
+"""Rows from which on a guessed column of people is doubted that never names one of them twice."""
+MOST_NAMED = 12
+"""So many columns are named in a note."""
 _KINDS = frozenset({".csv", ".tsv", ".parquet"})
 _PERSON = re.compile(r"(?:^|/)([FM]\d{3}|SN\d{3})(?=/|_)")
 
@@ -51,6 +56,8 @@ class Table(RawDataset):
     """the table, relative to the raw folder; may be left out where there is only one."""
     columns: Mapping[str, str] | None = None
     """what -> column, for names that do not tell, as in --columns.image photo --columns.AU12 smile."""
+    subject: str = ""
+    """the column that says who it is, where its name does not tell; the same as --columns.subject."""
     images: str = ""
     """the folder that image paths start from, relative to the raw folder; by default that of the table, or the raw
     folder."""
@@ -85,6 +92,7 @@ class Table(RawDataset):
                 f"there is no dataset '{self.protocol}' with published folds; give --protocol one of "
                 f"{', '.join(with_folds())}"
             )
+        self.declared = {**(self.columns or {}), **({"subject": self.subject} if self.subject else {})}
         self.au_columns = parse_aus(self.aus) if self.aus else []
         self.labels = Labels(frozenset(self.unknown), self.present_from)
         self.names = {str(code): name for code, name in (self.expressions or {}).items()}
@@ -95,11 +103,13 @@ class Table(RawDataset):
         check_raw(raw)
         path = raw / self.file if self.file else only_table(raw)
         source = table_rows(path)
-        columns = find_columns(next(source)[1], self.columns or {}, path)
+        header = next(source)[1]
+        columns = find_columns(header, self.declared, path)
         aus = chosen_aus(columns, self.au_columns, path)
         self._check(columns, aus, path)
         graded = aus if self.labels.present_from else [column for column in aus if column in columns.levels]
         rows, skipped, pictures = RowTable(aus, graded), [], PictureFolders(raw)
+        people: list[str] = []
         first_lines: dict[tuple[str, str], int] = {}
         for line, row in source:
             where, named = f"{path.name}, line {line}", columns.text(row, "image").replace("\\", "/")
@@ -112,10 +122,13 @@ class Table(RawDataset):
                 continue
             known = {name: value for name, value in values.items() if name in aus or name.split("_")[0] in graded}
             votes = [_votes(row[at], path, line) for at in columns.votes.values()] or None
+            people.append(columns.text(row, "subject") or self._person_in(named))
             shown = {"image": image, "expression": expression, "votes": votes}
-            rows.add({**shown, **self._person(columns, row, line, path), **known})
+            rows.add({**shown, **self._place(columns, row, line, path, people[-1]), **known})
         _check_conflicts(first_lines, path)
-        listing = rows.listing(raw, skipped, [f"table {path.name}; AUs: {', '.join(aus) or 'none'}"], self.protocol)
+        known_people, notes = self._people(people, columns, header)
+        notes.append(f"table {path.name}; AUs: {', '.join(aus) or 'none'}")
+        listing = rows.listing(raw, skipped, notes, self.protocol, known_people)
         return self._with_folds(listing, "fold" in columns.places)
 
     def _check(self, columns: Columns, aus: Sequence[str], path: Path) -> None:
@@ -140,10 +153,30 @@ class Table(RawDataset):
         image = next((image for path in tried if (image := pictures.find(path))), None)
         return (image, "") if image else ("", f"no picture {' or '.join(tried)}")
 
-    def _person(self, columns: Columns, row: Sequence[str], line: int, path: Path) -> dict[str, object]:
+    def _person_in(self, image: str) -> str:
+        """Who the path of an image says it is, "" where it does not."""
+        match = self.person.search(image)
+        return match[1] if match else ""
+
+    def _people(self, people: Sequence[str], columns: Columns, header: Sequence[str]) -> tuple[bool, list[str]]:
+        """Whether it is known of every row who it is, and what to say about that."""
+        names, nameless = set(people) - {""}, people.count("")
+        column = header[columns.places["subject"]] if "subject" in columns.places else ""
+        source = f"the column '{column}'" if column else "the image paths"
+        if column and "subject" not in self.declared and len(names) == len(people) >= FEW:
+            nameless, problem = len(people), f"{source} has another value in every row; if it is right, say so with"
+            problem += f" --subject '{column}'"
+        else:
+            problem = "say which column tells, as in --subject COLUMN, or give --subjects, a pattern for image paths"
+        if not nameless:
+            return True, [f"people: {len(names):,}, from {source}"]
+        unread = f" (columns not read: {', '.join(columns.unread[:MOST_NAMED])})" if columns.unread else ""
+        return False, [f"{UNKNOWN_PEOPLE}, in {nameless:,} of {len(people):,} rows; {problem}{unread}"]
+
+    def _place(self, columns: Columns, row: Sequence[str], line: int, path: Path, person: str) -> dict[str, object]:
         image = columns.text(row, "image").replace("\\", "/")
-        stem, match = image.rpartition(".")[0] or image, self.person.search(image)
-        subject = columns.text(row, "subject") or (match[1] if match else stem)
+        stem = image.rpartition(".")[0] or image
+        subject = person or stem
         digits = re.search(r"(\d+)$", stem)
         frame = columns.text(row, "frame")
         number = whole_number(frame, path, line, "the frame") if frame else int(digits[1]) % MOST if digits else 0

@@ -53,6 +53,7 @@ class Comparison:
         protocol: "folds" or "pooled".
         thresholds: those at which an AU counts as predicted, over all runs.
         warnings: what a reader of the tables has to know; one sentence each.
+        subject_exclusive: whether nothing says that people of the test folds may have trained.
     """
 
     cells: pd.DataFrame
@@ -63,6 +64,13 @@ class Comparison:
     protocol: Protocol
     thresholds: list[float]
     warnings: list[str] = field(default_factory=list)
+    subject_exclusive: bool = True
+
+    @property
+    def title(self) -> str:
+        """What was scored, on what; and whether test people may have trained."""
+        mark = "" if self.subject_exclusive else " (NOT SUBJECT-EXCLUSIVE)"
+        return f"F1 × 100 on {self.dataset}{mark}"
 
     @property
     def reference(self) -> str:
@@ -130,7 +138,7 @@ class Comparison:
     def _repr_html_(self) -> str:
         """F1 x 100 per AU, its floor, and the differences to the reference, for notebooks."""
         scores = pd.concat([self.means(), self.floor().to_frame("all present").T])
-        title = html.escape(f"F1 × 100 on {self.dataset}, test folds {', '.join(self.folds)}")
+        title = html.escape(f"{self.title}, test folds {', '.join(self.folds)}")
         parts = [f"<p>{title}</p>", (100 * scores).round(1).to_html()]
         if len(self.methods) > 1:
             average = self.differences().xs(AVERAGE, level="au")
@@ -187,6 +195,7 @@ def compare(
         if reference not in methods:
             raise InputError(f"no run of the reference method '{reference}'; the runs are of {', '.join(methods)}")
         methods = [reference, *(name for name in methods if name != reference)]
+    cautions = dict.fromkeys(caution for file in files for caution in file.info.get("cautions", []))
     tables, warnings = _same_rows(files, chosen, shared_rows)
     cells = pd.concat([_scored(*entry, chosen) for entry in zip(files, tables, names, strict=True)], ignore_index=True)
     folds, more = _common_folds(cells, methods)
@@ -198,7 +207,8 @@ def compare(
     if len({str(file.info["threshold"]) for file in files}) > 1:
         warnings.append("the runs were scored at different thresholds: each at the one in its predictions file")
     warnings += _undefined(cells)
-    return Comparison(cells, methods, chosen, dataset, folds, protocol, thresholds, warnings)
+    warnings = [f"people of the test fold may have trained: {caution}" for caution in cautions] + warnings
+    return Comparison(cells, methods, chosen, dataset, folds, protocol, thresholds, warnings, not cautions)
 
 
 def _with_average(table: pd.DataFrame) -> pd.DataFrame:

@@ -71,7 +71,7 @@ def predict_run(run: Path, batch: int = 256, progress: Progress | None = None) -
     if strangers or not len(rows):
         what = f"it has subjects who may have trained ({', '.join(strangers[:3])})" if strangers else "it is empty"
         raise InputError(f"fold '{card.test_fold}' of {dataset.folder} is not the one this run kept out: {what}")
-    info = {"label": config.get("label"), "fold": card.test_fold, "run": run.name}
+    info = {"label": config.get("label"), "fold": card.test_fold, "run": run.name, "cautions": card.cautions}
     return _predict(_Task(network, card, dataset, rows, card.aus, batch, progress), path, info)
 
 

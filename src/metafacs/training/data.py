@@ -41,6 +41,7 @@ class TrainingData:
     reserve_labels: np.ndarray
     rows: dict[str, tuple[PreparedDataset, Faces]]
     size: int
+    cautions: list[str]
 
     def class_weights(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """Weights of present and absent AUs in the reserved set."""
@@ -61,7 +62,14 @@ def open_data(
     aus = common_aus(primary, settings.aus)
     labels = primary.au_labels(aus)
     split = split_primary(primary, labels, settings, seed)
+    if split.whole_people and not settings.reserve_people:
+        logger.warning(
+            "at most two images a person: whole people are reserved, %d images; %d train (see --data.reserve_people)",
+            len(split.reserve),
+            len(split.train),
+        )
     _warn_of_rare(aus, labels[split.reserve])
+    cautions = [] if primary.card.people_known else [f"nobody knows who is who in {primary.card.name}"]
     faces = {"primary": Faces(primary, split.train, settings.resize)}
     reserve = Faces(primary, split.reserve, settings.resize)
     targets = {
@@ -85,9 +93,11 @@ def open_data(
         for name, pictures in {**faces, "meta": reserve}.items()
     }
     _check_shares(streams)
+    for caution in cautions:
+        logger.warning("scores will not be subject-exclusive: %s", caution)
     _cache({**faces, "meta": reserve}, settings, device, console)
     return TrainingData(
-        primary, split, aus, expressions, streams, reserve, labels[split.reserve], rows, settings.resize
+        primary, split, aus, expressions, streams, reserve, labels[split.reserve], rows, settings.resize, cautions
     )
 
 
