@@ -90,3 +90,30 @@ def test_without_folds_the_audit_and_training_name_the_fix(
     assert metafacs(*flags(tmp_path / "run", out, None, method="stl")) == 2
     printed = capsys.readouterr().err
     assert "no fold 'P1'" in printed and "--folds 3" in printed and not (tmp_path / "run").exists()
+    assert prepare(tmp_path / "raw", tmp_path / "dealt", "--folds", "3") == 0
+    printed = capsys.readouterr().out
+    assert "P1 2, P2 2, P3 2" in printed and "no fault was found" in printed
+    assert metafacs(*flags(tmp_path / "run", tmp_path / "dealt", None, method="stl", loop__steps=2)) == 0
+    assert metafacs("evaluate", tmp_path / "run") == 0
+
+
+@pytest.mark.parametrize(
+    ("column", "folds", "options", "reason"),
+    [
+        ("subject", True, (), "the table has a column of folds"),
+        ("subject", False, ("--protocol", "bp4d"), "--protocol"),
+        ("code", False, (), "nobody knows who is who"),
+        ("subject", False, ("--folds", "9"), "6 people cannot be dealt into 9 folds"),
+    ],
+)
+def test_people_who_cannot_be_dealt(
+    column: str,
+    folds: bool,
+    options: tuple[str, ...],
+    reason: str,
+    drawn: PreparedDataset,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert prepare(write(tmp_path / "raw", drawn, column, folds), tmp_path / "out", "--folds", "3", *options) == 2
+    assert reason in capsys.readouterr().err and not (tmp_path / "out").exists()

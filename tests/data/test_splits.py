@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metafacs.data.splits import auxiliary_rows, reserve_rows, split_by_fold
+from metafacs.data.splits import auxiliary_rows, deal_people, reserve_rows, split_by_fold
 from metafacs.errors import InputError
 
 
@@ -86,6 +86,33 @@ def test_with_one_or_two_pictures_a_person_whole_people_are_reserved(each: int) 
     assert not split(dict.fromkeys(sizes, 3)).whole_people
     large = split({f"S{k:05}": 1 for k in range(30_000)})
     assert len(large.reserve) == 400, "the paper's 2 % of 20,000"
+
+
+def test_people_are_dealt_whole_alike_and_by_the_seed() -> None:
+    rng = np.random.default_rng(0)
+    sizes = rng.integers(20, 80, 31)
+    subjects = np.repeat([f"S{k:02}" for k in range(31)], sizes)
+    rates = np.repeat(rng.uniform(0, 0.6, (31, 4)), sizes, axis=0)
+    labels = (rng.random((len(subjects), 4)) < rates).astype(np.float32)
+    labels[rng.random(labels.shape) < 0.1] = np.nan
+    folds = deal_people(subjects.tolist(), labels, 3, seed=0)
+    of_row = np.array([folds[name] for name in subjects])
+    parts = [labels[of_row == fold] for fold in ("P1", "P2", "P3")]
+    assert sum(map(len, parts)) == len(subjects) and set(folds) == set(subjects)
+    assert np.ptp([len(part) for part in parts]) < 0.1 * len(subjects)
+    assert np.ptp([np.nanmean(part, axis=0) for part in parts], axis=0).max() < 0.08
+    shuffled = rng.permutation(len(subjects))
+    assert deal_people(subjects[shuffled].tolist(), labels[shuffled], 3, seed=0) == folds
+    alike = [f"S{k}" for k in range(9)]
+    dealt = [deal_people(alike, np.zeros((9, 1), np.float32), 3, seed) for seed in range(3)]
+    assert all(Counter(each.values()) == {"P1": 3, "P2": 3, "P3": 3} for each in dealt)
+    assert dealt[0] != dealt[1] or dealt[0] != dealt[2]
+
+
+@pytest.mark.parametrize("folds", [0, 1, 4])
+def test_people_cannot_be_dealt_into_more_folds_than_there_are(folds: int) -> None:
+    with pytest.raises(InputError, match=f"3 people cannot be dealt into {folds} folds"):
+        deal_people(["a", "b", "c"], np.zeros((3, 1), np.float32), folds, 0)
 
 
 def test_people_cannot_be_reserved_where_too_few_are_left_or_the_share_is_wrong() -> None:

@@ -14,6 +14,8 @@ Rows = NDArray[np.int64]
 MOST_RESERVED = 0.2
 """No subject gives more than this share of its images to the reserve, however small the data."""
 
+DEALS = 50
+"""So many ways to deal people into folds are tried."""
 NO_FOLDS = (
     "none of its faces is in a fold, so there is nobody to test on: prepare it again with folds, as with `metafacs "
     "prepare table --folds 3` (deals people), a column of folds, --protocol, or the reader's own list of test people"
@@ -142,6 +144,41 @@ def reserve_whole_subjects(rows: Rows, subjects: NDArray[np.str_], share: float,
     wanted = min(max(2, math.ceil(share * len(names))), len(names) - 2)
     chosen = np.random.default_rng([seed, 11]).choice(names, wanted, replace=False)
     return np.sort(rows[np.isin(subjects[rows], chosen)])
+
+
+def deal_people(subjects: Sequence[str], labels: NDArray[np.float32], folds: int, seed: int) -> dict[str, str]:
+    """Deals people into folds P1, P2, ... that are alike in rows and in how often each label is there.
+
+    Of `DEALS` deals the most even one counts. In each, people with much go first, more or less, each to the fold that
+    has the least of what the person has.
+
+    Args:
+        subjects: subject of every row.
+        labels: (N, K): 1 where a label is present, else 0 or NaN.
+        folds: how many, at least 2.
+        seed: of the deals.
+
+    Returns:
+        Subject -> fold.
+
+    Raises:
+        InputError: fewer than two folds, or more folds than people.
+    """
+    names, person = np.unique(np.asarray(subjects, str), return_inverse=True)
+    if not 2 <= folds <= len(names):
+        raise InputError(f"{len(names)} people cannot be dealt into {folds} folds; give from 2 to {len(names)}")
+    counts = np.zeros((len(names), 1 + labels.shape[1]))
+    np.add.at(counts, person, np.column_stack([np.ones(len(person)), labels == 1]))
+    counts /= counts.sum(axis=0).clip(min=1)
+    rng, best = np.random.default_rng([seed, 13]), (np.inf, np.zeros(len(names), int))
+    for _ in range(DEALS):
+        totals, people, dealt = np.zeros((folds, counts.shape[1])), np.zeros(folds, int), np.zeros(len(names), int)
+        for one in np.argsort(-np.linalg.norm(counts, axis=1) * rng.uniform(0.5, 1, len(names)), kind="stable"):
+            dealt[one] = fold = np.lexsort((people, totals @ counts[one]))[0]
+            totals[fold] += counts[one]
+            people[fold] += 1
+        best = min(best, (float((totals**2).sum()), dealt), key=lambda deal: deal[0])
+    return {str(name): f"P{fold + 1}" for name, fold in zip(names, best[1], strict=True)}
 
 
 def auxiliary_rows(

@@ -2,10 +2,15 @@
 
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+
+from metafacs.data.splits import deal_people
 from metafacs.datasets.base import (
     DATASETS,
     UNKNOWN_PEOPLE,
@@ -72,6 +77,10 @@ class Table(RawDataset):
     subjects: str = ""
     """regular expression whose first group is the subject, looked for in the image path where there is no column of
     subjects; by default it knows F001, M001 and SN001."""
+    folds: int = 0
+    """deal the people into so many folds, P1, P2 and so on, alike in size and in how often each AU is present."""
+    folds_seed: int = 0
+    """another number deals the people otherwise."""
     protocol: str = ""
     """name of a dataset with published folds by subject, such as bp4d or disfa, to get them."""
 
@@ -79,7 +88,7 @@ class Table(RawDataset):
         title="A table of your own",
         what="any images with AUs, expressions or votes, listed in one CSV, TSV or Parquet file",
         count="as many as the table has",
-        split="a column of folds, or the published folds of BP4D or DISFA by subject",
+        split="a column of folds, folds that people are dealt into, or those of BP4D or DISFA by subject",
         licence="that of your images",
         citation="that of your images",
         obtain="make it with any program that writes tables",
@@ -129,7 +138,8 @@ class Table(RawDataset):
         known_people, notes = self._people(people, columns, header)
         notes.append(f"table {path.name}; AUs: {', '.join(aus) or 'none'}")
         listing = rows.listing(raw, skipped, notes, self.protocol, known_people)
-        return self._with_folds(listing, "fold" in columns.places)
+        self._add_folds(listing, "fold" in columns.places)
+        return listing
 
     def _check(self, columns: Columns, aus: Sequence[str], path: Path) -> None:
         if "image" not in columns.places:
@@ -184,15 +194,28 @@ class Table(RawDataset):
         sequence = f"{subject}/{named}" if named else stem.rpartition("/")[0] or subject
         return {"subject": subject, "sequence": sequence, "frame": number, "fold": columns.text(row, "fold")}
 
-    def _with_folds(self, listing: Listing, has_folds: bool) -> Listing:
-        if self.protocol:
-            folds, notes = protocol_of(self.protocol).assign(listing.rows["subject"])
-            listing.rows["fold"] = listing.rows["subject"].map(folds)
+    def _add_folds(self, listing: Listing, has_folds: bool) -> None:
+        subjects = listing.rows["subject"]
+        if self.folds:
+            if has_folds or self.protocol or not listing.people_known:
+                why = "--protocol deals them already" if self.protocol else "the table has a column of folds"
+                why = why if has_folds or self.protocol else listing.notes[0]
+                raise InputError(f"--folds {self.folds}: people cannot be dealt into folds: {why}")
+            labels = listing.rows[listing.aus].to_numpy(np.float32, na_value=np.nan)
+            expressions = pd.get_dummies(listing.rows["expression"]).to_numpy(np.float32)
+            folds = deal_people(subjects, np.hstack([labels, expressions]), self.folds, self.folds_seed)
+            listing.rows["fold"] = subjects.map(folds)
+            people = ", ".join(f"{fold} {count}" for fold, count in sorted(Counter(folds.values()).items()))
+            listing.notes.append(f"people dealt into folds (seed {self.folds_seed}): {people}")
+        elif self.protocol:
+            folds, notes = protocol_of(self.protocol).assign(subjects)
+            listing.rows["fold"] = subjects.map(folds)
             listing.notes += notes
         elif not has_folds:
             published = " or ".join(f"--protocol {name}" for name in with_folds())
-            listing.notes.append(f"no fold: give a column of folds, or {published} for the published ones")
-        return listing
+            listing.notes.append(
+                f"no fold: give a column of folds, --folds 3 to deal people, or {published} for the published ones"
+            )
 
 
 def only_table(raw: Path) -> Path:
