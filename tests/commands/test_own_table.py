@@ -7,8 +7,10 @@ import pytest
 
 from metafacs.data.prepared import PreparedDataset
 from metafacs.evaluation.comparison import compare
+from metafacs.runs import DETECTOR
+from metafacs.training.checkpoint import load_detector
 from tests.builders import make_prepared
-from tests.toy_runs import flags, metafacs
+from tests.toy_runs import flags, metafacs, rewrite
 
 AUS = ["AU01", "AU04", "AU12"]
 PEOPLE, EACH = 6, 10
@@ -117,3 +119,28 @@ def test_people_who_cannot_be_dealt(
 ) -> None:
     assert prepare(write(tmp_path / "raw", drawn, column, folds), tmp_path / "out", "--folds", "3", *options) == 2
     assert reason in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_an_au_that_training_cannot_learn_is_left_out(
+    drawn: PreparedDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Outside fold P1 AU4 is never labelled and AU12 never present."""
+
+    def change(number: int, row: dict) -> None:
+        if row["fold"] != "P1":
+            row |= {"AU04": None, "AU12": 0}
+
+    data = rewrite(drawn, tmp_path / "au", change).folder
+    runs = [tmp_path / "P1", tmp_path / "P2"]
+    for run in runs:
+        assert metafacs(*flags(run, data, None, method="stl", loop__steps=2, data__test_fold=run.name)) == 0
+        assert metafacs("evaluate", run) == 0
+    assert "AU4 (no label), AU12 (never present)" in caplog.text
+    table = capsys.readouterr().out.split("F1 × 100")[1]
+    assert table.splitlines()[2].split()[:3] == ["Method", "AU1", "Avg."] and "not scored: AU4, AU12" in table
+    assert [load_detector(run / DETECTOR)[1].aus for run in runs] == [["AU01"], AUS]
+    both = compare(runs)
+    assert both.aus == ["AU01"] and both.folds == ["P1", "P2"]
+    assert any("AU4, AU12" in warning for warning in both.warnings)
+    assert metafacs(*flags(tmp_path / "none", data, None, method="stl", data__aus="4,12")) == 2
+    assert "no AU to learn" in capsys.readouterr().err and not (tmp_path / "none").exists()

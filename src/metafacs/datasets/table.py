@@ -203,7 +203,7 @@ class Table(RawDataset):
                 raise InputError(f"--folds {self.folds}: people cannot be dealt into folds: {why}")
             labels = listing.rows[listing.aus].to_numpy(np.float32, na_value=np.nan)
             expressions = pd.get_dummies(listing.rows["expression"]).to_numpy(np.float32)
-            folds = deal_people(subjects, np.hstack([labels, expressions]), self.folds, self.folds_seed)
+            folds = deal_people(subjects.tolist(), np.hstack([labels, expressions]), self.folds, self.folds_seed)
             listing.rows["fold"] = subjects.map(folds)
             people = ", ".join(f"{fold} {count}" for fold, count in sorted(Counter(folds.values()).items()))
             listing.notes.append(f"people dealt into folds (seed {self.folds_seed}): {people}")

@@ -26,6 +26,7 @@ from metafacs.errors import InputError
 from metafacs.evaluation.intervals import mean_interval
 from metafacs.evaluation.metrics import au_scores, best_threshold_scores, f1_from_counts, undefined_scores
 from metafacs.evaluation.predictions import ROW_KEYS, Predictions, probability_column, read_predictions
+from metafacs.facs import au_title
 
 Protocol = Literal["folds", "pooled"]
 AVERAGE = "average"
@@ -188,6 +189,7 @@ def compare(
     files = [read_predictions(Path(run)) for run in runs]
     dataset = _one_dataset(files)
     chosen = list(aus) if aus is not None else _one_au_list(files)
+    left_out = dict.fromkeys(au for file in files for au in file.info.get("left_out", []))
     names = _method_names(files)
     _refuse_duplicates(files, names)
     methods = list(dict.fromkeys(names))
@@ -207,6 +209,9 @@ def compare(
     if len({str(file.info["threshold"]) for file in files}) > 1:
         warnings.append("the runs were scored at different thresholds: each at the one in its predictions file")
     warnings += _undefined(cells)
+    if left_out:
+        titles = ", ".join(map(au_title, left_out))
+        warnings.append(f"not scored: {titles}, as some training images had no label of them or showed one class only")
     warnings = [f"people of the test fold may have trained: {caution}" for caution in cautions] + warnings
     return Comparison(cells, methods, chosen, dataset, folds, protocol, thresholds, warnings, not cautions)
 
@@ -240,14 +245,15 @@ def _one_dataset(files: Sequence[Predictions]) -> str:
 
 def _one_au_list(files: Sequence[Predictions]) -> list[str]:
     first = files[0]
-    for file in files:
-        if set(file.aus) != set(first.aus):
-            shared = [au for au in first.aus if all(au in other.aus for other in files)]
+    asked = [{*file.aus, *file.info.get("left_out", [])} for file in files]
+    shared = [au for au in first.aus if all(au in other.aus for other in files)]
+    for file, aus in zip(files, asked, strict=True):
+        if aus != asked[0] or not shared:
             raise InputError(
                 f"{first.source} predicts {', '.join(first.aus)} and {file.source} {', '.join(file.aus)}: averages "
                 f"over different AUs do not compare; choose AUs that all have ({', '.join(shared) or 'there are none'})"
             )
-    return first.aus
+    return shared
 
 
 def _method_names(files: Sequence[Predictions]) -> list[str]:
