@@ -33,6 +33,7 @@ def split_by_fold(
     reserve_minimum: int = 128,
     seed: int = 0,
     reserve_people: float = 0.0,
+    reserve_fold: str | None = None,
 ) -> Split:
     """The subject-exclusive split that tests on `test_fold`.
 
@@ -45,14 +46,18 @@ def split_by_fold(
         reserve_minimum: images wanted in the reserve all the same where the fraction gives fewer.
         seed: of the choice of reserved images.
         reserve_people: share of the training subjects reserved whole instead; 0 reserves images of every subject.
+        reserve_fold: name of a fold that is the reserve, whole and alone; the other two do not count then.
 
     Raises:
         InputError: no such fold, too little to train on or to test on, a subject on both sides.
     """
     fold, subject = np.array([str(f or "") for f in folds]), np.array([str(s) for s in subjects])
     known = sorted(set(fold) - {""})
-    if test_fold not in known:
-        raise InputError(f"there is no fold '{test_fold}'; the dataset has {', '.join(known) or 'no folds at all'}")
+    for name in (test_fold, *([reserve_fold] if reserve_fold else [])):
+        if name not in known:
+            raise InputError(f"there is no fold '{name}'; the dataset has {', '.join(known) or 'no folds at all'}")
+    if reserve_fold == test_fold:
+        raise InputError(f"the fold '{test_fold}' cannot be test and reserve at once")
     test = np.flatnonzero((fold == test_fold) & labelled)
     others = np.flatnonzero((fold != test_fold) & (fold != "") & labelled)
     if not len(test) or not len(others):
@@ -64,7 +69,9 @@ def split_by_fold(
     shared = sorted(test_subjects & set(subject[others]))
     if shared:
         raise InputError(f"subjects of test fold '{test_fold}' are in other folds too: {', '.join(shared[:5])}")
-    if reserve_people:
+    if reserve_fold:
+        reserve = others[fold[others] == reserve_fold]
+    elif reserve_people:
         reserve = reserve_whole_subjects(others, subject, reserve_people, seed)
     else:
         reserve = reserve_rows(others, subject, reserve_fraction, reserve_minimum, seed)

@@ -120,6 +120,7 @@ def split_primary(primary: PreparedDataset, labels: np.ndarray, settings: DataCo
         settings.reserve_minimum,
         seed,
         settings.reserve_people,
+        settings.reserve_fold,
     )
 
 
