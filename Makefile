@@ -37,8 +37,8 @@ types: install
 bench: install  ## step time and memory of MTL, MAL and the usual implementations
 	$(BIN)/python benchmarks/step_cost.py
 
-starter: install  ## make the detector that ships with the package again: render, train, score, write
-	$(BIN)/python studies/starter/make.py --out starter
+starter: install  ## make the detector that ships again; FERPLUS=prepared dataset, REAL=real faces (studies/real_faces.py)
+	$(BIN)/python studies/starter/make.py --ferplus $(FERPLUS) $(if $(REAL),--real $(REAL)) --out starter
 
 bench-gpu: install  ## the same on a GPU, with what the paper's training would take; BENCH="--device cpu --small" to try it
 	$(BIN)/python benchmarks/bench_gpu.py $(BENCH)

@@ -15,11 +15,10 @@ from facsynth.head import load_head
 from facsynth.photo import take
 from metafacs.data.prepared import PreparedDataset
 from metafacs.data.streams import Faces
-from metafacs.evaluation.metrics import au_scores
-from metafacs.evaluation.predictions import PREDICTIONS_FILE, read_predictions
+from metafacs.evaluation.metrics import au_scores, average_scores
 from metafacs.inference.detector import AUDetector
 from metafacs.inference.watching import Crop
-from metafacs.runs import DETECTOR, read_config
+from metafacs.runs import DETECTOR
 from metafacs.training.checkpoint import load_detector
 from metafacs.training.predicting import face_probabilities
 
@@ -45,49 +44,57 @@ class Scores:
 
     Attributes:
         crops: `au_scores` of crops of held-out people.
+        first: average F1 and AUC on those of them whom the first edition was scored on.
         people: how many people, `images` how many crops.
         images: see above.
         cropped: `au_scores` of crops of those whose photographs were rendered, aligned by the rendered landmarks.
-        found: `au_scores` of the same faces found by dlib in whole photographs; those not found are left out.
+        found: `au_scores` of the same faces found in whole photographs; those not found are left out.
+        finder: what found them.
         photographs: how many photographs were rendered.
         missed: in how many of them no face was found.
-        half: largest difference of a probability between weights in half and in full precision.
         shipped: file -> AU -> probability, of the real photographs that are there.
     """
 
     crops: pd.DataFrame
+    first: pd.Series
     people: int
     images: int
     cropped: pd.DataFrame
     found: pd.DataFrame
     photographs: int
     missed: int
-    half: float
+    finder: str
     shipped: dict[str, dict[str, float]]
 
 
-def measure(run: Path, package: Path, people: int, seed: int) -> Scores:
-    """Everything the model card reports.
+def measure(data: Path, package: Path, people: int, seed: int) -> Scores:
+    """What the model card reports of rendered people.
 
     Args:
-        run: folder of the training run, with its predictions.
+        data: the AU data that the detector was trained on, with its test people.
         package: folder of the detector that ships.
-        people: of the dataset.
-        seed: of the dataset.
+        people: how many were rendered.
+        seed: of the rendering.
     """
-    predictions = read_predictions(run / PREDICTIONS_FILE)
+    dataset, (network, about) = PreparedDataset.open(data), load_detector(package / DETECTOR)
+    rows = np.flatnonzero(dataset.column("fold") == about.test_fold)
+    crops = Faces(dataset, rows, about.resize)
+    chances = face_probabilities(network.eval(), crops, about.side, torch.device("cpu"))
+    labels, subjects = dataset.au_labels(about.aus)[rows], dataset.column("subject")[rows]
+    first = subjects < f"S{faces.FIRST:05d}"
     detector = AUDetector.from_run(package, device="cpu")
-    labels, photographed, cropped, missed = _photographs(detector, people, seed)
+    shown, photographed, cropped, missed = _photographs(detector, people, seed)
     found = ~np.isnan(photographed).any(axis=1)
     return Scores(
-        crops=au_scores(predictions.labels(), predictions.probabilities(), predictions.aus),
-        people=predictions.table["subject"].nunique(),
-        images=len(predictions.table),
-        cropped=au_scores(labels[found], cropped[found], detector.aus),
-        found=au_scores(labels[found], photographed[found], detector.aus),
-        photographs=len(labels),
+        crops=au_scores(labels, chances, about.aus),
+        first=average_scores(au_scores(labels[first], chances[first], about.aus)),
+        people=len(set(subjects)),
+        images=len(rows),
+        cropped=au_scores(shown[found], cropped[found], detector.aus),
+        found=au_scores(shown[found], photographed[found], detector.aus),
+        photographs=len(shown),
         missed=missed,
-        half=_half(run, package),
+        finder=str(detector.finder["name"]),
         shipped=look(detector),
     )
 
@@ -127,15 +134,3 @@ def _photographs(
 
 def _resized(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.BILINEAR))
-
-
-def _half(run: Path, package: Path) -> float:
-    """Largest difference of a probability that halving the weights makes, on held-out crops."""
-    dataset = PreparedDataset.open(Path(read_config(run)["data"]["primary"]))
-    rows = np.flatnonzero(dataset.column("fold") == "test")[:500]
-    probabilities = []
-    for folder in (run, package):
-        network, about = load_detector(folder / DETECTOR)
-        crops = Faces(dataset, rows, about.resize)
-        probabilities.append(face_probabilities(network, crops, about.side, torch.device("cpu")))
-    return float(np.abs(probabilities[0] - probabilities[1]).max())

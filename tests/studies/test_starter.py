@@ -1,15 +1,22 @@
 """The script that makes the starter model runs from nothing to weights and card, at a size that teaches nothing."""
 
 import importlib
+import io
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
-from metafacs.data.photographic import random_changes
-from metafacs.data.transforms import Crops
+from metafacs.data.card import DatasetCard
+from metafacs.data.prepared import PreparedDataset, PreparedWriter
+from metafacs.faces import Recipe
+from metafacs.facs import EXPRESSIONS, au_column
 from metafacs.training.checkpoint import load_detector
 
 STARTER = Path(__file__).parents[2] / "studies" / "starter"
@@ -22,39 +29,41 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(STARTER))
 
 
-def test_landmarks_move_as_their_pictures_do() -> None:
-    shape = importlib.import_module("shape")
-    side, size, count = 80, 88, 12
-    generator = torch.Generator().manual_seed(0)
-    points = torch.rand(count, 68, 2, generator=generator) * 0.3 + 0.35
-    images = torch.zeros(count, 3, size, size, dtype=torch.uint8)
-    for image, at in zip(images, points[:, 30] * size, strict=True):  # the tip of the nose is its own mirror image
-        image[:, int(at[1]) - 1 : int(at[1]) + 2, int(at[0]) - 1 : int(at[0]) + 2] = 255
-    changed, moved = shape._augmented(images, points, side, torch.Generator().manual_seed(4))
-    line = torch.arange(side) + 0.5
-    for image, at in zip(changed.mean(dim=1), moved[:, 30] * side, strict=True):
-        bright = (image - image.quantile(0.98)).clamp(min=0) ** 2
-        if bright.sum() > 0.5:  # covered or drowned in noise where not
-            seen = torch.stack([(bright.sum(dim=0) * line).sum(), (bright.sum(dim=1) * line).sum()]) / bright.sum()
-            assert (seen - at).abs().max() < 2.5
+def jpeg(seed: int, bands: int = 1) -> bytes:
+    """A picture of random squares, with one band grey, with three coloured."""
+    squares = np.random.default_rng(seed).integers(0, 255, (4, 4, bands), np.uint8)
+    file = io.BytesIO()
+    pixels = np.broadcast_to(squares, (4, 4, 3)).repeat(16, 0).repeat(16, 1)
+    Image.fromarray(np.ascontiguousarray(pixels)).save(file, "JPEG", quality=95)
+    return file.getvalue()
 
 
-def test_a_mirrored_face_has_its_left_landmarks_on_the_right() -> None:
-    shape = importlib.import_module("shape")
-    order = shape.mirror()
-    assert sorted(order) == list(range(68)) and [order[k] for k in order] == list(range(68))
-    assert [order[k] for k in (8, 27, 30, 33, 51, 57, 62, 66)] == [8, 27, 30, 33, 51, 57, 62, 66]
-    assert (order[36], order[39], order[48], order[17], order[0]) == (45, 42, 54, 26, 16)
-    none, still = torch.zeros(1, dtype=torch.int64), random_changes(1, 80, torch.Generator().manual_seed(0))
-    still = still._replace(affine=torch.eye(2, 3)[None])
-    points = torch.rand(1, 68, 2)
-    found = shape.moved(points, Crops(none, none, torch.tensor([True])), still, 80, 80)
-    assert torch.allclose(found[0, 45], points[0, 36] * torch.tensor([-1.0, 1]) + torch.tensor([1.0, 0]), atol=1e-5)
+def dataset(folder: Path, rows: Sequence[dict[str, Any]], aus: Sequence[str] = ()) -> PreparedDataset:
+    writer = PreparedWriter(
+        folder, DatasetCard("made", "made up", "CC0", list(aus), crop=Recipe(size=64).to_card()), {}
+    )
+    writer.write_part(0, list(rows))
+    return writer.finish(1)
+
+
+def ferplus(folder: Path, votes: dict[str, int], each: int) -> PreparedDataset:
+    """So many training and validation faces of each expression, for which so many of ten voted, the others for fear."""
+    kinds = [(kind, fold) for kind in votes for fold in ("train", "validation") for _ in range(each)]
+    rows = []
+    for k, (kind, fold) in enumerate(kinds):
+        counts = [0] * len(EXPRESSIONS)
+        counts[EXPRESSIONS.index("fear")] = 10 - votes[kind]
+        counts[EXPRESSIONS.index(kind)] = votes[kind]
+        where = {"subject": f"fer{k}", "sequence": f"fer{k}", "fold": fold, "dataset": "ferplus"}
+        rows.append({"image": jpeg(k), **where, "expression": kind, "votes": counts})
+    return dataset(folder, rows)
 
 
 def test_labels_say_what_the_face_does() -> None:
     faces = importlib.import_module("faces")
-    drawn = np.stack([faces.draw_acting(np.random.default_rng(k)) for k in range(600)])
+    drawn = np.stack(
+        [faces.draw_acting(np.random.default_rng(k), (faces.ACTING, faces.SINGLES)[k % 2]) for k in range(600)]
+    )
     assert drawn.min() >= 0 and drawn.max() < 6
     labels = [faces._labels(course) for course in drawn]
     for au in faces.AUS:
@@ -66,23 +75,49 @@ def test_labels_say_what_the_face_does() -> None:
         assert known.all() or au == 26
 
 
+def test_people_who_agree_give_aus_in_part_and_some_of_them_never_train(tmp_path: Path) -> None:
+    people = importlib.import_module("people")
+    aus = [au_column(au) for au in people.ALL]
+    rendered = [
+        {"image": jpeg(k, 3), "subject": f"S{k}", "sequence": "1", "frame": 0, "fold": fold} | dict.fromkeys(aus, k % 2)
+        for k, fold in enumerate(["train"] * 30 + ["test"] * 5)
+    ]
+    real = ferplus(tmp_path / "real", {"neutral": 10, "happiness": 10, "anger": 6}, 30)
+    paths = people.combine(dataset(tmp_path / "drawn", rendered, aus), real, tmp_path / "out")
+    primary, auxiliary = map(PreparedDataset.open, paths)
+    table = primary.to_pandas().set_index("subject")
+    smile = table.loc["fer60"]
+    assert (smile["AU12"], smile["AU04"]) == (1, 0) and pd.isna(smile["AU25"])
+    assert set(table.index[table["dataset"] == "ferplus"]) == {f"fer{k}" for k in [*range(30), *range(60, 90)]}
+    kept = set(table.index[table["fold"] == people.RESERVE])
+    assert 2 <= len(kept) <= 20 and not kept & set(auxiliary.column("subject"))
+    assert set(auxiliary.column("expression")) == {"neutral", "happiness", "anger"}
+    assert len(auxiliary) == 90 - len(kept) and set(auxiliary.column("fold")) == {"train"}
+    pictures = [np.asarray(Image.open(io.BytesIO(primary.image_bytes(k))).convert("RGB"), int) for k in range(35)]
+    grey = [int(np.ptp(picture, axis=2).max()) < 3 for picture in pictures]
+    assert 5 < sum(grey[:30]) < 28 and not any(grey[30:])
+
+
 @pytest.mark.slow
 def test_the_starter_model_is_made_from_nothing_and_not_made_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("dlib")
+    pytest.importorskip("mediapipe")
     make, scores = importlib.import_module("make"), importlib.import_module("scores")
     monkeypatch.setattr(scores, "PHOTOGRAPHED", 2)
     package = tmp_path / "package"
     package.mkdir()
-    sizes = ["--people", "30", "--warm_up", "2", "--steps", "3", "--workers", "1"]
+    ferplus(tmp_path / "ferplus", {"neutral": 10, "happiness": 10}, 30)
+    sizes = ["--people", "30", "--steps", "3", "--workers", "1", "--weights", "scratch"]
+    sizes += ["--ferplus", str(tmp_path / "ferplus")]
     monkeypatch.setattr(sys, "argv", ["make.py", "--out", str(tmp_path / "out"), "--package", str(package), *sizes])
     make.main()
     network, about = load_detector(package / "detector.safetensors")
     assert about.steps == 3 and len(about.aus) == 17 and len(about.test_subjects) == 3
     assert all(value.dtype == torch.float32 for value in network.state_dict().values() if value.is_floating_point())
     text = (package / "MODEL_CARD.md").read_text()
-    assert "162 rendered pictures of 27 made-up adults" in text and "{" not in text
+    assert "162 rendered pictures of 27 made-up adults" in text and "No real faces were at hand" in text
+    assert "{" not in text
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*") if path.suffix == ".safetensors"}
     make.main()
     assert kept == {path: path.stat().st_mtime_ns for path in kept}
