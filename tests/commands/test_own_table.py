@@ -52,7 +52,7 @@ def test_unknown_people_are_said_everywhere(
     assert prepare(write(tmp_path / "raw", drawn, "code", folds=True), out) == 0
     printed = capsys.readouterr().out
     assert "WARNING" in printed and "in 60 of 60 rows" in printed
-    assert "--subject COLUMN" in printed and "columns not read: code" in printed
+    assert "--subject COLUMN" in printed and "is it code?" in printed
     verdict = printed.split("VERDICT:")[1].split("\n\n")[0]
     assert "to check: people" in verdict and "no fault" not in verdict
     assert not PreparedDataset.open(out).card.people_known

@@ -87,6 +87,48 @@ def test_a_guessed_column_that_repeats_nobody_is_doubted(tmp_path: Path) -> None
     assert told.people_known and told.rows["subject"].nunique() == 12
 
 
+def au_values(raw: Path, header: list[str], row: list[object], **options: object) -> tuple[dict[str, object], str]:
+    """AU columns of the one row of a table, and its notes."""
+    pictures(raw, ["1.jpg"])
+    table(raw / "t.csv", [["image", "subject", *header], ["1.jpg", "eve", *row]])
+    listing = Table(**options).read(raw)
+    first = listing.rows.iloc[0]
+    return {au: None if pd.isna(first[au]) else first[au] for au in listing.aus}, "\n".join(listing.notes)
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "expected"),
+    [
+        (["AU1 (inner brow)", "AU4_brow_lowerer", "AU 12: Lip Corner Puller"], [1, 0, 1], {1: 1, 4: 0, 12: 1}),
+        (["AU01", "AU12", "AU12L", "AU02_left"], [0, 0, 1, 1], {1: 0, 2: 1, 12: 1}),
+        (["AU12L", "AU12R", "AU6_left", "AU6_right"], [0, 0, "", 0], {6: None, 12: 0}),
+        (["AU12", "AU12 left"], [0, ""], {12: 0}),
+        (["AU06_r", "AU12_c"], [3, 1], {6: 1, 12: 1}),
+        (["1", "4", "12"], [1, 0, 1], {1: 1, 4: 0, 12: 1}),
+        (["AU1", "AU2", "AU4"], ["C", "0", ""], {1: 1, 2: 0, 4: None}),
+    ],
+)
+def test_aus_as_people_write_them(header: list[str], row: list[object], expected: dict, tmp_path: Path) -> None:
+    values, _ = au_values(tmp_path, header, row)
+    assert values == {f"AU{code:02}": value for code, value in expected.items()}
+
+
+def test_letters_are_intensities(tmp_path: Path) -> None:
+    assert au_values(tmp_path, ["AU1", "AU2"], ["B", "A"], present_from=2)[0] == {"AU01": 1, "AU02": 0}
+    assert Table(present_from=2).read(tmp_path).rows["AU01_intensity"].tolist() == [2]
+
+
+def test_what_is_not_understood_is_named_not_guessed(tmp_path: Path) -> None:
+    header = ["AU1", "AU12_confidence", "AU99", "AU4_mean", "1", "ms"]
+    values, notes = au_values(tmp_path, header, [1, 0.7, 1, 0.3, 1, 5])
+    assert values == {"AU01": 1}
+    assert "AU12_confidence, AU99, AU4_mean" in notes and "--columns.AU12" in notes and "not read: 1, ms" in notes
+    assert "AU02_left" in au_values(tmp_path, ["AU02_left"], [1])[1]
+    assert "numbers: 1, 12" in au_values(tmp_path, ["1", "12"], [1, 0])[1]
+    with pytest.raises(InputError, match="neither AU columns"):
+        au_values(tmp_path, ["0", "1", "2"], [1, 0, 1])
+
+
 def test_the_form_of_fg_net(tmp_path: Path) -> None:
     aus = [1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24]
     names = ["aligned_images/F001/T1/02440.jpg", "aligned_images/M011/T2/00095.jpg"]

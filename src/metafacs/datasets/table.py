@@ -136,7 +136,7 @@ class Table(RawDataset):
             rows.add({**shown, **self._place(columns, row, line, path, people[-1]), **known})
         _check_conflicts(first_lines, path)
         known_people, notes = self._people(people, columns, header)
-        notes.append(f"table {path.name}; AUs: {', '.join(aus) or 'none'}")
+        notes += [f"table {path.name}; AUs: {', '.join(aus) or 'none'}", *_column_notes(columns, header)]
         listing = rows.listing(raw, skipped, notes, self.protocol, known_people)
         self._add_folds(listing, "fold" in columns.places)
         return listing
@@ -180,7 +180,7 @@ class Table(RawDataset):
             problem = "say which column tells, as in --subject COLUMN, or give --subjects, a pattern for image paths"
         if not nameless:
             return True, [f"people: {len(names):,}, from {source}"]
-        unread = f" (columns not read: {', '.join(columns.unread[:MOST_NAMED])})" if columns.unread else ""
+        unread = f" (is it {' or '.join(columns.unread[:MOST_NAMED])}?)" if columns.unread else ""
         return False, [f"{UNKNOWN_PEOPLE}, in {nameless:,} of {len(people):,} rows; {problem}{unread}"]
 
     def _place(self, columns: Columns, row: Sequence[str], line: int, path: Path, person: str) -> dict[str, object]:
@@ -229,6 +229,21 @@ def only_table(raw: Path) -> Path:
         shown = f"{len(tables)} tables ({', '.join(tables[:4])})" if tables else "no table (.csv, .tsv or .parquet)"
         raise InputError(f"{raw} has {shown}; say which with --file")
     return raw / tables[0]
+
+
+def _column_notes(columns: Columns, header: Sequence[str]) -> list[str]:
+    """Which columns were understood by a guess, and which were not read."""
+    guessed = [header[at] for column, at in columns.aus.items() if header[at].isdecimal()]
+    sides = [header[at] for places in columns.sides.values() for at in places]
+    strange = [name for name in columns.unread if name.lower().startswith("au")]
+    others = [name for name in columns.unread if name not in strange]
+    said = {
+        "columns taken for AUs by their numbers": guessed,
+        "one side of the face each, the AU counts as present if either side is": sides,
+        "columns that are not understood, and so not read (if one is an AU, say so as in --columns.AU12 NAME)": strange,
+        "columns not read": others,
+    }
+    return [f"{what}: {', '.join(names[:MOST_NAMED])}" for what, names in said.items() if names]
 
 
 def _votes(cell: str, path: Path, line: int) -> int:
