@@ -115,6 +115,15 @@ def test_people_cannot_be_dealt_into_more_folds_than_there_are(folds: int) -> No
         deal_people(["a", "b", "c"], np.zeros((3, 1), np.float32), folds, 0)
 
 
+def test_a_fold_is_reserved_whole_where_asked() -> None:
+    folds, subjects = ["P1", "P2", "P2", "people", "people", "P2"], ["a", "b", "b", "c", "d", "e"]
+    part = split_by_fold(folds, subjects, np.ones(6, bool), "P1", reserve_fold="people")
+    assert (part.test.tolist(), part.reserve.tolist(), part.train.tolist()) == ([0], [3, 4], [1, 2, 5])
+    for name, message in (("P3", "no fold 'P3'; it has P1, P2, people"), ("P1", "test and reserve at once")):
+        with pytest.raises(InputError, match=message):
+            split_by_fold(folds, subjects, np.ones(6, bool), "P1", reserve_fold=name)
+
+
 def test_people_cannot_be_reserved_where_too_few_are_left_or_the_share_is_wrong() -> None:
     with pytest.raises(InputError, match="at least 4"):
         split({f"S{k}": 10 for k in range(5)}, reserve_people=0.2)

@@ -45,6 +45,7 @@ def split_by_fold(
     reserve_minimum: int = 128,
     seed: int = 0,
     reserve_people: float = 0.0,
+    reserve_fold: str | None = None,
 ) -> Split:
     """The subject-exclusive split that tests on `test_fold`.
 
@@ -58,15 +59,19 @@ def split_by_fold(
         seed: of the choice of reserved images.
         reserve_people: share of the training subjects reserved whole instead; 0 reserves images of every subject,
             unless there are at most two images a subject, of which nothing would be left to train on.
+        reserve_fold: name of a fold that is the reserve, whole and alone; the other two do not count then.
 
     Raises:
         InputError: no such fold, too little to train on or to test on, a subject on both sides.
     """
     fold, subject = np.array([str(f or "") for f in folds]), np.array([str(s) for s in subjects])
     known = sorted(set(fold) - {"", NO_FOLD})
-    if test_fold not in known:
-        have = f"it has {', '.join(known)}: choose one with --data.test_fold" if known else NO_FOLDS
-        raise InputError(f"the AU dataset has no fold '{test_fold}'; {have}")
+    for name in (test_fold, *([reserve_fold] if reserve_fold else [])):
+        if name not in known:
+            have = f"it has {', '.join(known)}: choose one with --data.test_fold" if known else NO_FOLDS
+            raise InputError(f"the AU dataset has no fold '{name}'; {have}")
+    if reserve_fold == test_fold:
+        raise InputError(f"the fold '{test_fold}' cannot be test and reserve at once")
     test = np.flatnonzero((fold == test_fold) & labelled)
     others = np.flatnonzero((fold != test_fold) & np.isin(fold, known) & labelled)
     if not len(test) or not len(others):
@@ -79,9 +84,11 @@ def split_by_fold(
     if shared:
         raise InputError(f"subjects of test fold '{test_fold}' are in other folds too: {', '.join(shared[:5])}")
     people = len(set(subject[others]))
-    if not reserve_people and people >= 4 and len(others) <= 2 * people:
+    if not (reserve_people or reserve_fold) and people >= 4 and len(others) <= 2 * people:
         reserve_people = max(reserve_fraction, min(reserve_minimum / len(others), MOST_RESERVED))
-    if reserve_people:
+    if reserve_fold:
+        reserve = others[fold[others] == reserve_fold]
+    elif reserve_people:
         reserve = reserve_whole_subjects(others, subject, reserve_people, seed)
     else:
         reserve = reserve_rows(others, subject, reserve_fraction, reserve_minimum, seed)

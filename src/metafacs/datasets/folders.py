@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from metafacs.errors import InputError
+from metafacs.faces.kinds import PICTURES, natural
 
-IMAGES = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
-VIDEOS = frozenset({".avi", ".mp4", ".mkv", ".mov", ".mpg", ".mpeg", ".wmv"})
 DEPTH = 3
 """How many folders deep a named folder or file is looked for: archives unpack into folders of their own."""
 
@@ -70,7 +69,7 @@ def find_file(raw: Path, names: Sequence[str]) -> Path | None:
 
 
 def files_below(raw: Path, suffixes: frozenset[str]) -> Iterator[str]:
-    """Paths (relative to `raw`, with "/") of all files with one of `suffixes`, in order, hidden ones left out.
+    """Paths (relative to `raw`, with "/") of all files with one of `suffixes`, 2 before 10, hidden ones left out.
 
     Links to folders are followed, but no folder is entered twice.
     """
@@ -81,10 +80,10 @@ def files_below(raw: Path, suffixes: frozenset[str]) -> Iterator[str]:
             folders.clear()
             continue
         entered.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted((name for name in folders if not name.startswith(".")), key=natural)
         inside = Path(folder).relative_to(raw).as_posix()
         prefix = "" if inside == "." else f"{inside}/"
-        for name in sorted(files):
+        for name in sorted(files, key=natural):
             # "._0001.jpg" and the like are what macOS leaves in archives.
             if not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes:  # noqa: PTH122
                 yield prefix + name
@@ -92,6 +91,8 @@ def files_below(raw: Path, suffixes: frozenset[str]) -> Iterator[str]:
 
 class PictureFolders:
     """Finds single pictures by name: any case, any picture format and, where asked for, any zero padding.
+
+    A file whose ending is not of a picture counts where its whole name is given.
 
     Folders are listed once, when first looked into.
 
@@ -112,7 +113,7 @@ class PictureFolders:
         """
         folder, _, name = path.rpartition("/")
         stem, suffix = os.path.splitext(name)  # noqa: PTH122
-        stem = (stem if suffix.lower() in IMAGES else name).lower()
+        stem = (stem if suffix.lower() in PICTURES else name).lower()
         names = self._listed(folder)
         entries = names.get(stem, [])
         if not entries and by_number and stem.isdecimal():
@@ -126,14 +127,15 @@ class PictureFolders:
             place = self.raw / folder
             # Not Path.is_dir: a table may name folders that are longer than any system takes.
             there = os.path.isdir(place)  # noqa: PTH112
-            entries = sorted(entry.name for entry in os.scandir(place)) if there else []
+            entries = sorted(os.scandir(place), key=lambda entry: entry.name) if there else []
             for entry in entries:
-                stem, suffix = os.path.splitext(entry)  # noqa: PTH122
-                if suffix.lower() not in IMAGES or entry.startswith("."):
+                stem, suffix = os.path.splitext(entry.name)  # noqa: PTH122
+                known = suffix.lower() in PICTURES
+                if entry.name.startswith(".") or not (known or entry.is_file()):
                     continue
-                names.setdefault(stem.lower(), []).append(entry)
-                if stem.isdecimal():
-                    names.setdefault(_numbered(stem), []).append(entry)
+                names.setdefault((stem if known else entry.name).lower(), []).append(entry.name)
+                if known and stem.isdecimal():
+                    names.setdefault(_numbered(stem), []).append(entry.name)
             self._folders[folder] = names
         return self._folders[folder]
 

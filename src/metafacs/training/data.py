@@ -141,6 +141,7 @@ def split_primary(
             settings.reserve_minimum,
             seed,
             settings.reserve_people,
+            settings.reserve_fold,
         )
         present, absent = (labels[split.train] == 1).any(axis=0), (labels[split.train] == 0).any(axis=0)
         idle = {
