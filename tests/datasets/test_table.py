@@ -235,3 +235,56 @@ def test_which_table_must_be_clear(tmp_path: Path) -> None:
         Table(subjects="(")
     with pytest.raises(InputError, match="has no group"):
         Table(subjects="S[0-9]+")
+
+
+def test_names_from_another_machine_and_without_a_folder(tmp_path: Path) -> None:
+    pictures(tmp_path, ["img/eve/1.jpg", "img/bob/1.jpg", "img/bob/2.jpg"])
+    named = ["D:\\study\\img\\eve\\1.jpg", "/home/me/study/img/bob/1.jpg", "2.jpg", "1.jpg", "C:\\x\\3.jpg"]
+    table(tmp_path / "t.csv", [["image", "subject", "AU1"], *([name, "eve", 1] for name in named)])
+    listing = Table().read(tmp_path)
+    assert sorted(listing.rows["image"]) == ["img/bob/1.jpg", "img/bob/2.jpg", "img/eve/1.jpg"]
+    reasons = [skip.reason for skip in listing.skipped]
+    assert reasons[0] == "2 files are called 1.jpg, as img/bob/1.jpg and img/eve/1.jpg"
+    assert reasons[1].startswith("no picture C:/x/3.jpg, nor the end of this path below")
+    assert "1 images found by their names alone, in other folders" in listing.notes
+
+
+def test_a_picture_in_a_named_folder_is_not_sought_in_others(tmp_path: Path) -> None:
+    pictures(tmp_path, ["b/1.jpg", "b/2.jpg"])
+    table(tmp_path / "t.csv", [["image", "subject", "AU1"], ["a/1.jpg", "eve", 1], ["b/2.jpg", "eve", 0]])
+    assert Table().read(tmp_path).rows["image"].tolist() == ["b/2.jpg"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("mark", [";", ",", "\t"])
+def test_excels_word_on_the_mark_between_cells(mark: str, encoding: str, tmp_path: Path) -> None:
+    pictures(tmp_path, ["1.jpg"])
+    rows = ["sep=" + mark, mark.join(["image", "subject", "AU1"]), mark.join(["1.jpg", "eve", "1"])]
+    (tmp_path / "t.csv").write_text("\r\n".join(rows), encoding=encoding)
+    assert Table().read(tmp_path).rows["subject"].tolist() == ["eve"]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "first", "expected"),
+    [((0, 1, 2), None, [0, 1, 2]), ((1, 2, 3), None, [0, 1, 2]), ((1, 2, 3), 0, [1, 2, 3])],
+)
+def test_labels_by_video_and_frame(
+    numbers: tuple[int, ...], first: int | None, expected: list[int], tmp_path: Path
+) -> None:
+    (tmp_path / "videos").mkdir()
+    for name in ("one.mp4", "two.avi"):
+        (tmp_path / "videos" / name).write_bytes(b"a video")
+    rows = [[video, "eve", k, 1] for video in ("videos/one.mp4", "two", "three.mp4") for k in numbers]
+    table(tmp_path / "t.csv", [["video", "subject", "frame", "AU1"], *rows])
+    listing = Table(first_frame=first).read(tmp_path)
+    for video in ("videos/one.mp4", "videos/two.avi"):
+        of_video = listing.rows[listing.rows["video"] == video]
+        assert of_video["video_frame"].tolist() == expected and of_video["frame"].tolist() == list(numbers)
+        assert of_video["sequence"].nunique() == 1 and set(of_video["subject"]) == {"eve"}
+    assert [skip.reason for skip in listing.skipped] == ["no video three.mp4"] * 3
+    assert any(
+        note.startswith(f"frames of videos are counted from {numbers[0] if first is None else first}")
+        for note in listing.notes
+    )
+    with pytest.raises(InputError, match=f"frame {numbers[0]}, but --first_frame is 5"):
+        Table(first_frame=5).read(tmp_path)

@@ -22,7 +22,8 @@ GUESSES: Mapping[str, tuple[str, ...]] = {
         *("id_person", "identity", "pid", "actor", "actor_id", "patient", "patient_id", "user_id", "proband"),
         *("versuchsperson", "vp", "vpn", "vp_id", "vp_code"),
     ),
-    "sequence": ("sequence", "task", "session", "clip", "video"),
+    "sequence": ("sequence", "task", "session"),
+    "video": ("video", "video_path", "video_file", "video_name", "clip", "recording", "movie"),
     "frame": ("frame", "frame_id", "frameidx", "frame_number", "frame_index"),
     "fold": ("fold", "split", "part", "partition", "usage", "set"),
     "expression": ("expression", "emotion", "label", "class", "exp"),
@@ -169,6 +170,7 @@ def _delimiter(path: Path) -> str:
         return "\t"
     with path.open("rb") as stream:
         header = stream.readline()
+        header = header if b"sep=" not in header.replace(b"\0", b"") else stream.readline()
     # The header alone decides: cells of rows may hold any of these.
     return max(",;\t", key=lambda mark: header.count(mark.encode()))
 
