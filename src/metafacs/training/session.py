@@ -59,17 +59,19 @@ def train(config: TrainConfig, resume: bool = False) -> Path:
 
     Args:
         config: what to train, on what, and how.
-        resume: go on with the unfinished run in that folder, if there is one.
+        resume: go on with the unfinished run in that folder, if there is one, or with a finished one for more steps,
+            where its learning rate does not depend on its length.
 
     Raises:
         InputError: a dataset or a setting cannot be used, the folder holds another run, or training diverged.
     """
     with distributed.joined(config.loop.device) as device, _threads(config.loop.threads):
         first = distributed.rank() == 0
-        console = Console(stderr=True, soft_wrap=True, highlight=False, quiet=not first)
-        if first:
-            check_run(config.out, config.values(), resume)  # again when the folder is made, but nothing waited for yet
         kind = METHODS[config.method]
+        fixed = _fixed(config, kind)
+        console = Console(stderr=True, soft_wrap=True, highlight=False, quiet=not first)
+        if first:  # again when the folder is made, but nothing has been waited for yet
+            check_run(config.out, config.values(), resume, fixed)
         data = open_data(config.data, "auxiliary" in kind.streams, config.seed, console, device)
         torch.manual_seed(config.seed)
         network = base_network(config.network, data)
@@ -86,7 +88,7 @@ def train(config: TrainConfig, resume: bool = False) -> Path:
         if distributed.count() > 1 and config.loop.synchronise:
             for module in method.modules.values():
                 synchronise(module)
-        folder = RunFolder(config.out, config.values(), resume) if first else None
+        folder = RunFolder(config.out, config.values(), resume, fixed) if first else None
         distributed.wait_for_all()
         with naming(config.out), compiled(method.network) if config.loop.compile else nullcontext():
             _Session(config, method, data, device, folder, console).run()
@@ -111,6 +113,19 @@ def _controlled(setup: Setup, options: MTLOptions, data: TrainingData) -> Setup:
             )
         data.streams["auxiliary"].truth = torch.from_numpy(~bad).float()
     return replace(setup, history=weight_history(Path(options.replay))) if options.replay else setup
+
+
+def _fixed(config: TrainConfig, kind: type[Method]) -> str:
+    """Why the run would have gone another way if it had been longer; "" where it would not."""
+    rate = config.optimiser
+    if rate.schedule != "constant" or rate.warmup:
+        return (
+            f"its learning rate depends on its length (--optimiser.schedule {rate.schedule}, --optimiser.warmup "
+            f"{rate.warmup:g}; with constant and 0 it does not)"
+        )
+    if kind.plan is Method.plan or (isinstance(config.options, MTLOptions) and not config.options.replay):
+        return ""
+    return f"the method {config.method} plans by its length"
 
 
 def base_network(config: NetworkConfig, data: TrainingData) -> Network:
