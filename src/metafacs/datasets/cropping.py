@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from metafacs.data.card import LANDMARKS
 from metafacs.faces import Face, FaceFinder, Recipe, Tracker, align, given_face, make_finder, move, to_jpeg
 from metafacs.faces.face import Picture
+from metafacs.faces.finders import nobody
 from metafacs.faces.pictures import UnreadableError, enlarged, read_picture
 from metafacs.faces.recipe import WHOLE
 from metafacs.faces.video import read_frames
@@ -151,7 +152,7 @@ def _face(picture: Picture, row: Row, finder: FaceFinder | None, tracker: Tracke
     if finder:
         people = tracker.next(finder.find, picture)
         if not people:
-            raise NoFaceError("no face found")
+            raise NoFaceError(nobody(finder, recipe.finder["name"], picture))
         face = people[0][1]
     else:
         points = row.get("points")

@@ -11,11 +11,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from metafacs.errors import InputError
+from metafacs.faces.finders import NO_FACE
 from metafacs.faces.video import announced_frames
 from metafacs.inference.calibration import Person, by_baseline, by_frame, lowered
 from metafacs.inference.detector import AUDetector
 from metafacs.inference.parts import Parts
-from metafacs.inference.rows import NO_FACE, logit_column, tidy
+from metafacs.inference.rows import logit_column, tidy
 from metafacs.inference.sources import PICTURE, VIDEO, Source
 from metafacs.inference.timeline import plot_timeline
 
@@ -99,7 +100,7 @@ def account(parts: Parts, sources: Sequence[Source]) -> Account:
         columns = (part[name].to_pylist() for name in ("source", "input", "frame", "timestamp", "problem"))
         for source, name, frame, time, problem in zip(*columns, strict=True):
             last[source] = frame + 1, time or 0.0
-            if problem in ("", NO_FACE):
+            if not problem or problem.startswith(NO_FACE):
                 seen.add(name)
             else:
                 result.problems.setdefault(name, problem)
