@@ -56,6 +56,37 @@ def test_other_names_are_declared(tmp_path: Path) -> None:
     assert (row["image"], row["subject"], row["AU12"], row["expression"]) == ("pics/x.jpg", "eve", 1, "happiness")
 
 
+@pytest.mark.parametrize(
+    "name", ["participant_id", "Subject ID", "person", "pid", "id_subject", "VP", "vp-code", "SubjectNo", "Participant"]
+)
+def test_people_are_known_by_many_names(name: str, tmp_path: Path) -> None:
+    pictures(tmp_path, ["1.jpg", "2.jpg", "3.jpg"])
+    table(tmp_path / "t.csv", [["image", name, "AU1"], ["1.jpg", "eve", 1], ["2.jpg", "eve", 0], ["3.jpg", 7, 0]])
+    listing = Table().read(tmp_path)
+    assert listing.people_known and sorted(listing.rows["subject"]) == ["7", "eve", "eve"]
+    assert f"people: 2, from the column '{name}'" in listing.notes
+
+
+def test_people_are_never_made_up(tmp_path: Path) -> None:
+    pictures(tmp_path, ["1.jpg", "2.jpg", "F001_3.jpg"])
+    table(tmp_path / "t.csv", [["image", "who", "AU1"], ["1.jpg", "eve", 1], ["2.jpg", "eve", 0], ["F001_3.jpg", 7, 0]])
+    listing = Table().read(tmp_path)
+    assert not listing.people_known
+    assert "2 of 3 rows" in listing.notes[0] and "--subject" in listing.notes[0] and "who" in listing.notes[0]
+    assert Table(subject="who").read(tmp_path).people_known
+    with pytest.raises(InputError, match=r"no column 'whom'.* Its columns are: image, who, AU1"):
+        Table(subject="whom").read(tmp_path)
+
+
+def test_a_guessed_column_that_repeats_nobody_is_doubted(tmp_path: Path) -> None:
+    names = [f"{k}.jpg" for k in range(12)]
+    pictures(tmp_path, names)
+    table(tmp_path / "t.csv", [["image", "pid", "AU1"], *([name, k, 1] for k, name in enumerate(names))])
+    doubted, told = Table().read(tmp_path), Table(subject="pid").read(tmp_path)
+    assert not doubted.people_known and "--subject 'pid'" in doubted.notes[0]
+    assert told.people_known and told.rows["subject"].nunique() == 12
+
+
 def test_the_form_of_fg_net(tmp_path: Path) -> None:
     aus = [1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24]
     names = ["aligned_images/F001/T1/02440.jpg", "aligned_images/M011/T2/00095.jpg"]

@@ -51,11 +51,12 @@ def card_of(name: str) -> DetectorCard:
     return replace(CARD, backbone="test_resnet", backbone_options={"drop_path_rate": 0.2, **SMALL_RESNET})
 
 
-def build(name: str, seed: int = 0, autocast: Callable[[], Any] = nullcontext) -> Method:
+def build(name: str, seed: int = 0, autocast: Callable[[], Any] = nullcontext, **options: Any) -> Method:
     torch.manual_seed(seed)
     card = card_of(name)
     network = build_network(card.backbone, AUS, EXPRESSIONS, "scratch", card.backbone_options)
-    return METHODS[name](Setup(network, adamw, class_balance(batches(meta=40)["meta"].labels.float()), autocast))
+    setup = Setup(network, adamw, class_balance(batches(meta=40)["meta"].labels.float()), autocast)
+    return METHODS[name](setup, METHODS[name].Options(**options))
 
 
 def batch(method: Method, step: int) -> dict[str, Batch]:
@@ -88,6 +89,16 @@ def test_three_steps_train_and_report_finite_scalars(name: str) -> None:
     assert all(torch.isfinite(value).all() for value in after.values())
     counted = [v for k, v in after.items() if k.startswith("network.") and k.endswith("num_batches_tracked")]
     assert counted and all(value == 3 for value in counted), "one pass a step counts for the running statistics"
+
+
+@pytest.mark.parametrize("name", ["mal", "maxl", "meta_weight_net", "l2t_ww"])
+def test_a_virtual_step_may_be_as_long_as_the_networks(name: str) -> None:
+    methods = [build(name, alpha=alpha) for alpha in ("rate", 1e-3, 0.1)]
+    for method in methods:
+        take(method, range(2))
+    rate, number, other = map(state, methods)
+    assert all(torch.equal(value, number[key]) for key, value in rate.items())
+    assert not all(torch.equal(value, other[key]) for key, value in rate.items())
 
 
 def test_predictions_are_probabilities_without_side_effects(name: str) -> None:

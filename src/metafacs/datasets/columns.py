@@ -16,13 +16,18 @@ from metafacs.facs import EXPRESSIONS, INTENSITY_MAX, au_code, au_column, au_tit
 
 GUESSES: Mapping[str, tuple[str, ...]] = {
     "image": ("image", "image_path", "img_path", "imgpath", "img", "path", "file", "filename", "file_name", "filepath"),
-    "subject": ("subject", "subject_id", "subj", "person", "identity", "participant"),
+    "subject": (
+        *("subject", "subject_id", "id_subject", "subject_no", "subject_number", "subject_code", "subject_name"),
+        *("subj", "subj_id", "sub", "participant", "participant_id", "id_participant", "person", "person_id"),
+        *("id_person", "identity", "pid", "actor", "actor_id", "patient", "patient_id", "user_id", "proband"),
+        *("versuchsperson", "vp", "vpn", "vp_id", "vp_code"),
+    ),
     "sequence": ("sequence", "task", "session", "clip", "video"),
     "frame": ("frame", "frame_id", "frameidx", "frame_number", "frame_index"),
     "fold": ("fold", "split", "part", "partition", "usage", "set"),
     "expression": ("expression", "emotion", "label", "class", "exp"),
 }
-"""What -> the names by which it is known, most telling first."""
+"""What -> the names by which it is known, most telling first; case, spaces and marks do not matter."""
 
 Row = tuple[int, list[str]]
 
@@ -36,12 +41,14 @@ class Columns:
         aus: AU column -> position of its occurrence label.
         levels: AU column -> position of its intensity.
         votes: expression -> position of its votes; all seven or none.
+        unread: names of the columns that are nothing of these.
     """
 
     places: dict[str, int] = field(default_factory=dict)
     aus: dict[str, int] = field(default_factory=dict)
     levels: dict[str, int] = field(default_factory=dict)
     votes: dict[str, int] = field(default_factory=dict)
+    unread: list[str] = field(default_factory=list)
 
     def text(self, row: Sequence[str], what: str) -> str:
         """The cell of one thing, "" where it is lacking or says nothing."""
@@ -84,16 +91,23 @@ def find_columns(names: Sequence[str], declared: Mapping[str, str], path: Path) 
                 f"{path}, line 1: columns '{names[kind[column]]}' and '{name}' are both {au_title(column)}"
             )
         kind.setdefault(column, at)
-    _guess_places(columns, [name.lower() for name in names], taken)
+    _guess_places(columns, [_letters(name) for name in names], taken)
     voted = {choice: names.index(f"votes_{choice}") for choice in EXPRESSIONS if f"votes_{choice}" in names}
     columns.votes = voted if len(voted) == len(EXPRESSIONS) else {}
+    read = {at for kind in (columns.places, columns.aus, columns.levels, columns.votes) for at in kind.values()}
+    columns.unread = [name for at, name in enumerate(names) if name and at not in read]
     return columns
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name.lower())
 
 
 def _guess_places(columns: Columns, names: list[str], taken: Collection[int]) -> None:
     for what, guesses in GUESSES.items():
         if what not in columns.places:
-            places = [names.index(guess) for guess in guesses if guess in names and names.index(guess) not in taken]
+            places = [at for guess in guesses for at, name in enumerate(names) if name == _letters(guess)]
+            places = [at for at in places if at not in taken]
             columns.places.update({what: places[0]} if places else {})
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from metafacs.datasets.base import (
     DATASETS,
+    UNKNOWN_PEOPLE,
     Listing,
     RawDataset,
     RowTable,
@@ -100,7 +101,9 @@ class Lists(RawDataset):
             person = {"subject": subject, "sequence": sequence, "frame": frame, "fold": folds.get(subject, "")}
             rows.add({"image": image, **person, **values})
         notes.append(f"{len(pairs)} pairs of lists; {repeated:,} rows are in more than one and count once")
-        return rows.listing(raw, skipped, notes, name)
+        people_known = all(places[named][0] != named.rpartition(".")[0] for named in listed)
+        notes += [] if people_known else [UNKNOWN_PEOPLE]
+        return rows.listing(raw, skipped, notes, name, people_known)
 
     def _bases(self, raw: Path, pairs: Sequence[tuple[Path, Path]]) -> list[str]:
         if self.images:

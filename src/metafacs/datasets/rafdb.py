@@ -80,7 +80,7 @@ class RAFDB(RawDataset):
                 skipped.append(Skip(f"{labels.name}, line {number}", f"no picture {stem}.jpg"))
                 continue
             rows.add(_row(image, name, name.split("_")[0].lower(), code))
-        return rows.listing(raw, skipped, [f"pictures: {place}", UNKNOWN_PEOPLE], "rafdb")
+        return rows.listing(raw, skipped, [f"pictures: {place}", UNKNOWN_PEOPLE], "rafdb", people_known=False)
 
     def _from_folders(self, raw: Path) -> Listing:
         listed: dict[str, tuple[str, int, list[str]]] = {}
@@ -105,7 +105,7 @@ class RAFDB(RawDataset):
                 continue
             rows.add(_row(paths[0], name, fold, code))
         notes = ["folders train/1 to test/7: their numbers are the codes", UNKNOWN_PEOPLE]
-        return rows.listing(raw, skipped, notes, "rafdb")
+        return rows.listing(raw, skipped, notes, "rafdb", people_known=False)
 
 
 def _row(image: str, name: str, fold: str, code: int) -> dict[str, object]:

@@ -15,6 +15,8 @@ from metafacs.sample import Batch, Sample
 
 Stream = Literal["primary", "auxiliary", "meta"]
 AUReduction = Literal["mean", "sum"]
+StepLength = float | Literal["rate"]
+"""Of a virtual step: a number, or "rate", the learning rate that the base optimiser has by then."""
 OptimiserFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 
 
@@ -36,8 +38,8 @@ class Setup:
 class AUOptions:
     """Options of every method."""
 
-    au_reduction: AUReduction = "mean"
-    """"mean" or "sum" over the labelled AUs of an image."""
+    au_reduction: AUReduction = "sum"
+    """"sum" or "mean" over the labelled AUs of an image; with the mean, 12 AUs together have the say of one."""
 
 
 class Method(ABC):
@@ -102,6 +104,10 @@ class Method(ABC):
     def review(self, means: Mapping[str, float]) -> str | None:
         """A warning for the user, if `means` (of what `training_step` returned since the last look) calls for one."""
         return None
+
+    def step_length(self, alpha: StepLength) -> float:
+        """What `alpha` is in this step."""
+        return float(self.optimisers["base"].param_groups[0]["lr"]) if alpha == "rate" else alpha
 
     def update_base(self, gradient: Mapping[str, Tensor], parameters: Mapping[str, Tensor] | None = None) -> None:
         """Steps the base optimiser along `gradient` (by parameter name; absent = untouched).

@@ -18,16 +18,15 @@ Balance = tuple[Tensor, Tensor]
 """(A,) weights of present and (A,) of absent AUs."""
 
 
-def au_losses(
-    logits: Tensor, labels: Tensor, reduction: AUReduction = "mean", balance: Balance | None = None
-) -> Tensor:
+def au_losses(logits: Tensor, labels: Tensor, reduction: AUReduction = "sum", balance: Balance | None = None) -> Tensor:
     """Sigmoid cross-entropy over the labelled AUs of each image (Eq. 1).
 
     Args:
         logits: (N, A).
         labels: (N, A), 1 present, 0 absent, NaN not labelled.
         reduction: over the labelled AUs of an image. The copy of the paper at hand lost the normaliser of
-            Eq. 1; the mean keeps images with few labelled AUs on the scale of the others.
+            Eq. 1. With the sum every labelled AU is a task as heavy as the expression task; the mean keeps images with
+            few labelled AUs on the scale of the others.
         balance: weights of present and of absent AUs (`class_balance`), for the loss of the meta-test step.
 
     Returns:

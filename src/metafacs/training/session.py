@@ -254,4 +254,5 @@ class _Session:
             method=config.method,
             seed=config.seed,
             steps=self.steps,
+            cautions=self.data.cautions,
         )
