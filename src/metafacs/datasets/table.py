@@ -138,6 +138,10 @@ class Table(RawDataset):
         known_people, notes = self._people(people, columns, header)
         notes.append(f"table {path.name}; AUs: {', '.join(aus) or 'none'}")
         listing = rows.listing(raw, skipped, notes, self.protocol, known_people)
+        numbered = {"frame", "sequence"} & set(columns.places)
+        listing.recorded = bool(numbered) or any(map(_PERSON.search, rows.values("image")))
+        if not listing.recorded:
+            listing.notes.append("photographs: no column of frames, so each has its largest face cut out")
         self._add_folds(listing, "fold" in columns.places)
         return listing
 
