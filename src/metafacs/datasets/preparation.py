@@ -85,7 +85,7 @@ def prepare(
     recipe = replace(recipe, finder=settled(recipe.finder, recipe.eyes))
     card = DatasetCard(name=name, source=source.title, licence=source.licence, aus=listing.aus, crop=recipe.to_card())
     card.people_known = listing.people_known
-    settings = {"reader": name, "options": dict(options or {}), "listing": digest(listing.rows)}
+    settings: dict[str, Any] = {"reader": name, "options": dict(options or {}), "listing": digest(listing.rows)}
     settings |= {} if listing.recorded else {"recorded": False}
     if not (out / PARTS_FOLDER).exists() and not (out / CARD_FILE).exists():
         refuse_files(out, [SKIPPED_FILE, LISTING_FILE, *AUDIT_FILES], "move that, or name another folder")

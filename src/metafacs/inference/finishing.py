@@ -17,7 +17,7 @@ from metafacs.inference.calibration import Person, by_baseline, by_frame, lowere
 from metafacs.inference.detector import AUDetector
 from metafacs.inference.parts import Parts
 from metafacs.inference.rows import logit_column, tidy
-from metafacs.inference.sources import PICTURE, VIDEO, Source
+from metafacs.inference.sources import CAMERA, PICTURE, RECORDING, VIDEO, Source
 from metafacs.inference.timeline import plot_timeline
 
 
@@ -116,9 +116,9 @@ def plot_timelines(folder: Path, sources: Sequence[Source], calibrated: Calibrat
     """A timeline of each video, and one of all pictures together, as PNG files in `folder`."""
     paths: dict[Path, list[int]] = {}
     for k, source in enumerate(sources):
-        stem = {VIDEO: source.path.stem, PICTURE: "pictures"}.get(source.kind, "camera")
+        stem = {PICTURE: "pictures", CAMERA: "camera"}.get(source.kind, source.path.stem)
         path = folder / f"{stem}_timeline.png"
-        if source.kind == VIDEO and (path in paths or stem == "pictures"):
+        if source.kind in (VIDEO, RECORDING) and (path in paths or stem == "pictures"):
             path = folder / f"{stem}_{k}_timeline.png"
         paths.setdefault(path, []).append(k)
     for path, places in paths.items():
