@@ -13,6 +13,7 @@ from typing import IO, Any
 
 import torch
 import yaml
+from torch import Tensor
 
 from metafacs import __version__
 from metafacs.errors import InputError
@@ -189,6 +190,27 @@ def environment() -> dict[str, Any]:
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         **{package: of(package) for package in _PACKAGES},
     }
+
+
+def weight_history(run: Path) -> Tensor:
+    """The mean weights of both tasks in every step of a run, (steps, 2): of AU and of expression images.
+
+    Steps between two lines of the log share the mean of that line.
+
+    Raises:
+        InputError: it is not a finished run, or one that logs no weights.
+    """
+    if not (run / DONE).exists():
+        raise InputError(f"{run} is not a finished run, so there are no weights to replay; give one of MAL")
+    path, history = run / METRICS, list[tuple[float, float]]()
+    for line in _lines(path):
+        step, record = _step(line, path), json.loads(line)
+        if record["event"] == "train" and "weight_auxiliary" in record:
+            weights = record["weight_primary"], record["weight_auxiliary"]
+            history += [weights] * (step - len(history))
+    if not history:
+        raise InputError(f"{run} has logged no weights of the tasks; replay a run of MAL")
+    return torch.tensor(history, dtype=torch.float64)
 
 
 def peak_memory(device: torch.device) -> float:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,24 @@ from torch.utils.tensorboard import SummaryWriter
 from metafacs import distributed
 from metafacs.config import NetworkConfig, OptimiserConfig, TrainConfig
 from metafacs.data.streams import mixed_seed, training_batches
+from metafacs.errors import InputError
 from metafacs.evaluation.metrics import au_scores, average_scores
 from metafacs.files import naming
 from metafacs.methods import METHODS, Method, Setup
+from metafacs.methods.mtl import MTLOptions
 from metafacs.models.network import Network, build_network, check_side
 from metafacs.models.synchronised import synchronise
 from metafacs.progress import progress_bar
-from metafacs.runs import DETECTOR, SAMPLE_WEIGHTS, STATE, TENSORBOARD, RunFolder, check_run, peak_memory
+from metafacs.runs import (
+    DETECTOR,
+    SAMPLE_WEIGHTS,
+    STATE,
+    TENSORBOARD,
+    RunFolder,
+    check_run,
+    peak_memory,
+    weight_history,
+)
 from metafacs.training import loop
 from metafacs.training.checkpoint import DetectorCard, load_state, save_detector, save_state
 from metafacs.training.compiling import compiled
@@ -70,6 +82,8 @@ def train(config: TrainConfig, resume: bool = False) -> Path:
             data.class_weights(device),
             distributed.autocast(device, config.loop.precision),
         )
+        if isinstance(config.options, MTLOptions):
+            setup = _controlled(setup, config.options, data)
         method = kind(setup, config.options)
         if distributed.count() > 1 and config.loop.synchronise:
             for module in method.modules.values():
@@ -81,6 +95,26 @@ def train(config: TrainConfig, resume: bool = False) -> Path:
     return config.out
 
 
+def _controlled(setup: Setup, options: MTLOptions, data: TrainingData) -> Setup:
+    """Gives MTL's controls what they know: the truth of the images, another run's weights.
+
+    Raises:
+        InputError: they cannot have it.
+    """
+    if options.truth:
+        dataset, faces = data.rows["auxiliary"]
+        values = dataset.column(options.truth)[faces.rows].tolist()
+        texts = np.array([f"{value:g}" if isinstance(value, float) else str(value) for value in values])
+        bad = np.isin(texts, options.bad.split(","))
+        if bad.all() or not bad.any():
+            raise InputError(
+                f"{bad.sum()} of {len(bad)} images of {dataset.folder} have {options.bad} in {options.truth}, a column "
+                f"whose values are {', '.join(sorted(set(texts))[:8])}; name those of bad images, and not of all"
+            )
+        data.streams["auxiliary"].truth = torch.from_numpy(~bad).float()
+    return replace(setup, history=weight_history(Path(options.replay))) if options.replay else setup
+
+
 def _fixed(config: TrainConfig, kind: type[Method]) -> str:
     """Why the run would have gone another way if it had been longer; "" where it would not."""
     rate = config.optimiser
@@ -89,7 +123,9 @@ def _fixed(config: TrainConfig, kind: type[Method]) -> str:
             f"its learning rate depends on its length (--optimiser.schedule {rate.schedule}, --optimiser.warmup "
             f"{rate.warmup:g}; with constant and 0 it does not)"
         )
-    return "" if kind.plan is Method.plan else f"the method {config.method} divides the run into parts by its length"
+    if kind.plan is Method.plan or (isinstance(config.options, MTLOptions) and not config.options.replay):
+        return ""
+    return f"the method {config.method} plans by its length"
 
 
 def base_network(config: NetworkConfig, data: TrainingData) -> Network:
