@@ -47,7 +47,9 @@ class RunFolder:
         make_folder(path)
         self._lock = _locked(path)
         prolonged = (path / DONE).exists()
-        if prolonged:  # what the shorter run ended with must not be taken for the longer one's
+        if prolonged:
+            _check_longer(path, config, resume, fixed)  # another process may just have finished it
+            # What the shorter run ended with must not be taken for the longer one's.
             for name in ("predictions.parquet", "cross_*.parquet", SAMPLE_WEIGHTS, DETECTOR):
                 for file in path.glob(name):
                     file.unlink()
