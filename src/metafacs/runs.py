@@ -32,15 +32,18 @@ class RunFolder:
         path: the folder; made if it does not exist.
         config: what is to run, JSON values.
         resume: go on with an unfinished run of the same configuration, if there is one.
+        defaults: of settings that an earlier version, which began the run, did not know.
 
     Raises:
         InputError: the run is done, is unfinished and `resume` is off, has another configuration, is being written
             by another process, or the folder holds something else.
     """
 
-    def __init__(self, path: Path, config: Mapping[str, Any], resume: bool = False) -> None:
+    def __init__(
+        self, path: Path, config: Mapping[str, Any], resume: bool = False, defaults: Mapping[str, Any] = {}
+    ) -> None:
         self.path = path
-        check_run(path, config, resume)
+        check_run(path, config, resume, defaults)
         make_folder(path)
         self._lock = _locked(path)
         if not (path / CONFIG).exists():
@@ -80,7 +83,7 @@ class RunFolder:
         self._lock.close()
 
 
-def check_run(path: Path, config: Mapping[str, Any], resume: bool = False) -> None:
+def check_run(path: Path, config: Mapping[str, Any], resume: bool = False, defaults: Mapping[str, Any] = {}) -> None:
     """Whether a `RunFolder` can be made of these; nothing is written.
 
     Raises:
@@ -98,16 +101,16 @@ def check_run(path: Path, config: Mapping[str, Any], resume: bool = False) -> No
         _locked(path).close()
     if not resume:
         raise InputError(f"{path} holds an unfinished run; add --resume to go on with it, or choose another --out")
-    check_settings(path, config)
+    check_settings(path, config, defaults)
 
 
-def check_settings(path: Path, config: Mapping[str, Any]) -> None:
+def check_settings(path: Path, config: Mapping[str, Any], defaults: Mapping[str, Any] = {}) -> None:
     """Whether the run in folder `path` is of this configuration.
 
     Raises:
         InputError: it has other settings.
     """
-    before, now = _flat(read_config(path)), _flat(config)
+    before, now = {**_flat(defaults), **_flat(read_config(path))}, _flat(config)
     different = [key for key in dict.fromkeys([*before, *now]) if before.get(key) != now.get(key)]
     if different:
         shown = "; ".join(f"{key}: {before.get(key)} there, {now.get(key)} now" for key in different[:3])

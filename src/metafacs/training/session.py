@@ -67,8 +67,8 @@ def train(config: TrainConfig, resume: bool = False) -> Path:
     with distributed.joined(config.loop.device) as device, _threads(config.loop.threads):
         first = distributed.rank() == 0
         console = Console(stderr=True, soft_wrap=True, highlight=False, quiet=not first)
-        if first:
-            check_run(config.out, config.values(), resume)  # again when the folder is made, but nothing waited for yet
+        if first:  # again when the folder is made, but nothing waited for yet
+            check_run(config.out, config.values(), resume, config.defaults())
         kind = METHODS[config.method]
         data = open_data(config.data, "auxiliary" in kind.streams, config.seed, console, device)
         torch.manual_seed(config.seed)
@@ -86,7 +86,7 @@ def train(config: TrainConfig, resume: bool = False) -> Path:
         if distributed.count() > 1 and config.loop.synchronise:
             for module in method.modules.values():
                 synchronise(module)
-        folder = RunFolder(config.out, config.values(), resume) if first else None
+        folder = RunFolder(config.out, config.values(), resume, config.defaults()) if first else None
         distributed.wait_for_all()
         with naming(config.out), compiled(method.network) if config.loop.compile else nullcontext():
             _Session(config, method, data, device, folder, console).run()
