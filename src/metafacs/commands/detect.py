@@ -36,7 +36,7 @@ writes a probability and a presence per AU into a table. A frame without a face 
 work leaves what was found so far in OUT.partial.csv and goes on with --resume. Nothing is sent anywhere."""
 NOTES = 5
 """So many unreadable inputs are named; the table has all."""
-TRACKER = 2
+TRACKER = 3
 """Version of what the tracker remembers in unfinished work."""
 CAMERA_PART = 25
 """Frames of a part when a camera is watched: what stopping it may cost."""
