@@ -17,7 +17,7 @@ from torch import Tensor
 
 from metafacs import __version__
 from metafacs.errors import InputError
-from metafacs.files import LOCK, lock, make_folder, read_yaml, write_text
+from metafacs.files import LOCK, flat, lock, make_folder, read_yaml, write_text
 
 CONFIG, ENVIRONMENT, METRICS, DONE = "config.yaml", "environment.json", "metrics.jsonl", "done"
 DETECTOR, STATE = "detector.safetensors", "state.safetensors"
@@ -150,19 +150,11 @@ def check_settings(
     Raises:
         InputError: it has other settings.
     """
-    before, now = {**_flat(defaults), **_flat(read_config(path))}, _flat(config)
+    before, now = {**flat(defaults), **flat(read_config(path))}, flat(config)
     different = [key for key in dict.fromkeys([*before, *now]) if before.get(key) != now.get(key) and key not in free]
     if different:
         shown = "; ".join(f"{key}: {before.get(key)} there, {now.get(key)} now" for key in different[:3])
         raise InputError(f"{path} holds a run with other settings ({shown}); use those, or choose another --out")
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings under the names that their flags have."""
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}": value}
-    return flat
 
 
 def _locked(path: Path) -> ExitStack:
@@ -183,6 +175,12 @@ def read_config(run: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise InputError(f"{path} is not a configuration: a mapping was expected, found {type(config).__name__}")
     return config
+
+
+def data_folder(run: Path, folder: str) -> Path:
+    """Where a dataset of the run in folder `run` is: `folder`, from here or from one of the folders around the run."""
+    places = (around / folder for around in (Path(), *run.resolve().parents))
+    return next((place for place in places if place.is_dir()), Path(folder))
 
 
 def environment() -> dict[str, Any]:

@@ -207,7 +207,7 @@ def test_a_camera_until_it_is_stopped(
     assert run(place, 3, *options) == 0
     table = pd.read_csv(tmp_path / "a.csv")
     assert table["frame"].tolist() == list(range(60 if end is None else 50)) and (table["success"] == 1).all()
-    assert set(table["input"]) == {"camera 3"} and set(table["face"]) == {0}
+    assert set(table["input"]) == {"camera 3"} and set(table["face"]) == {1}
     assert files(tmp_path) == ["a.csv", "plots"] and files(tmp_path / "plots") == ["camera_timeline.png"]
 
 

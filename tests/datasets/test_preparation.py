@@ -118,7 +118,7 @@ def test_a_finished_dataset_is_reused_or_refused(tmp_path: Path) -> None:
     again = run(to_listing(rows), tmp_path / "raw", tmp_path / "out")
     assert again.dataset.card == first.dataset.card and again.skipped.equals(first.skipped)
     rows[0]["AU01"] = 1
-    with pytest.raises(InputError, match="made with other settings: listing is"):
+    with pytest.raises(InputError, match="the table or the release changed since"):
         run(to_listing(rows), tmp_path / "raw", tmp_path / "out")
 
 

@@ -68,7 +68,7 @@ def test_columns_of_the_table(run: Path) -> None:
     ]
     assert table["success"].tolist() == [1, 1, 0] and table["input"].tolist() == ["0", "0", "1"]
     assert table["turned"].tolist()[:2] == [0, 0] and pd.isna(table["turned"].iloc[2])
-    assert table["face"].tolist()[:2] == [0, 1] and pd.isna(table["face"].iloc[2])
+    assert table["face"].tolist()[:2] == [1, 2] and pd.isna(table["face"].iloc[2])
     assert table["problem"].tolist() == ["", "", NOBODY]
     empty = table.iloc[2]
     assert empty[[*AUS, *(f"{au}_present" for au in AUS), "left", "score"]].isna().all()
@@ -205,7 +205,7 @@ def test_a_video_is_its_frames(run: Path, tmp_path: Path) -> None:
     table = dots(run).detect_video(path)
     assert table.groupby("frame")["success"].sum().tolist() == [0 if k in (10, 11) else 2 for k in range(40)]
     assert np.allclose(table["timestamp"], table["frame"] / 25)
-    for number, start in ((0, 40), (1, 140)):
+    for number, start in ((1, 40), (2, 140)):
         own = table[table["face"] == number]
         assert len(own) == 38 and ((own["left"] + 25 - start).abs() < 22).all()
     fast = dots(run).detect_video(path, every=5)

@@ -13,8 +13,30 @@ from metafacs.faces.finders import NO_FACE
 from metafacs.faces.video import Frame
 
 BOX = ("left", "top", "right", "bottom")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#7A5195", "#8C6D00")
+"""Of the people, by their number: told apart also by those who see few colours (after Okabe and Ito)."""
 COORDINATES = 136
 """Numbers of 68 landmarks: x and y of the first, of the second, and so on."""
+
+
+def face_name(number: int) -> str:
+    """What a person is called wherever people read it.
+
+    Example:
+        >>> face_name(1)
+        'Face 1'
+    """
+    return f"Face {int(number)}"
+
+
+def face_colour(number: int) -> str:
+    """A person's colour on the page, in drawn copies and in timelines.
+
+    Example:
+        >>> face_colour(1)
+        '#0072B2'
+    """
+    return COLOURS[(int(number) - 1) % len(COLOURS)]
 
 
 def logit_column(au: str) -> str:
@@ -93,7 +115,7 @@ def tidy(raw: pa.Table, aus: Sequence[str], thresholds: Sequence[float]) -> pd.D
 
     Returns:
         `input`, `frame` (from 0), `timestamp` (seconds; empty for pictures), `face` (number of the person in this
-        input, empty where there is none), `success` (1, or 0 where no face was found), `left`, `top`, `right`,
+        input, from 1, empty where there is none), `success` (1, or 0 where no face was found), `left`, `top`, `right`,
         `bottom` (box in pixels), `score` of the face finder, `turned` (by how many degrees a photograph had to be
         turned clockwise to be upright: 0, 90, 180 or 270), `AU01`... (probabilities, float32 in [0, 1]),
         `AU01_present`... (1 or 0), `problem` (why there is no face; empty else).

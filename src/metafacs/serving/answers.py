@@ -29,7 +29,9 @@ class FaceRow(BaseModel):
 
     frame: int = Field(description="number of the frame, from 0")
     timestamp: float | None = Field(description="seconds after the first frame; null for pictures")
-    face: int | None = Field(description="number of the person, the same over a video; null where there is no face")
+    face: int | None = Field(
+        description="number of the person, from 1, the same over a video; null where there is no face"
+    )
     success: bool = Field(description="whether a face was found")
     box: FaceBox | None
     score: float | None = Field(description="how sure the face finder is, in its own scale")
