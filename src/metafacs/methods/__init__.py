@@ -4,7 +4,9 @@ from metafacs.methods import (
     cross_stitch,
     density_ratio,
     dwa,
+    eac_net,
     gradnorm,
+    jaa_net,
     l2rw,
     l2t_ww,
     loss_balanced,
@@ -14,20 +16,24 @@ from metafacs.methods import (
     mtan,
     mtl,
     pcgrad,
+    roi,
     stl,
     uncertainty,
 )
-from metafacs.methods.base import METHODS, Batch, Method, Setup
+from metafacs.methods.base import METHODS, Batch, Facts, Method, Setup
 
 __all__ = [
     "METHODS",
     "Batch",
+    "Facts",
     "Method",
     "Setup",
     "cross_stitch",
     "density_ratio",
     "dwa",
+    "eac_net",
     "gradnorm",
+    "jaa_net",
     "l2rw",
     "l2t_ww",
     "loss_balanced",
@@ -37,6 +43,7 @@ __all__ = [
     "mtan",
     "mtl",
     "pcgrad",
+    "roi",
     "stl",
     "uncertainty",
 ]

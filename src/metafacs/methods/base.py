@@ -1,11 +1,12 @@
 """What a method is: a class that takes training steps of its own and predicts AUs; and the table of methods."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -16,6 +17,22 @@ from metafacs.sample import Batch, Sample
 Stream = Literal["primary", "auxiliary", "meta"]
 AUReduction = Literal["mean", "sum"]
 OptimiserFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a method may know of its data beside batches; all of it is of the training rows alone."""
+
+    aus: Sequence[str] = ()
+    """Names of the AUs, as "AU01", in the order of the network's outputs."""
+    expressions: Sequence[str] = ()
+    """Names of the expressions, likewise."""
+    labels: Tensor = field(default_factory=lambda: torch.empty(0, 0))
+    """(N, A) AU labels, NaN not labelled."""
+    subjects: Sequence[str] = ()
+    """(N,) who each row shows."""
+    mean_shape: Tensor | None = None
+    """(68, 2) mean landmarks in the middle crop, as shares of its side; where the method uses landmarks."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +47,8 @@ class Setup:
     """(A,) weights of present and (A,) of absent AUs in the reserved set (`class_balance`), for the meta loss."""
     autocast: Callable[[], AbstractContextManager[object]] = nullcontext
     """Makes the context in which forward passes run (mixed precision)."""
+    facts: Facts = Facts()
+    """Of the data."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +74,10 @@ class Method(ABC):
     streams: ClassVar[tuple[Stream, ...]]
     learns_sample_weights: ClassVar[bool] = False
     needs: ClassVar[str | None] = None
-    """The kind of backbone that it works on, if not on any: "resnet" (timm's, with two blocks or more in a stage)."""
+    """The kind of backbone that it works on, if not on any: "resnet" (timm's, with two blocks or more in a stage),
+    "vgg16" or "vgg19" (timm's), or one of metafacs' own by name."""
     uses_landmarks: ClassVar[bool] = False
-    """Whether its losses look at the landmarks of training faces."""
+    """Whether its losses or its network look at the landmarks of training faces."""
 
     def __init__(self, setup: Setup, options: AUOptions = AUOptions()) -> None:
         self.network = setup.network
@@ -116,6 +136,16 @@ class Method(ABC):
             parameter.grad = gradient.get(name)
         self.optimisers["base"].step()
         self.optimisers["base"].zero_grad(set_to_none=True)
+
+
+class StepCount(nn.Module):
+    """The number of steps taken, where it is saved and restored with everything else (in `Method.modules`)."""
+
+    count: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("count", torch.zeros((), dtype=torch.int64))  # stays on the CPU: it is read every step
 
 
 METHODS: Registry[Method] = Registry("method")

@@ -16,8 +16,10 @@ from metafacs.config import DataConfig, TrainConfig
 from metafacs.data.prepared import PreparedDataset
 from metafacs.data.splits import Split, auxiliary_rows, split_by_fold
 from metafacs.data.streams import Faces, Order, Stream
+from metafacs.data.transforms import centre_crops, crop_points
 from metafacs.errors import InputError
 from metafacs.facs import parse_aus
+from metafacs.methods.base import Facts
 from metafacs.methods.losses import class_balance
 from metafacs.progress import Update, progress_bar
 
@@ -46,6 +48,15 @@ class TrainingData:
         """Weights of present and absent AUs in the reserved set."""
         present, absent = class_balance(torch.from_numpy(self.reserve_labels))
         return present.to(device), absent.to(device)
+
+    def facts(self, side: int, landmarks: bool) -> Facts:
+        """What a method may know of the training rows; their mean shape in crops of `side` pixels if asked for."""
+        primary, shape = self.streams["primary"], None
+        if landmarks:
+            places = centre_crops(len(primary.faces), primary.faces.size - side)
+            shape = crop_points(primary.faces.landmarks, places, side).nanmean(0) / side
+        subjects = [str(subject) for subject in self.primary.column("subject")[self.split.train]]
+        return Facts(self.aus, self.expressions, primary.labels, subjects, shape)
 
 
 def open_data(

@@ -67,6 +67,7 @@ def train(config: TrainConfig, resume: bool = False) -> Path:
             optimiser_factory(config.optimiser),
             data.class_weights(device),
             distributed.autocast(device, config.loop.precision),
+            data.facts(config.data.side, kind.uses_landmarks),
         )
         method = kind(setup, config.options)
         if distributed.count() > 1 and config.loop.synchronise:
