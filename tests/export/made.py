@@ -16,9 +16,9 @@ from tests.inference.toys import AUS, EXPRESSIONS
 from tests.toy_runs import BACKBONE, SMALL
 
 SIZE = 48
-FORMS_ON = {"enhanced": "vgg19", "roi": "vgg16", "jaa": "metafacs_jaa"}
+FORMS_ON = {"enhanced": "vgg19", "roi": "vgg16", "related": "vgg19", "jaa": "metafacs_jaa"}
 """Kind of backbone that each form needs, where not a ResNet."""
-FACTS: dict[str, dict[str, Any]] = {"jaa": {"aus": AUS}}
+FACTS: dict[str, dict[str, Any]] = {"jaa": {"aus": AUS}, "related": {"aus": AUS}, "joint": {"joint": [0, 1, 2]}}
 """What a form is built from beside the network, where it must be given."""
 CARD = DetectorCard(
     aus=AUS,
@@ -50,8 +50,10 @@ def network(form: str = "plain", backbone: str = BACKBONE, **options: Any) -> tu
         sample = Sample(faces.permute(0, 3, 1, 2).float() / 255)
         # of deep networks without training all faces are nearly alike: more would be made of rounding
         spread = 2 if form == "plain" else 0.5
-        made.au_head.weight.mul_(spread / made.logits(sample).std(0)[:, None])
-        made.au_head.bias.sub_(made.logits(sample).mean(0))
+        factor, rows = spread / made.logits(sample).std(0), len(made.au_head.weight)
+        made.au_head.weight.mul_(factor[:, None] if rows == len(factor) else factor.mean())  # a joint head has more
+        if rows == len(factor):
+            made.au_head.bias.sub_(made.logits(sample).mean(0))
     return made, replace(CARD, backbone=backbone, backbone_options=options, method=form)
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from metafacs.facs import EXPRESSIONS as EXPRESSION_NAMES
 from metafacs.methods import METHODS, Batch, Facts, Method, Setup
 from metafacs.methods.losses import class_balance
 from metafacs.models.network import build_network
@@ -21,7 +22,7 @@ from tests.toy_runs import SMALL
 CARD = DetectorCard(
     aus=[f"AU{k:02d}" for k in (1, 2, 4, 6, 12)],
     thresholds=[0.5] * AUS,
-    expressions=[str(k) for k in range(EXPRESSIONS)],
+    expressions=list(EXPRESSION_NAMES),
     backbone=SMALL[None][0],
     backbone_options=SMALL[None][1],
     side=32,

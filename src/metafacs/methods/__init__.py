@@ -5,6 +5,7 @@ from metafacs.methods import (
     density_ratio,
     dwa,
     eac_net,
+    gbn,
     gradnorm,
     jaa_net,
     l2rw,
@@ -17,6 +18,7 @@ from metafacs.methods import (
     mtl,
     pcgrad,
     roi,
+    srerl,
     stl,
     uncertainty,
 )
@@ -32,6 +34,7 @@ __all__ = [
     "density_ratio",
     "dwa",
     "eac_net",
+    "gbn",
     "gradnorm",
     "jaa_net",
     "l2rw",
@@ -44,6 +47,7 @@ __all__ = [
     "mtl",
     "pcgrad",
     "roi",
+    "srerl",
     "stl",
     "uncertainty",
 ]

@@ -32,6 +32,8 @@ from metafacs.models.enhanced import EnhancedNetwork, Join
 class EACNetOptions(RegionOptions):
     """Options of `EACNet`."""
 
+    hidden: int = 2048
+    """of the layer that joins the regions."""
     first_share: float = 0.25
     """share of the run's steps that train E-Net, in [0, 1); the others train C-Net."""
     join: Join = "c-net"

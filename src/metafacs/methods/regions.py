@@ -19,8 +19,6 @@ class RegionOptions(AUOptions):
     """the authors' cross-entropy, which is bounded ("ace"), or everybody's ("bce")."""
     units: int = 150
     """of the layer at the end of each region's branch."""
-    hidden: int = 2048
-    """of the layer that joins the regions."""
 
 
 class RegionMethod(STL):

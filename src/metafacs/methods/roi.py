@@ -9,23 +9,32 @@ public; the LSTM over 24 frames is left out, which another row of that paper has
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from torch import Tensor
 
-from metafacs.methods.base import METHODS, Batch, Setup, Stream
+from metafacs.methods.base import METHODS, AUOptions, Batch, Setup, Stream
 from metafacs.methods.regions import RegionMethod, RegionOptions
 from metafacs.models.roi import ROINetwork
+
+
+@dataclass(frozen=True)
+class ROIOptions(RegionOptions):
+    """Options of `ROI`."""
+
+    hidden: int = 2048
+    """of the layer that joins the regions."""
 
 
 @METHODS.register("roi")
 class ROI(RegionMethod):
     """STL on a network with a branch for each of twenty regions, on timm's VGG-16; with landmarks."""
 
+    Options: ClassVar[type[AUOptions]] = ROIOptions
     needs: ClassVar[str | None] = "vgg16"
 
-    def __init__(self, setup: Setup, options: RegionOptions = RegionOptions()) -> None:
+    def __init__(self, setup: Setup, options: ROIOptions = ROIOptions()) -> None:
         network = ROINetwork(setup.network, setup.facts.mean_shape, options.units, options.hidden)
         super().__init__(replace(setup, network=network), options)
 

@@ -5,6 +5,7 @@ published weights.
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import torch
@@ -65,7 +66,7 @@ def start(module: nn.Module) -> None:
 def hidden_layers(size: int, hidden: tuple[int, ...]) -> nn.Sequential:
     """Flattening, then fully connected layers with ReLU and dropout of one half."""
     layers: list[nn.Module] = [nn.Flatten()]
-    for before, after in zip((size, *hidden), hidden, strict=False):
+    for before, after in pairwise((size, *hidden)):
         layers += [nn.Linear(before, after), nn.ReLU(), nn.Dropout(0.5)]
     return nn.Sequential(*layers)
 

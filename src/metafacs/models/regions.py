@@ -92,19 +92,22 @@ class Branches(nn.Sequential):
 
     Args:
         regions: R.
-        channels: C, kept by the convolution.
+        channels: C.
         units: of the fully connected layer.
         padding: of the convolution.
         mode: how cells are made twice as large, "nearest" or "bilinear".
+        out: channels of the convolution; C where not given.
     """
 
-    def __init__(self, regions: int, channels: int, units: int, padding: int = 0, mode: str = "nearest") -> None:
-        whole = regions * channels
+    def __init__(
+        self, regions: int, channels: int, units: int, padding: int = 0, mode: str = "nearest", out: int = 0
+    ) -> None:
+        between = regions * (out or channels)
         super().__init__(
             nn.Upsample(scale_factor=2, mode=mode),
-            nn.Conv2d(whole, whole, 3, padding=padding, groups=regions),
+            nn.Conv2d(regions * channels, between, 3, padding=padding, groups=regions),
             nn.ReLU(),
-            nn.Conv2d(whole, regions * units, 4 + 2 * padding, groups=regions),
+            nn.Conv2d(between, regions * units, 4 + 2 * padding, groups=regions),
             nn.ReLU(),
             nn.Flatten(),
         )
