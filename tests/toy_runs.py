@@ -25,6 +25,7 @@ SMALL: Mapping[str | None, tuple[str, dict[str, Any]]] = {
     "vgg16": ("metafacs_vgg", {"depth": 16, "width": 2, "mlp_ratio": 1 / 128}),
     "vgg19": ("metafacs_vgg", {"width": 2, "mlp_ratio": 1 / 128}),
     "metafacs_jaa": ("metafacs_jaa", {"img_size": 32, "units": 2}),
+    "metafacs_tcae": ("metafacs_tcae", {"img_size": 32, "width": 16}),
 }
 """For what a method needs (`Method.needs`), the smallest backbone that will do, and its options."""
 

@@ -11,7 +11,7 @@ from metafacs.methods import METHODS
 from tests.launcher import Launcher
 from tests.toy_runs import SMALL, flags, logged_steps, metafacs, same_parameters
 
-NAMES = ["mtan", "cross_stitch", "l2t_ww", "maxl", "eac_net", "roi", "jaa_net", "srerl", "gbn"]
+NAMES = ["mtan", "cross_stitch", "l2t_ww", "maxl", "eac_net", "roi", "jaa_net", "srerl", "gbn", "tcae"]
 DIES = "import metafacs.training.loop as l; f = l._Meter.add\n"
 DIES += "def add(self, *a):\n    global n; n += 1; f(self, *a)\n    if n == %d: import os; os.kill(os.getpid(), 9)\n"
 DIES += "n = 0; l._Meter.add = add"
@@ -55,6 +55,12 @@ def test_a_backbone_without_stages_is_refused_before_anything_is_written(
 ) -> None:
     run = tmp_path / "run"
     changes = {"network__backbone": "test_efficientnet", "network__options": "{}"}
-    for method, other in {"mtan": "resnet34", "eac_net": "vgg19", "roi": "vgg16", "jaa_net": "metafacs_jaa"}.items():
+    for method, other in {
+        "mtan": "resnet34",
+        "eac_net": "vgg19",
+        "roi": "vgg16",
+        "jaa_net": "metafacs_jaa",
+        "tcae": "metafacs_tcae",
+    }.items():
         assert metafacs(*toy(run, au_dataset, fe_dataset, method, **changes)) == 2
         assert f"--network.backbone {other}" in capsys.readouterr().err and not run.exists()

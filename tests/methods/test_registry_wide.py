@@ -89,9 +89,9 @@ def test_three_steps_train_and_report_finite_scalars(name: str) -> None:
     assert not torch.equal(before["network.au_head.weight"], after["network.au_head.weight"])
     assert all(torch.isfinite(value).all() for value in after.values())
     counted = [v for k, v in after.items() if k.startswith("network.") and k.endswith("num_batches_tracked")]
-    assert (counted or "vgg" in card_of(name).backbone) and all(value == 3 for value in counted), (
-        "one pass a step counts for the running statistics"
-    )
+    expected = {0, 3} if name == "tcae" else {3}  # its encoder is frozen where no step learns from pairs
+    assert counted or "vgg" in card_of(name).backbone
+    assert {int(value) for value in counted} <= expected, "one pass a step counts for the running statistics"
 
 
 def test_predictions_are_probabilities_without_side_effects(name: str) -> None:

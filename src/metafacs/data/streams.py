@@ -5,12 +5,12 @@ seen, however many workers decode.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import repeat
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 from zlib import crc32
 
 import numpy as np
@@ -114,6 +114,9 @@ class Order:
         name: of the stream, so that streams with one seed differ.
     """
 
+    together: ClassVar[int] = 1
+    """How many items that follow each other are mirrored alike."""
+
     def __init__(self, size: int, batch: int, seed: int, name: str) -> None:
         self.size = size
         self.batch = min(batch, size)
@@ -134,13 +137,43 @@ class Order:
         return np.random.default_rng([self.seed, crc32(self.name.encode()), number]).permutation(self.size)
 
 
+class PairOrder(Order):
+    """Pairs: an item in the order of `Order`, then another one of its group, drawn anew in every step.
+
+    Args:
+        groups: of each item; the only one of its group is paired with itself.
+        pairs: pairs a step; if there are fewer items than that, every step takes all of them.
+        seed: of the permutations and of the partners.
+        name: of the stream.
+    """
+
+    together = 2
+
+    def __init__(self, groups: Sequence[Hashable], pairs: int, seed: int, name: str) -> None:
+        super().__init__(len(groups), pairs, seed, name)
+        self.firsts, self.batch = Order(len(groups), pairs, seed, name), 2 * self.batch
+        self.groups = groups
+        self.members: dict[Hashable, list[int]] = {}
+        for position, group in enumerate(groups):
+            self.members.setdefault(group, []).append(position)
+
+    def __call__(self, step: int) -> NDArray[np.int64]:
+        """Positions of the items of `step`, (batch,), those of a pair one after the other."""
+        rng = np.random.default_rng([self.seed, crc32(self.name.encode()), step, 1])
+        both = []
+        for first in self.firsts(step).tolist():
+            others = [position for position in self.members[self.groups[first]] if position != first]
+            both += [first, int(rng.choice(others or [first]))]
+        return np.array(both)
+
+
 @dataclass
 class Stream:
     """Images with one kind of label, and their order in training.
 
     Attributes:
         faces: the images.
-        labels: (N, A) float AU labels, NaN not labelled, or (N,) int64 expressions.
+        labels: (N, A) float AU labels, NaN not labelled, or (N,) int64 expressions; (N, 0) where there are none.
         order: which of them come when.
     """
 
@@ -276,7 +309,8 @@ def _augmented(
     generator = torch.Generator().manual_seed(mixed_seed(seed, step, crc32(name.encode())))
     count = stream.order.batch
     share = distributed.share(count)
-    crops = random_crops(count, stream.faces.size - side, generator).part(share)
+    crops, together = random_crops(count, stream.faces.size - side, generator), stream.order.together
+    crops = crops._replace(flipped=crops.flipped[::together].repeat_interleave(together)).part(share)
     images, points = crop(decoded.images, crops, side), decoded.landmarks
     points = None if points is None else crop_points(points, crops, side)
     if photographic:

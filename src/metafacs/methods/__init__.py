@@ -20,6 +20,7 @@ from metafacs.methods import (
     roi,
     srerl,
     stl,
+    tcae,
     uncertainty,
 )
 from metafacs.methods.base import METHODS, Batch, Facts, Method, Setup
@@ -49,5 +50,6 @@ __all__ = [
     "roi",
     "srerl",
     "stl",
+    "tcae",
     "uncertainty",
 ]

@@ -14,7 +14,8 @@ from metafacs.models.network import Network
 from metafacs.registry import Registry
 from metafacs.sample import Batch, Sample
 
-Stream = Literal["primary", "auxiliary", "meta"]
+Stream = Literal["primary", "auxiliary", "meta", "pairs"]
+""""pairs": two frames of one video after each other, of the AU training images, without their labels."""
 AUReduction = Literal["mean", "sum"]
 OptimiserFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 

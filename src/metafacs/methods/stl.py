@@ -27,7 +27,8 @@ class STL(Method):
         with self.autocast():
             losses = self.losses(batch)
         weights = losses.new_full(losses.shape, 1 / (len(losses) * distributed.count()))
-        self.update_base(weighted_gradient(losses, self.trained(), weights))
+        parameters = self.trained()
+        self.update_base(weighted_gradient(losses, parameters, weights), parameters)
         return {"loss_primary": losses.detach().mean()}
 
     def losses(self, batch: Mapping[Stream, Batch]) -> Tensor:

@@ -3,6 +3,6 @@
 Importing this package registers the forms, and the backbones of metafacs' own with timm.
 """
 
-from metafacs.models import alexnet, attended, drml, enhanced, jaa, joint, related, roi, stitched, vgg
+from metafacs.models import alexnet, attended, drml, enhanced, jaa, joint, related, roi, stitched, tcae, vgg
 
-__all__ = ["alexnet", "attended", "drml", "enhanced", "jaa", "joint", "related", "roi", "stitched", "vgg"]
+__all__ = ["alexnet", "attended", "drml", "enhanced", "jaa", "joint", "related", "roi", "stitched", "tcae", "vgg"]

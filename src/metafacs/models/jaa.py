@@ -1,7 +1,7 @@
 """JAA-Net's network: it finds landmarks itself, and looks where they say that each AU is."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
@@ -50,6 +50,8 @@ class JAARegions(nn.Module):
         img_size: S, side of the images, pixels; a multiple of 16.
         units: an eighth of the channels of the feature map.
     """
+
+    normalisation: ClassVar = (0.5, 0.5)
 
     def __init__(self, img_size: int = 176, units: int = 8) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """Backbones of metafacs' own, entered into timm's registry, so that their names stand wherever a timm name does.
 
-Each is a class with `num_features` and options of its own that maps (N, 3, S, S) to (N, num_features). None has
-published weights.
+Each is a class with `num_features` and options of its own that maps (N, 3, S, S) to (N, num_features); where it has a
+`normalisation`, that is the mean and the standard deviation of its colours. None has published weights.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,8 @@ def backbone(name: str) -> Callable[[Kind], Kind]:
             if pretrained or num_classes:
                 raise ValueError(f"metafacs_{name} has no published weights and no classifier")
             model: Any = kind(**options)
-            model.pretrained_cfg = {"mean": (0.5,) * 3, "std": (0.25,) * 3}
+            mean, std = getattr(model, "normalisation", (0.5, 0.25))
+            model.pretrained_cfg = {"mean": (mean,) * 3, "std": (std,) * 3}
             return model
 
         make.__name__ = f"metafacs_{name}"

@@ -15,7 +15,7 @@ from metafacs import distributed
 from metafacs.config import DataConfig, TrainConfig
 from metafacs.data.prepared import PreparedDataset
 from metafacs.data.splits import Split, auxiliary_rows, split_by_fold
-from metafacs.data.streams import Faces, Order, Stream
+from metafacs.data.streams import Faces, Order, PairOrder, Stream
 from metafacs.data.transforms import centre_crops, crop_points
 from metafacs.errors import InputError
 from metafacs.facs import parse_aus
@@ -95,6 +95,11 @@ def open_data(
         name: Stream(pictures, targets[name], Order(len(pictures), batches[name], seed, name))
         for name, pictures in {**faces, "meta": reserve}.items()
     }
+    keys = zip(
+        *(primary.column(name)[split.train].tolist() for name in ("dataset", "subject", "sequence")), strict=True
+    )
+    pairs = PairOrder(list(keys), settings.batch_primary, seed, "pairs")
+    streams["pairs"] = Stream(faces["primary"], torch.empty(len(split.train), 0), pairs)
     _check_shares(streams)
     _cache({**faces, "meta": reserve}, settings, device, console)
     return TrainingData(
