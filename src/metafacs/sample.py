@@ -49,7 +49,10 @@ class Batch:
 
     sample: Sample
     labels: Tensor
-    """(B, A) AU labels, NaN not labelled, for `primary` and `meta`; (B,) expression index for `auxiliary`."""
+    """(B, A) AU labels, NaN not labelled, for `primary` and `meta`; (B,) expression index for `auxiliary`; (B, 0) for
+    `pairs`."""
+    places: Tensor | None = None
+    """(B,) int64, which of the stream's faces these are."""
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -11,7 +11,7 @@ from metafacs.methods import METHODS
 from tests.launcher import Launcher
 from tests.toy_runs import SMALL, flags, logged_steps, metafacs, same_parameters
 
-NAMES = ["mtan", "cross_stitch", "l2t_ww", "maxl", "eac_net", "roi", "jaa_net", "srerl", "gbn", "tcae"]
+NAMES = ["mtan", "cross_stitch", "l2t_ww", "maxl", "eac_net", "roi", "jaa_net", "srerl", "gbn", "tcae", "lp_net"]
 DIES = "import metafacs.training.loop as l; f = l._Meter.add\n"
 DIES += "def add(self, *a):\n    global n; n += 1; f(self, *a)\n    if n == %d: import os; os.kill(os.getpid(), 9)\n"
 DIES += "n = 0; l._Meter.add = add"

@@ -82,6 +82,7 @@ def test_every_form_of_network(form: str, opset: int) -> None:
         ("test_vit", {"img_size": 32}),
         ("test_convnext", {}),
         ("metafacs_drml", SMALL_DRML),
+        ("metafacs_ofs", {"img_size": 32, "widths": [4, 4, 8], "hidden": 16}),
         ("metafacs_vgg", {"width": 2}),
     ],
 )

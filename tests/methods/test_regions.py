@@ -25,7 +25,9 @@ def build(kind: type[Method], **options: object) -> Method:
     torch.manual_seed(0)
     backbone, small = SMALL[kind.needs]
     network = build_network(backbone, AUS, EXPRESSIONS, "scratch", small)
-    facts = Facts(NAMES, labels=batches(primary=40, masked=0.2)["primary"].labels.float(), mean_shape=torch.rand(68, 2))
+    facts = Facts(
+        NAMES, labels=batches(primary=40, masked=0.2)["primary"].labels.float(), landmarks=torch.rand(1, 68, 2)
+    )
     return kind(Setup(network, lambda p: torch.optim.SGD(p, 0.01), facts=facts), kind.Options(**options))
 
 

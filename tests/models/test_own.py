@@ -9,6 +9,7 @@ from metafacs.errors import InputError
 from metafacs.models.alexnet import AlexNet
 from metafacs.models.drml import DRML, RegionLayer
 from metafacs.models.network import build_network
+from metafacs.models.ofs import SizedConvolution
 from metafacs.models.own import Cells
 from metafacs.sample import Sample
 from tests.toy_runs import SMALL_DRML
@@ -70,7 +71,35 @@ def test_alexnet_is_the_layers_of_its_table() -> None:
     assert network(x).shape == (2, 16) and AlexNet().features(torch.zeros(1, 3, 227, 227)).shape == (1, 256, 6, 6)
 
 
-@pytest.mark.parametrize("name, options", [("drml", SMALL_DRML), ("alexnet", SMALL_ALEXNET)])
+@pytest.mark.parametrize("size", [3, 5, 7])
+def test_a_filter_of_whole_odd_size_is_a_plain_convolution(size: int) -> None:
+    torch.manual_seed(0)
+    layer, x = SizedConvolution(3, 4, size, 7).double(), torch.randn(2, 3, 9, 9).double()
+    rim = (7 - size) // 2
+    middle = F.pad(layer.weight[..., rim : 7 - rim, rim : 7 - rim], [rim] * 4)
+    assert torch.equal(layer(x), F.conv2d(x, middle, layer.bias, padding=3))
+    layer.size.data += 1e-9  # nothing jumps there
+    torch.testing.assert_close(layer(x), F.conv2d(x, middle, layer.bias, padding=3))
+
+
+def test_the_size_of_a_filter_has_its_exact_derivative() -> None:
+    torch.manual_seed(0)
+    layer, x = SizedConvolution(3, 4, 4.3, 7).double(), torch.randn(2, 3, 9, 9).double()
+    larger, smaller = (layer.weight[..., rim : 7 - rim, rim : 7 - rim] for rim in (1, 2))
+    y = 0.65 * F.conv2d(x, larger, layer.bias, padding=2) + 0.35 * F.conv2d(x, smaller, layer.bias, padding=1)
+    torch.testing.assert_close(layer(x), y)
+    (derivative,) = torch.autograd.grad(layer(x).sin().sum(), [layer.size])
+    ends = []
+    for step in (1e-6, -1e-6):
+        layer.size.data.fill_(4.3 + step)
+        ends.append(layer(x).sin().sum())
+    torch.testing.assert_close(derivative, (ends[0] - ends[1]) / 2e-6, rtol=1e-6, atol=1e-6)
+
+
+SMALL_OFS = {"img_size": 32, "widths": [4, 4, 8], "hidden": 16}
+
+
+@pytest.mark.parametrize("name, options", [("drml", SMALL_DRML), ("alexnet", SMALL_ALEXNET), ("ofs", SMALL_OFS)])
 def test_they_stand_where_a_timm_name_does(name: str, options: dict[str, object]) -> None:
     network, images = build_network(f"metafacs_{name}", 3, 7, "scratch", options).eval(), torch.rand(5, 3, 67, 67)
     images = images[..., : int(str(options["img_size"])), : int(str(options["img_size"]))]

@@ -30,8 +30,8 @@ from metafacs.sample import Batch, Sample
 
 Progress = Callable[[int, int], None]
 Made = TypeVar("Made")
-Decoded = dict[str, tuple[Tensor, Tensor | None, Tensor]]
-"""By stream: images (n, 3, S, S), uint8, as they were decoded, their landmarks if asked for, and their labels."""
+Decoded = dict[str, tuple[Tensor, Tensor | None, Tensor, Tensor]]
+"""By stream: images (n, 3, S, S), uint8, as they were decoded, landmarks if asked for, labels and places."""
 
 AHEAD = 2
 """Steps whose images are gathered for a GPU while it is busy with earlier ones."""
@@ -202,14 +202,14 @@ class _Steps(Dataset[Decoded | InputError]):
     def at(self, step: int) -> Decoded:
         return {name: self._of(stream, step) for name, stream in self.streams.items()}
 
-    def _of(self, stream: Stream, step: int) -> tuple[Tensor, Tensor | None, Tensor]:
+    def _of(self, stream: Stream, step: int) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
         positions = stream.order(step)
         positions = positions[distributed.share(len(positions))]
         images = stream.faces.images(positions)
         if self.pinned and not images.is_cuda:
             images = images.pin_memory()
         places = torch.from_numpy(positions)
-        return images, stream.faces.landmarks[places] if self.landmarks else None, stream.labels[places]
+        return images, stream.faces.landmarks[places] if self.landmarks else None, stream.labels[places], places
 
 
 def _decoded_steps(
@@ -295,10 +295,10 @@ def training_batches(
         if isinstance(decoded, InputError):
             raise decoded
         batch = {}
-        for name, (images, points, labels) in decoded.items():
+        for name, (images, points, labels, places) in decoded.items():
             sample = Sample(images, points).to(device, non_blocking=True)
             sample = _augmented(sample, streams[name], name, step, side, seed, photographic)
-            batch[name] = Batch(sample, labels.to(device, non_blocking=True))
+            batch[name] = Batch(sample, labels.to(device, non_blocking=True), places.to(device, non_blocking=True))
         yield batch
 
 

@@ -32,8 +32,13 @@ class Facts:
     """(N, A) AU labels, NaN not labelled."""
     subjects: Sequence[str] = ()
     """(N,) who each row shows."""
-    mean_shape: Tensor | None = None
-    """(68, 2) mean landmarks in the middle crop, as shares of its side; where the method uses landmarks."""
+    landmarks: Tensor | None = None
+    """(N, 68, 2) landmarks in the middle crop, as shares of its side, NaN not known; where the method uses any."""
+
+    @property
+    def mean_shape(self) -> Tensor | None:
+        """(68, 2): the mean of the landmarks."""
+        return None if self.landmarks is None else self.landmarks.nanmean(0)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,20 @@
 Importing this package registers the forms, and the backbones of metafacs' own with timm.
 """
 
-from metafacs.models import alexnet, attended, drml, enhanced, jaa, joint, related, roi, stitched, tcae, vgg
+from metafacs.models import alexnet, attended, drml, enhanced, jaa, joint, lp, ofs, related, roi, stitched, tcae, vgg
 
-__all__ = ["alexnet", "attended", "drml", "enhanced", "jaa", "joint", "related", "roi", "stitched", "tcae", "vgg"]
+__all__ = [
+    "alexnet",
+    "attended",
+    "drml",
+    "enhanced",
+    "jaa",
+    "joint",
+    "lp",
+    "ofs",
+    "related",
+    "roi",
+    "stitched",
+    "tcae",
+    "vgg",
+]

@@ -50,13 +50,13 @@ class TrainingData:
         return present.to(device), absent.to(device)
 
     def facts(self, side: int, landmarks: bool) -> Facts:
-        """What a method may know of the training rows; their mean shape in crops of `side` pixels if asked for."""
-        primary, shape = self.streams["primary"], None
+        """What a method may know of the training rows; their landmarks in crops of `side` pixels if asked for."""
+        primary, points = self.streams["primary"], None
         if landmarks:
             places = centre_crops(len(primary.faces), primary.faces.size - side)
-            shape = crop_points(primary.faces.landmarks, places, side).nanmean(0) / side
+            points = crop_points(primary.faces.landmarks, places, side) / side
         subjects = [str(subject) for subject in self.primary.column("subject")[self.split.train]]
-        return Facts(self.aus, self.expressions, primary.labels, subjects, shape)
+        return Facts(self.aus, self.expressions, primary.labels, subjects, points)
 
 
 def open_data(
