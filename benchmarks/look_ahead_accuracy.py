@@ -166,7 +166,12 @@ def measured(run: Path, count: int, precisions: int, meta: int | None) -> list[d
 
     def method_of(dtype: torch.dtype, autocast: Callable[[], Any] = nullcontext, **options: Any) -> MAL:
         network = build_network(own.backbone, len(data.aus), len(data.expressions), "scratch", dict(own.options))
-        weights: dict[str, Any] = {"alpha": ALPHA, "way": "forward", **options}
+        weights: dict[str, Any] = {
+            "alpha": ALPHA,
+            "way": "forward",
+            "au_reduction": settings.options.au_reduction,
+            **options,
+        }
         present, absent = (w.to(dtype) for w in data.class_weights(torch.device("cpu")))
         method = MAL(
             Setup(network.to(dtype), lambda p: torch.optim.SGD(p, lr=0.0), (present, absent), autocast),

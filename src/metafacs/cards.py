@@ -14,7 +14,7 @@ def read_card(kind: type[Card], entries: Mapping[str, Any]) -> Card:
     """The card that a file holds.
 
     Args:
-        kind: a dataclass whose fields are `str`, `int`, `float`, `Any`, or lists and dictionaries of these.
+        kind: a dataclass whose fields are `str`, `int`, `float`, `bool`, `Any`, or lists and dictionaries of these.
         entries: what the file says, JSON values.
 
     Raises:
@@ -38,7 +38,7 @@ def _fits(value: Any, kind: Any) -> bool:
         return isinstance(value, dict) and all(_fits(each, inner[1]) for each in value.values())
     if kind is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
-    return kind is Any or (isinstance(value, kind) and not isinstance(value, bool))
+    return kind is Any or (isinstance(value, kind) and isinstance(value, bool) == (kind is bool))
 
 
 def check_aus(columns: Sequence[str]) -> None:

@@ -27,7 +27,10 @@ class DataConfig:
         reserve_fraction: share of every training subject's AU images kept for the meta loss and for validation.
         reserve_minimum: images wanted in that reserve on small data.
         reserve_people: share of the training people to reserve whole instead (at least two), so that the meta loss and
-            validation speak of people nobody trains on; 0 reserves images of everybody, as in the paper.
+            validation speak of people nobody trains on; 0 reserves images of everybody, as in the paper, but whole
+            people where there are at most two images a person.
+        reserve_fold: name of a fold to reserve whole instead, where the meta loss is to speak of certain people: real
+            ones, say, where most AU images are rendered.
         resize: side the faces are resized to, pixels.
         side: side of the random crop that the network sees, pixels.
         augment: what is done to training images beside resizing: "crops" (random crops, mirrored or not, as in the
@@ -50,6 +53,7 @@ class DataConfig:
     reserve_fraction: float = 0.02
     reserve_minimum: int = 128
     reserve_people: float = 0.0
+    reserve_fold: str | None = None
     resize: int = 248
     side: int = 224
     augment: Literal["crops", "photographic"] = "crops"

@@ -32,7 +32,7 @@ from metafacs.runs import DETECTOR, environment
 RESULTS = Path(__file__).parent / "results"
 OTHERS = 977
 """Seed of the people that only pretraining sees."""
-STL = "stl=stl:optimiser.learning_rate=2e-3"
+STL = "stl=stl:au_reduction=mean;optimiser.learning_rate=2e-3"
 MTL = "mtl=mtl:au_reduction=sum"
 MAL = "mal=mal:au_reduction=sum"
 MAL_LOSS = "mal_loss=mal:au_reduction=sum;inputs=loss;beta=1e-2"

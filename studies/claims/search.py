@@ -27,17 +27,20 @@ from metafacs.training.predicting import face_probabilities
 LEAST = 4
 """People who train, where some of them are to be reserved whole."""
 TRIALS = {
-    "stl": ["stl:au_reduction=mean", *(f"stl:optimiser.learning_rate={rate}" for rate in ("6e-3", "2e-3"))],
+    "stl": [
+        "stl:au_reduction=mean",
+        *(f"stl:au_reduction=mean;optimiser.learning_rate={rate}" for rate in ("6e-3", "2e-3")),
+    ],
     "mtl": [
-        *(f"mtl:auxiliary_weight={weight}" for weight in ("0.02", "0.1", "0.3", "0.5")),
+        *(f"mtl:au_reduction=mean;auxiliary_weight={weight}" for weight in ("0.02", "0.1", "0.3", "0.5")),
         *(f"mtl:au_reduction=sum;auxiliary_weight={weight}" for weight in ("0.5", "0.7")),
     ],
     "mal": [
-        *(f"mal:beta={beta}" for beta in ("1e-3", "1e-2")),
+        *(f"mal:beta={beta};au_reduction=mean" for beta in ("1e-3", "1e-2")),
         *(f"mal:beta={beta};au_reduction=sum" for beta in ("1e-3", "1e-2")),
-        "mal:beta=1e-2;weights=task",
-        "mal:beta=1e-2;inputs=loss",
-        "mal:beta=3e-3;data.reserve_people=0.2",
+        "mal:beta=1e-2;weights=task;au_reduction=mean",
+        "mal:beta=1e-2;inputs=loss;au_reduction=mean",
+        "mal:beta=3e-3;data.reserve_people=0.2;au_reduction=mean",
         "mal:beta=1e-2;inputs=loss;au_reduction=sum",
         "mal:beta=1e-3;au_reduction=sum;inputs=feature+label+loss;normalised_features=true",
         "mal:beta=1e-3;au_reduction=sum;data.reserve_people=0.2",

@@ -86,7 +86,7 @@ def _stops(settings: TrainConfig, network: Network, data: TrainingData, device: 
     optimiser, steps = settings.optimiser, steps_of(settings)
     rate, decay = optimiser.learning_rate, optimiser.weight_decay
     setup = Setup(network, lambda parameters: torch.optim.AdamW(parameters, lr=rate, weight_decay=decay))
-    method = METHODS["mtl"](setup)
+    method = METHODS["mtl"](setup, METHODS["mtl"].Options(au_reduction="mean"))
     streams = {str(name): data.streams[name] for name in method.streams}
     plan = loop.Plan(steps, optimiser.schedule, optimiser.warmup, 2, 10**9, 10**9, 10**9)
     silent = loop.Hooks(lambda *_: None, lambda _: None, lambda _: None)
@@ -104,7 +104,7 @@ def _meta_gradient(network: Network, data: TrainingData, batch: Batch) -> dict[s
     """By parameter, the gradient of MAL's meta loss on `batch`."""
     theta, balance = dict(network.named_parameters()), data.class_weights(batch.labels.device)
     logits = isolated(network)(theta, batch.sample).au_logits
-    loss = au_losses(logits, batch.labels, balance=balance).mean()
+    loss = au_losses(logits, batch.labels, "mean", balance).mean()
     gradients = torch.autograd.grad(loss, list(theta.values()), allow_unused=True, materialize_grads=True)
     return dict(zip(theta, gradients, strict=True))
 
@@ -137,7 +137,7 @@ def alignments(network: Network, data: TrainingData, side: int, device: torch.de
         with torch.no_grad(), forward_ad.dual_level():
             theta = {name: forward_ad.make_dual(p, direction[name]) for name, p in network.named_parameters()}
             out = isolated(network)(theta, concatenated([au.sample, fe.sample]))
-            au_loss = forward_ad.unpack_dual(au_losses(out.au_logits[: len(au)], au.labels))
+            au_loss = forward_ad.unpack_dual(au_losses(out.au_logits[: len(au)], au.labels, "mean"))
             fe_loss = forward_ad.unpack_dual(expression_losses(out.expression_logits[len(au) :], fe.labels))
             feature = forward_ad.unpack_dual(out.feature).primal
         places = {name: stream.order(step) for name, stream in streams.items()}

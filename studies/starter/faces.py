@@ -6,7 +6,7 @@ alone and in every mixture, and crops that lie as loosely as dlib's landmarks pu
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,13 +22,17 @@ from facsynth.photo import Shot, photograph
 from facsynth.rig import RIG_AUS
 from facsynth.scene import CROP, Framing, Scene, draw_framing, draw_habits, draw_scene
 from metafacs.data.prepared import DatasetCard, PreparedDataset, PreparedWriter
+from metafacs.faces.finders import PUPILS
+from metafacs.faces.recipe import Recipe
 from metafacs.facs import EXPRESSIONS, PRESENT_FROM, au_column
-from metafacs.synth.rendering import Progress, Row, crop_recipe, with_picture, write_parts
+from metafacs.synth.rendering import Progress, Row, with_picture, write_parts
 
 AUS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 24, 25, 26)
 """What the starter model detects: the AUs of BP4D, DISFA and GFT, all of which are rendered, and 7, 20, 23, 24."""
-PEOPLE = 2000
+PEOPLE = 4000
 """Whom the starter model is trained and scored on."""
+FIRST = 2000
+"""People of the first edition; whoever comes after them shows more AUs alone and in small mixtures."""
 PEOPLE_A_PART = 20
 FRAMES = 6
 """Pictures of each person, each in another place."""
@@ -39,10 +43,18 @@ WILD = 0.8
 ACTING = {"rest": 0.16, "emotion": 0.34, "course": 0.26, "mixture": 0.24}
 """Where the AUs of a picture come from: nothing but traces, an expression or two, the recordings of the rendered
 benchmarks, or one to five AUs drawn one by one."""
+SINGLES = {"rest": 0.15, "emotion": 0.20, "course": 0.15, "mixture": 0.50}
+"""The same, of people after the first edition's: expressions come with real people, so AUs have to come alone."""
 SCATTER = {"shift": 0.012, "scale": 0.03, "roll": 0.03}
 """Standard deviations of where the eyes lie: shares of the crop, logarithm, radians. Wider than dlib's errors, because
 real faces differ more from each other than rendered ones."""
-SIZE, RAYS = 112, 2
+SIZE, RAYS = 120, 2
+OUTWARDS, UPWARDS = -0.020, 0.029
+"""From the middle of a rendered eye's six landmarks to its pupil, which real crops have on the template, as shares of
+the eyes' distance (`metafacs.faces.corrected`)."""
+EYES = CROP.eyes / (1 + 2 * OUTWARDS)
+MIDDLE = (CROP.middle[0], CROP.middle[1] + UPWARDS * EYES)
+"""Where the landmarks' eyes lie, so that the pupils lie on the template."""
 _STREAM = 0x57A7
 
 
@@ -76,9 +88,9 @@ def render(
         "rendered faces (metafacs synth), people and places of all kinds: no real person is in it",
         LICENCE,
         [au_column(au) for au in AUS],
-        crop=crop_recipe(SIZE) | {"jitter": SCATTER},
+        crop=Recipe(size=SIZE, eyes=PUPILS).to_card() | {"jitter": SCATTER},
     )
-    mix = {"people": list(people), "frames": FRAMES, "wild": WILD, "acting": ACTING, "scatter": SCATTER}
+    mix = {"people": list(people), "frames": FRAMES, "wild": WILD, "acting": [ACTING, SINGLES], "scatter": SCATTER}
     settings = {**mix, "size": SIZE, "rays": RAYS, "seed": seed, "rendering": RENDERING}
     parts = [people[first : first + PEOPLE_A_PART] for first in range(0, len(people), PEOPLE_A_PART)]
     make, sizes = functools.partial(rows, parts=parts, seed=seed), [FRAMES * len(part) for part in parts]
@@ -101,7 +113,7 @@ def pictures(number: int, seed: int) -> list[Taken]:
     resting = draw_temper(rng).resting
     taken = []
     for frame in range(FRAMES):
-        course = draw_acting(rng)
+        course = draw_acting(rng, ACTING if number < FIRST else SINGLES)
         lean = rng.normal(0, 0.06, len(RIG_AUS)) + rng.normal(0, 0.05)
         acting = sides(strength(course)[None] * person.expressiveness, person.asymmetry, lean[None])
         gaze = (float(rng.normal(0, 0.14)), float(rng.normal(0, 0.08)))
@@ -118,9 +130,9 @@ def as_photo(shot: Shot, rng: np.random.Generator, width: int, height: int, eyes
     return replace(shot, scene=replace(shot.scene, framing=draw_framing(rng, width, height, eyes)))
 
 
-def draw_acting(rng: np.random.Generator) -> NDArray[np.float64]:
-    """(A,) FACS intensities in [0, 6) of the AUs of the rig, in one picture."""
-    kind = str(rng.choice(list(ACTING), p=list(ACTING.values())))
+def draw_acting(rng: np.random.Generator, kinds: Mapping[str, float]) -> NDArray[np.float64]:
+    """(A,) FACS intensities in [0, 6) of the AUs of the rig, in one picture; `kinds` are as `ACTING`."""
+    kind = str(rng.choice(list(kinds), p=list(kinds.values())))
     course = np.where(rng.random(len(RIG_AUS)) < 0.12, rng.uniform(0, 1.6, len(RIG_AUS)), 0.0)
     if kind == "emotion":
         for _ in range(1 + (rng.random() < 0.25)):
@@ -160,8 +172,8 @@ def _scene(rng: np.random.Generator, skin: NDArray[np.float64]) -> Scene:
     scene = draw_scene(draw_habits(rng, wild), rng, wild=wild, skin=skin)
     shift = rng.normal(0, SCATTER["shift"], 2)
     framing = Framing(
-        (CROP.middle[0] + float(shift[0]), CROP.middle[1] + float(shift[1])),
-        CROP.eyes * float(np.exp(rng.normal(0, SCATTER["scale"]))),
+        (MIDDLE[0] + float(shift[0]), MIDDLE[1] + float(shift[1])),
+        EYES * float(np.exp(rng.normal(0, SCATTER["scale"]))),
         float(np.clip(rng.normal(0, SCATTER["roll"]), -0.1, 0.1)),
     )
     return replace(scene, framing=framing)

@@ -37,6 +37,7 @@ TRAINING = {
     "network.backbone": BACKBONE,
     "network.options": OPTIONS,
     "method": "stl",
+    "stl.au_reduction": "mean",
     "optimiser.learning_rate": 1e-3,
     "optimiser.weight_decay": 0.02,
     "loop.precision": "bf16",

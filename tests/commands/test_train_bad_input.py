@@ -172,7 +172,7 @@ def test_an_unreadable_image(
         ({"network__weights": "weights.safetensors"}, "weights file weights.safetensors does not exist"),
         ({"data__aus": "3000"}, "3000"),
         ({"data__aus": "affwild9"}, "affwild9"),
-        ({"data__test_fold": "P9"}, "there is no fold 'P9'; the dataset has P1, P2, P3"),
+        ({"data__test_fold": "P9"}, "no fold 'P9'; it has P1, P2, P3: choose one"),
         ({"data__side": 64}, "the crop (--data.side 64) must be at least 16 and at most --data.resize 36"),
         ({"data__side": 8}, "at least 16"),
         ({"data__batch_meta": 1}, "--data.batch_meta is 1; it must be at least 2"),

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metafacs.data.splits import auxiliary_rows, reserve_rows, split_by_fold
+from metafacs.data.splits import auxiliary_rows, deal_people, reserve_rows, split_by_fold
 from metafacs.errors import InputError
 
 
@@ -41,7 +41,8 @@ def test_every_split_is_clean(sizes, test_fold, fraction, minimum, seed, unlabel
     assert not {*subject[found.train], *subject[found.reserve]} & set(subject[found.test])
     assert set(fold[found.test]) == {test_fold} and test_fold not in {*fold[found.train], *fold[found.reserve]}
     assert set(found.test_subjects) == set(subject[fold == test_fold])
-    assert set(subject[found.reserve]) == set(subject[labelled & (fold != test_fold)]), "every subject gives some"
+    giving = set(subject[labelled & (fold != test_fold)])
+    assert found.whole_people or set(subject[found.reserve]) == giving, "every subject gives some"
 
 
 def test_the_reserve_is_the_papers_two_per_cent_of_every_subject() -> None:
@@ -76,6 +77,53 @@ def test_whole_people_are_reserved_where_asked() -> None:
     assert {subjects[row] for row in other.reserve} != names["reserve"]
 
 
+@pytest.mark.parametrize("each", [1, 2])
+def test_with_one_or_two_pictures_a_person_whole_people_are_reserved(each: int) -> None:
+    sizes = {f"S{k:03}": each for k in range(150)}
+    found, subjects = split(sizes), np.array(dataset(sizes)[1])
+    assert found.whole_people and len(found.reserve) == 20 * each and len(found.train) == 80 * each
+    assert not set(subjects[found.reserve]) & set(subjects[found.train])
+    assert not split(dict.fromkeys(sizes, 3)).whole_people
+    large = split({f"S{k:05}": 1 for k in range(30_000)})
+    assert len(large.reserve) == 400, "the paper's 2 % of 20,000"
+
+
+def test_people_are_dealt_whole_alike_and_by_the_seed() -> None:
+    rng = np.random.default_rng(0)
+    sizes = rng.integers(20, 80, 31)
+    subjects = np.repeat([f"S{k:02}" for k in range(31)], sizes)
+    rates = np.repeat(rng.uniform(0, 0.6, (31, 4)), sizes, axis=0)
+    labels = (rng.random((len(subjects), 4)) < rates).astype(np.float32)
+    labels[rng.random(labels.shape) < 0.1] = np.nan
+    folds = deal_people(subjects.tolist(), labels, 3, seed=0)
+    of_row = np.array([folds[name] for name in subjects])
+    parts = [labels[of_row == fold] for fold in ("P1", "P2", "P3")]
+    assert sum(map(len, parts)) == len(subjects) and set(folds) == set(subjects)
+    assert np.ptp([len(part) for part in parts]) < 0.1 * len(subjects)
+    assert np.ptp([np.nanmean(part, axis=0) for part in parts], axis=0).max() < 0.08
+    shuffled = rng.permutation(len(subjects))
+    assert deal_people(subjects[shuffled].tolist(), labels[shuffled], 3, seed=0) == folds
+    alike = [f"S{k}" for k in range(9)]
+    dealt = [deal_people(alike, np.zeros((9, 1), np.float32), 3, seed) for seed in range(3)]
+    assert all(Counter(each.values()) == {"P1": 3, "P2": 3, "P3": 3} for each in dealt)
+    assert dealt[0] != dealt[1] or dealt[0] != dealt[2]
+
+
+@pytest.mark.parametrize("folds", [0, 1, 4])
+def test_people_cannot_be_dealt_into_more_folds_than_there_are(folds: int) -> None:
+    with pytest.raises(InputError, match=f"3 people cannot be dealt into {folds} folds"):
+        deal_people(["a", "b", "c"], np.zeros((3, 1), np.float32), folds, 0)
+
+
+def test_a_fold_is_reserved_whole_where_asked() -> None:
+    folds, subjects = ["P1", "P2", "P2", "people", "people", "P2"], ["a", "b", "b", "c", "d", "e"]
+    part = split_by_fold(folds, subjects, np.ones(6, bool), "P1", reserve_fold="people")
+    assert (part.test.tolist(), part.reserve.tolist(), part.train.tolist()) == ([0], [3, 4], [1, 2, 5])
+    for name, message in (("P3", "no fold 'P3'; it has P1, P2, people"), ("P1", "test and reserve at once")):
+        with pytest.raises(InputError, match=message):
+            split_by_fold(folds, subjects, np.ones(6, bool), "P1", reserve_fold=name)
+
+
 def test_people_cannot_be_reserved_where_too_few_are_left_or_the_share_is_wrong() -> None:
     with pytest.raises(InputError, match="at least 4"):
         split({f"S{k}": 10 for k in range(5)}, reserve_people=0.2)
@@ -104,8 +152,10 @@ def test_rows_without_a_fold_or_a_label_are_left_out() -> None:
 @pytest.mark.parametrize(
     "folds, subjects, labelled, message",
     [
-        (["P1", "P2"], ["a", "b"], [1, 1], "there is no fold 'P9'; the dataset has P1, P2"),
-        ([None, None], ["a", "b"], [1, 1], "the dataset has no folds at all"),
+        (["P1", "P2"], ["a", "b"], [1, 1], "no fold 'P9'; it has P1, P2: choose one with --data.test_fold"),
+        ([None, None], ["a", "b"], [1, 1], "no fold 'P9'; none of its faces is in a fold.* --folds 3"),
+        (["all", "all"], ["a", "b"], [1, 1], "no fold 'P9'; none of its faces is in a fold.* --folds 3"),
+        (["P9", "all"], ["a", "b"], [1, 1], "0 labelled images to train on and 1 to test on"),
         (["P9", "P2"], ["a", "b"], [0, 1], "1 labelled images to train on and 0 to test on"),
         (["P9", "P9"], ["a", "b"], [1, 1], "0 labelled images to train on and 2 to test on"),
         (["P9", "P2", "P2"], ["a", "a", "b"], [1, 1, 1], "subjects of test fold 'P9' are in other folds too: a"),

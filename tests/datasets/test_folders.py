@@ -66,3 +66,12 @@ def test_a_link_to_itself_and_a_digit_that_is_none_are_passed_over(tmp_path: Pat
     picture(tmp_path / "img" / "0007.jpg")
     assert PictureFolders(tmp_path).find("img/7", by_number=True) == "img/0007.jpg"
     assert PictureFolders(tmp_path).find("y" * 300 + "/7.jpg") is None
+
+
+def test_a_picture_of_any_name_is_found_where_the_whole_name_is_given(tmp_path: Path) -> None:
+    (tmp_path / "img" / "8").mkdir(parents=True)
+    for name in ("photo.jpg_large", "8.jfif"):
+        (tmp_path / "img" / name).touch()
+    pictures = PictureFolders(tmp_path)
+    assert pictures.find("img/photo.jpg_large") == "img/photo.jpg_large" and pictures.find("img/8") == "img/8.jfif"
+    assert pictures.find("img/photo") is None

@@ -4,11 +4,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from metafacs.errors import InputError
 from metafacs.faces.pictures import UnreadableError
 from metafacs.faces.video import (
     DAMAGED,
+    announced_frames,
     camera_frames,
     count_frames,
     expected_frames,
@@ -148,26 +150,82 @@ def test_what_is_no_video(tmp_path: Path) -> None:
         assert expected_frames(path) == 0
 
 
-def test_shared_times_are_not_believed(tmp_path: Path) -> None:
+def test_shared_times_are_not_believed() -> None:
     class Packet:
-        size, is_discard = 1, False
+        size = 1
 
-        def __init__(self, pts: int | None) -> None:
-            self.pts = pts
+        def __init__(self, pts: int | None, is_discard: bool = False) -> None:
+            self.pts, self.is_discard = pts, is_discard
 
     class Container:
-        def __init__(self, *times: int | None) -> None:
-            context = type("Context", (), {"has_b_frames": 0})()
-            stream = type("Stream", (), {"codec_context": context, "width": 8, "height": 8})()
-            self.streams = type("Streams", (), {"video": [stream]})()
-            self.times = times
+        def __init__(self, *times: int | None, hidden: int = 0) -> None:
+            self.packets = [Packet(time, k < hidden) for k, time in enumerate(times)]
 
         def demux(self, stream: object) -> list[Packet]:
-            return [Packet(time) for time in self.times]
+            return self.packets
 
-    assert frame_times(Container(0, 20, 10), av) == [0, 10, 20]
-    assert frame_times(Container(0, 10, 10), av) is None
-    assert frame_times(Container(0, None, 10), av) is None
+    context = type("Context", (), {"has_b_frames": 0})()
+    stream = type("Stream", (), {"codec_context": context, "width": 8, "height": 8})()
+    assert frame_times(Container(0, 20, 10), stream, av) == [0, 10, 20]
+    assert frame_times(Container(0, 10, 10), stream, av) is None
+    assert frame_times(Container(0, None, 10), stream, av) is None
+    assert frame_times(Container(-20, -10, 0, 10, hidden=2), stream, av) == [0, 10]
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.mov"])
+def test_a_cover_that_stands_before_the_film_is_passed_over(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    with av.open(str(path), "w") as container:
+        cover, film = container.add_stream("mjpeg", rate=25), container.add_stream("mpeg4", rate=25)
+        cover.width, cover.height, cover.pix_fmt = 64, 64, "yuvj420p"
+        film.width, film.height, film.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        blank = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
+        blank.pts = 0
+        for packets in (cover.encode(blank), cover.encode()):
+            container.mux(packets)
+        for number in range(10):
+            frame = av.VideoFrame.from_ndarray(numbered(number), format="rgb24")
+            frame.pts = number
+            container.mux(film.encode(frame))
+        container.mux(film.encode())
+    assert [shown(frame.picture) for frame in video_frames(path)] == list(range(10))  # type: ignore[arg-type]
+    assert [(number, shown(image)) for number, image in read_frames(path, [7])] == [(7, 7)] and count_frames(path) == 10
+
+
+@pytest.mark.parametrize("hidden", [3, 14])  # 14: the next key frame is behind the first frames
+def test_an_edit_list_hides_frames_and_is_not_taken_for_a_cut_off_file(hidden: int, tmp_path: Path) -> None:
+    whole, path = make_video(tmp_path / "a.mp4", "libx264", {"bf": "3"}), tmp_path / "trimmed.mp4"
+    with av.open(str(whole)) as given, av.open(str(path), "w") as container:
+        stream = given.streams.video[0]
+        copy, off = container.add_stream_from_template(stream), round(hidden / 25 / stream.time_base)
+        for packet in given.demux(stream):
+            if packet.dts is not None:
+                packet.pts, packet.dts, packet.stream = packet.pts - off, packet.dts - off, copy
+                container.mux(packet)
+    frames = [(frame.number, frame.time, shown(frame.picture)) for frame in video_frames(path)]  # type: ignore[arg-type]
+    assert frames == [(k, pytest.approx(k / 25), k + hidden) for k in range(FRAMES - hidden)]
+    assert announced_frames(path, len(frames), frames[-1][1] or 0) == 0
+    assert announced_frames(path, 20, 19 / 25) == FRAMES
+
+
+def test_a_still_picture_is_never_a_video(tmp_path: Path) -> None:
+    for name, form in (("a.mp4", "JPEG"), ("b.avi", "PNG"), ("c.gif", "GIF"), ("d.mov", "AVIF")):
+        Image.fromarray(numbered(3)).save(tmp_path / name, form)
+    photograph = (Path(__file__).parent / "grid.heic").read_bytes()
+    (tmp_path / "e.mov").write_bytes(photograph)
+    (tmp_path / "damaged.mov").write_bytes(photograph[:400])
+    for path in tmp_path.iterdir():
+        with pytest.raises(UnreadableError, match="a still picture"):
+            list(video_frames(path))
+        with pytest.raises(UnreadableError, match="a still picture"):
+            count_frames(path)
+
+
+def test_a_playlist_is_not_followed(tmp_path: Path) -> None:
+    make_video(tmp_path / "a.mp4", "mpeg4", frames=5)
+    (tmp_path / "list.mp4").write_text("ffconcat version 1.0\nfile a.mp4\n")
+    with pytest.raises(UnreadableError, match="damaged or no video"):
+        list(video_frames(tmp_path / "list.mp4"))
 
 
 def test_pyav_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,7 +244,7 @@ def test_a_video_of_no_known_kind(tmp_path: Path) -> None:
 
 
 def test_a_file_with_sound_only(tmp_path: Path) -> None:
-    path = tmp_path / "a.wav"
+    path = tmp_path / "a.mov"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("pcm_s16le", rate=8000)
         sound = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.int16), format="s16", layout="mono")

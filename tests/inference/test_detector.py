@@ -1,11 +1,14 @@
 """The detector object: one number for one face, however it is asked."""
 
+import copy
 import io
+import pickle
 import sys
 import threading
 import types
 import warnings
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +89,17 @@ def test_one_picture_in_many_forms(run: Path, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     turned.save(tmp_path / "turned.png", exif=exif)
-    forms = [path, str(path), path.read_bytes(), Image.open(path), [picture], Image.fromarray(picture).convert("RGBA")]
+    assert len(detector.detect(np.stack([picture, picture]))) == 2 * len(expected)
+    forms = [
+        path,
+        str(path),
+        io.BytesIO(path.read_bytes()),
+        path.open("rb"),
+        path.read_bytes(),
+        Image.open(path),
+        [picture],
+        Image.fromarray(picture).convert("RGBA"),
+    ]
     forms += [tmp_path / "turned.png", Image.open(tmp_path / "turned.png")]
     for form in forms:
         found = detector.detect(form)
@@ -215,6 +228,39 @@ def test_what_is_no_picture_is_an_error(run: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no video"):
         detector.detect_video(tmp_path / "v.mp4")
     assert len(detector.detect([])) == 0
+    (tmp_path / "text").write_text("a")
+    picture = draw([])
+    for wrong, text in (
+        (lambda: detector.detect({"a": "a.png"}), "images are given as dict"),
+        (lambda: detector.detect(None), "images are given as NoneType"),
+        (lambda: detector.detect((tmp_path / "text").open()), "image 0 is str"),
+        (lambda: detector.detect(picture, faces=-1), "faces is -1; .* 0 or more"),
+        (lambda: detector.detect(picture, faces="1"), "faces is '1'"),
+        (lambda: detector.detect_video(0), "by its path, not as int"),
+        (lambda: detector.detect_video(tmp_path / "text", every=2.0), r"every is 2\.0; .* 1 or more"),
+        (lambda: detector.detect_video(tmp_path / "text", every=0), "every is 0"),
+        (lambda: AUDetector.from_run(run, batch="16"), "batch is '16'"),
+        (lambda: AUDetector.from_run(run, finder="mtcnn"), "unknown face finder 'mtcnn'"),
+        (lambda: AUDetector.from_run(run, finder=5), "finder is int"),
+        (lambda: AUDetector.from_run(run, device="gpu"), "device is 'gpu'"),
+        (lambda: AUDetector.from_run(run, device="cuda:99"), "device is 'cuda:99', but there are"),
+    ):
+        with pytest.raises(InputError, match=text):
+            wrong()
+    assert AUDetector.from_run(run, finder="dlib5", device=CPU).finder["name"] == "dlib5"  # type: ignore[arg-type]
+
+
+def test_a_detector_can_be_copied_and_sent_to_other_processes(run: Path) -> None:
+    portrait = pytest.importorskip("skimage.data").astronaut()
+    detector = AUDetector.from_run(run, device="cpu")
+    expected = numbers(detector.detect(portrait))
+    grey = Image.fromarray(portrait).convert("L")
+    assert expected.size and np.array_equal(numbers(detector.detect(np.asarray(grey))), numbers(detector.detect(grey)))
+    for other in (pickle.loads(pickle.dumps(detector)), copy.deepcopy(detector)):
+        assert np.array_equal(numbers(other.detect(portrait)), expected) and other.finder == detector.finder
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        sent = pool.submit(detector.detect, portrait).result()
+    assert np.abs(numbers(sent) - expected).max() < 1e-6
 
 
 def test_crops_that_cannot_be_repeated_are_refused(tmp_path: Path) -> None:

@@ -35,6 +35,26 @@ def test_folders_patterns_and_files(folder: Path) -> None:
     assert expected_total(find_sources([str(folder)])) == 6
 
 
+def test_what_is_left_out_is_counted_and_named(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert len(find_sources([str(folder)])) == 4
+    assert "1 files are left out" in caplog.text and "notes.txt" in caplog.text and "hidden" not in caplog.text
+    caplog.clear()
+    for k in range(1, 12):
+        (folder / f"{k}.doc").write_text("not meant")
+    find_sources([str(folder / "*")])
+    assert "11 files are left out" in caplog.text and "1.doc, 2.doc, 3.doc, ..." in caplog.text
+
+
+def test_names_come_in_the_order_in_which_people_count(tmp_path: Path) -> None:
+    for k in (1, 2, 9, 10, 11):
+        (tmp_path / f"t{k}").mkdir()
+        for name in (f"{k}.png", f"t{k}/1.png", f"t{k}/10.png", f"t{k}/2.png"):
+            save_picture(tmp_path / name, draw([], size=(16, 16)))
+    assert names(tmp_path)[:5] == names(tmp_path / "*.png") == ["1.png", "2.png", "9.png", "10.png", "11.png"]
+    inside = [source.path.relative_to(tmp_path).as_posix() for source in find_sources([str(tmp_path)])][5:]
+    assert inside == [f"t{k}/{name}.png" for k in (1, 2, 9, 10, 11) for name in (1, 2, 10)]
+
+
 def test_what_is_not_there(folder: Path) -> None:
     for text, message in (
         ("nothing.jpg", "does not exist"),

@@ -21,10 +21,10 @@ def forward(network: nn.Module, parameters: Parameters, sample: Sample) -> Outpu
     return functional_call(network, {**parameters, **buffers}, (sample,))
 
 
-def au_loss(logits: Tensor, labels: Tensor, weight: Tensor | float = 1.0) -> Tensor:
+def au_loss(logits: Tensor, labels: Tensor, weight: Tensor | float = 1.0, reduction: str = "sum") -> Tensor:
     keep = ~labels.isnan()
     loss = weight * F.binary_cross_entropy_with_logits(logits, labels.nan_to_num(), reduction="none")
-    return torch.where(keep, loss, 0.0).sum(1) / keep.sum(1).clamp(min=1)
+    return torch.where(keep, loss, 0.0).sum(1) / (keep.sum(1).clamp(min=1) if reduction == "mean" else 1)
 
 
 def training_losses(network: nn.Module, parameters: Parameters, batch: Mapping[str, Batch]) -> tuple[Tensor, Tensor]:
@@ -53,13 +53,16 @@ def ahead(
     u_of: Callable[[Tensor, Tensor], Tensor],
     alpha: float,
     balance: tuple[Tensor, Tensor] | None,
+    preconditioner: Parameters = {},  # noqa: B006
 ) -> Tensor:
     """The meta loss after a virtual step with weights `u_of(features, losses)`, with its second-order graph."""
     theta = dict(network.named_parameters())
     feature, losses = training_losses(network, theta, batch)
     loss = (u_of(feature.detach(), losses.detach()) * losses).sum()
     gradients = torch.autograd.grad(loss, list(theta.values()), create_graph=True)
-    virtual = {name: p - alpha * g for (name, p), g in zip(theta.items(), gradients, strict=True)}
+    virtual = {
+        name: p - alpha * preconditioner.get(name, 1) * g for (name, p), g in zip(theta.items(), gradients, strict=True)
+    }
     return meta_loss(network, virtual, batch["meta"], balance)
 
 

@@ -14,8 +14,8 @@ from metafacs.methods.l2t_ww import L2TWW, PAIRS, TransferWeights, matching_loss
 from metafacs.methods.stl import STL
 from metafacs.sample import Sample
 from metafacs.training.checkpoint import load_state, save_state
+from tests.methods.brute_force import au_loss
 from tests.methods.networks import batches, build, small_resnet, tiny_network
-from tests.methods.test_mal import au_loss
 
 ALPHA = 0.05
 

@@ -14,22 +14,13 @@ from metafacs.methods.losses import class_balance, over_batches
 from metafacs.methods.mal import MAL, MetaNetwork, normalise
 from metafacs.methods.mtl import MTL
 from metafacs.sample import concatenated
-from tests.methods.brute_force import ahead, relative
+from tests.methods.brute_force import ahead, au_loss, relative
 from tests.methods.networks import AUS, batches, build, timm_network, tiny_network
 
 ALPHA, BETA = 0.3, 0.7
 
 
-def masked_mean(loss, labels):
-    keep = ~labels.isnan()
-    return (torch.where(keep, loss, 0.0).sum(1)) / keep.sum(1).clamp(min=1)
-
-
-def au_loss(logits, labels):
-    return masked_mean(F.binary_cross_entropy_with_logits(logits, labels.nan_to_num(), reduction="none"), labels)
-
-
-def reference_step(network, phi, batch, balance):
+def reference_step(network, phi, batch, balance, reduction):
     """Algorithm 1, by differentiating through the virtual step; returns the gradients of phi and of theta."""
     primary, auxiliary, meta = batch["primary"], batch["auxiliary"], batch["meta"]
     n, m = len(primary), len(auxiliary)
@@ -45,7 +36,7 @@ def reference_step(network, phi, batch, balance):
         r = raw_of(out.feature.detach())
         t = r[:n].mean() + r[n:].mean()
         w = r / t
-        au = au_loss(out.au_logits[:n], primary.labels)
+        au = au_loss(out.au_logits[:n], primary.labels, reduction=reduction)
         fe = F.cross_entropy(out.expression_logits[n:], auxiliary.labels, reduction="none")
         return (w[:n] * au).sum() / n + (w[n:] * fe).sum() / m
 
@@ -57,8 +48,7 @@ def reference_step(network, phi, batch, balance):
     torch.set_rng_state(after)
     logits = forward(virtual, meta.sample).au_logits
     weight = torch.where(meta.labels == 1, balance[0], balance[1])
-    bce = F.binary_cross_entropy_with_logits(logits, meta.labels.nan_to_num(), reduction="none")
-    meta_loss = masked_mean(weight * bce, meta.labels).mean()
+    meta_loss = au_loss(logits, meta.labels, weight, reduction).mean()
     phi_gradient = torch.autograd.grad(meta_loss, list(phi.parameters()))
     with torch.no_grad():
         for p, g in zip(phi.parameters(), phi_gradient, strict=True):
@@ -85,9 +75,10 @@ def make_mal(network, batch, random_phi=True, **options):
 
 @pytest.mark.parametrize("masked", [0.0, 0.4])
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
-def test_both_updates_equal_brute_force(masked, dropout):
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+def test_both_updates_equal_brute_force(masked, dropout, reduction):
     batch = batches(masked=masked)
-    check_against_brute_force(tiny_network(dropout), batch, "forward", 1e-10)
+    check_against_brute_force(tiny_network(dropout), batch, "forward", 1e-10, reduction)
 
 
 def test_central_difference_is_near_brute_force():
@@ -107,16 +98,16 @@ def test_unequal_batches_equal_brute_force():
     check_against_brute_force(tiny_network(), batches(4, 8, 5), "forward", 1e-10)
 
 
-def check_against_brute_force(network, batch, way, tolerance):
+def check_against_brute_force(network, batch, way, tolerance, reduction="sum"):
     network.train()
-    method = make_mal(network, batch, way=way)
+    method = make_mal(network, batch, way=way, au_reduction=reduction)
     twin, phi = copy.deepcopy(network), copy.deepcopy(method.meta_network)
     start = {name: p.detach().clone() for name, p in network.named_parameters()}
     phi_start = {name: p.detach().clone() for name, p in phi.named_parameters()}
     torch.manual_seed(11)
     with differentiable_attention():
         balance = class_balance(batch["meta"].labels)
-        phi_gradient, theta_gradient, meta_loss = reference_step(twin, phi, batch, balance)
+        phi_gradient, theta_gradient, meta_loss = reference_step(twin, phi, batch, balance, reduction)
     torch.manual_seed(11)
     values = method.training_step(batch)
 

@@ -11,14 +11,24 @@ from metafacs.errors import InputError
 from metafacs.methods.losses import class_balance
 from metafacs.methods.mal import MAL
 from metafacs.methods.mtl import MTL
-from tests.methods.brute_force import ahead, assert_parameters, assert_same_state, stepped, training_losses
+from tests.methods.brute_force import (
+    RATE,
+    ahead,
+    assert_parameters,
+    assert_same_state,
+    relative,
+    stepped,
+    training_losses,
+)
 from tests.methods.networks import AUS, EXPRESSIONS, batches, build, tiny_network
 
 ALPHA, BETA = 0.3, 0.7
 ABLATIONS = {
+    "the length of the step": {"alpha": "rate"},
     "task weights": {"weights": "task"},
     "no normaliser": {"normalise": False},
     "plain meta loss": {"balanced_meta": False},
+    "feature, task": {"inputs": "feature+task", "task_beta": 1.9},
     "feature, label, loss": {"inputs": "feature+label+loss"},
     "loss": {"inputs": "loss"},
     "standardised": {"normalised_features": True},
@@ -33,8 +43,8 @@ ABLATIONS = {
 
 
 def made(network, batch, random_phi=True, **options):
-    defaults = {"beta": BETA, "meta_optimiser": "sgd", "way": "forward"}
-    method = build(MAL, network, class_balance(batch["meta"].labels), alpha=ALPHA, **{**defaults, **options})
+    defaults = {"alpha": ALPHA, "beta": BETA, "meta_optimiser": "sgd", "way": "forward"}
+    method = build(MAL, network, class_balance(batch["meta"].labels), **{**defaults, **options})
     if random_phi:
         torch.manual_seed(7)
         for parameter in method.meta_network.parameters():
@@ -58,6 +68,8 @@ def told(batch, feature, losses, options):
             loss = losses[i].item()
             if options.get("inputs") == "loss":
                 row = [loss, 0.0] if au else [0.0, loss]
+            elif options.get("inputs") == "feature+task":
+                row += [float(au), float(not au)]
             elif options.get("inputs") == "feature+label+loss":
                 row += [*signs, loss if au else 0.0, *classes, 0.0 if au else loss]
         rows.append(row)
@@ -78,16 +90,20 @@ def check(network, batch, options):
     twin, phi = copy.deepcopy(network), copy.deepcopy(method.meta_network)
 
     def u(feature, losses):
-        r = torch.sigmoid(F.linear(told(batch, feature, losses, options), *phi.linear.parameters()))[:, 0]
+        coefficients, *bias = phi.linear.parameters()
+        if phi.task:
+            coefficients = torch.cat([coefficients, phi.task.weight], 1)
+        r = torch.sigmoid(F.linear(told(batch, feature, losses, options), coefficients, *bias))[:, 0]
         total = r[:n].mean() + r[n:].mean() if options.get("normalise", True) else 1.0
         return torch.cat([r[:n] / n, r[n:] / (len(r) - n)]) / total
 
     balance = class_balance(batch["meta"].labels) if options.get("balanced_meta", True) else None
-    meta = ahead(twin, batch, u, ALPHA, balance)
+    alpha = RATE if options.get("alpha") == "rate" else ALPHA
+    meta = ahead(twin, batch, u, alpha, balance)
     gradients = torch.autograd.grad(meta, list(phi.parameters()))
     with torch.no_grad():
-        for p, g in zip(phi.parameters(), gradients, strict=True):
-            p -= BETA * g
+        for (name, p), g in zip(phi.named_parameters(), gradients, strict=True):
+            p -= (options["task_beta"] if name.startswith("task") else BETA) * g
     feature, losses = training_losses(twin, dict(twin.named_parameters()), batch)
     expected = stepped(twin, (u(feature.detach(), losses.detach()).detach() * losses).sum())
     values = method.training_step(batch)
@@ -98,11 +114,43 @@ def check(network, batch, options):
     assert_parameters(network, expected, 1e-10)
 
 
+def adamw(parameters):
+    return torch.optim.AdamW(parameters, lr=0.01)
+
+
+@pytest.mark.parametrize("steps", [0, 1, 3])
+def test_the_meta_gradient_through_adams_step_equals_brute_force(steps):
+    network, batch = tiny_network(0.3), batches(4, 9, masked=0.3)
+    method = made(network, batch, optimiser=adamw, alpha="rate", preconditioned=True)
+    for step in range(steps):
+        method.training_step(batches(4, 9, masked=0.3, seed=step + 1))
+    twin, phi = copy.deepcopy(network.train()), copy.deepcopy(method.meta_network)
+    state = {name: method.optimisers["base"].state[p] for name, p in network.named_parameters()}
+    P = {n: 1 / ((s["exp_avg_sq"] / (1 - 0.999**steps)).sqrt() + 1e-8) for n, s in state.items() if steps}
+
+    def u(feature, losses):
+        r = torch.sigmoid(F.linear(feature, *phi.linear.parameters()))[:, 0]
+        return torch.cat([r[:4] / 4, r[4:] / 9]) / (r[:4].mean() + r[4:].mean())
+
+    random = torch.get_rng_state()
+    meta = ahead(twin, batch, u, 0.01, class_balance(batch["meta"].labels), P)
+    torch.set_rng_state(random)
+    assert method.training_step(batch)["meta_loss"] == pytest.approx(meta.item())
+    gradients = torch.autograd.grad(meta, list(phi.parameters()))
+    for p, before, g in zip(method.meta_network.parameters(), phi.parameters(), gradients, strict=True):
+        assert g.norm() > 1e-8 and relative((before - p.detach()) / BETA, g) < 1e-10
+
+
+def test_adams_step_is_asked_of_adam_alone():
+    with pytest.raises(InputError, match="adamw"):
+        made(tiny_network(), batches(), preconditioned=True)
+
+
 @pytest.mark.parametrize("name", ABLATIONS)
 def test_before_it_has_learned_anything_each_is_mtl_to_the_last_bit(name):
     networks = [tiny_network(0.3, dtype=torch.float32) for _ in range(2)]
     batch = batches(dtype=torch.float32)
-    mal = made(networks[0], batch, False, **{**ABLATIONS[name], "beta": 0.0})
+    mal = made(networks[0], batch, False, **{**ABLATIONS[name], "beta": 0.0, "task_beta": 0.0})
     for step in range(3):
         for method in (mal, build(MTL, networks[1])):
             torch.manual_seed(step)
@@ -129,6 +177,16 @@ def test_task_weights_are_the_same_for_all_images_of_a_task():
     raw = torch.cat([method.raw_sample_weights(batch[s].sample, batch[s].labels) for s in ("primary", "auxiliary")])
     assert len(set(raw[:4].tolist())) == len(set(raw[4:].tolist())) == 1 and raw[0] != raw[4]
     assert sum(p.numel() for p in method.meta_network.parameters()) == 2
+
+
+def test_a_bias_for_each_task_balances_the_tasks_within_fifty_steps():
+    found = {}
+    for inputs in ("feature", "feature+task"):
+        method = made(tiny_network(), batches(), False, inputs=inputs, beta=1e-3, meta_optimiser="adam")
+        for step in range(50):
+            torch.manual_seed(step)
+            found[inputs] = method.training_step(batches(24, 24, 64, seed=step))["weight_primary"].item()
+    assert abs(found["feature"] - 0.5) < 0.02 < 0.15 < abs(found["feature+task"] - 0.5), found
 
 
 @pytest.mark.parametrize("name", ABLATIONS)

@@ -14,8 +14,8 @@ from metafacs.methods.lookahead import isolated
 from metafacs.methods.maxl import MAXL, collapse, focal_terms, masked_softmax
 from metafacs.methods.mtl import MTL
 from metafacs.sample import concatenated
+from tests.methods.brute_force import au_loss
 from tests.methods.networks import AUS, batches, build, timm_network, tiny_network
-from tests.methods.test_mal import au_loss
 
 ALPHA, BETA, WEIGHT, ENTROPY, SHARE, K = 0.3, 0.1, 0.8, 0.2, 0.4, 3
 
@@ -37,7 +37,7 @@ def labels_by_hand(logits: Tensor, au_labels: Tensor) -> Tensor:
     return weight / weight.sum(2, keepdim=True).clamp(min=1e-30)
 
 
-def reference_step(method: MAXL, batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def reference_step(method: MAXL, batch, reduction: str) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Parameters of the label network and of the trained networks after a step, by one big graph (no dropout)."""
     primary, auxiliary = batch["primary"], batch["auxiliary"]
     network, head, generator = method.network, method.learner.generated_head, method.label_network
@@ -59,13 +59,14 @@ def reference_step(method: MAXL, batch) -> tuple[dict[str, Tensor], dict[str, Te
     n = len(primary)
     p = torch.softmax(F.linear(out.feature[:n], **own).view(n, AUS, 2 * K), 2)
     per_au = -(y * (1 - p) ** 2 * p.log()).sum(2)
-    generated = ((per_au * labelled).sum(1) / labelled.sum(1).clamp(min=1)).mean()
-    au = au_loss(out.au_logits[:n], primary.labels).mean()
+    count = labelled.sum(1).clamp(min=1) if reduction == "mean" else 1
+    generated = ((per_au * labelled).sum(1) / count).mean()
+    au = au_loss(out.au_logits[:n], primary.labels, reduction=reduction).mean()
     expression = F.cross_entropy(out.expression_logits[n:], auxiliary.labels)
     loss = (1 - SHARE) * (au + WEIGHT * generated) + SHARE * expression
     gradients = torch.autograd.grad(loss, [*theta.values(), *own.values()], create_graph=True)
     virtual = {name: p - ALPHA * g for (name, p), g in zip(theta.items(), gradients, strict=False)}
-    meta = au_loss(forward(virtual, primary.sample).au_logits, primary.labels).mean()
+    meta = au_loss(forward(virtual, primary.sample).au_logits, primary.labels, reduction=reduction).mean()
     mean = y.sum(0) / labelled.sum(0)[:, None]
     entropy = torch.where(mean > 0, mean * mean.clamp(min=1e-30).log(), 0.0).sum(1).mean()
     slopes = torch.autograd.grad(meta + ENTROPY * entropy, list(phi.values()))
@@ -76,13 +77,13 @@ def reference_step(method: MAXL, batch) -> tuple[dict[str, Tensor], dict[str, Te
     return new_phi, new_theta
 
 
-@pytest.mark.parametrize("way", ["forward", "difference"])
-def test_a_step_is_brute_force_second_order_autograd(way: str) -> None:
+@pytest.mark.parametrize("way, reduction", [("forward", "sum"), ("forward", "mean"), ("difference", "sum")])
+def test_a_step_is_brute_force_second_order_autograd(way: str, reduction: str) -> None:
     batch = batches(masked=0.2)
-    method = make(way=way)
+    method = make(way=way, au_reduction=reduction)
     phi_before = {n: p.clone() for n, p in method.label_network.named_parameters()}
     method.network.train(), method.label_network.train()
-    new_phi, new_theta = reference_step(copy.deepcopy(method), batch)
+    new_phi, new_theta = reference_step(copy.deepcopy(method), batch, reduction)
     method.training_step(batch)
     tolerance = 1e-5 if way == "difference" else 1e-10
     for name, value in method.learner.named_parameters():

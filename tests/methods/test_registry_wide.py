@@ -36,7 +36,16 @@ CARD = DetectorCard(
 )
 
 
-@pytest.fixture(params=list(METHODS))
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "mal that is told the task": ("mal", {"inputs": "feature+task"}),
+    "mal, permuted": ("mal", {"permuted": True}),
+    "mtl, class-balanced": ("mtl", {"balanced": True}),
+    "mtl, replayed": ("mtl", {"replay": "a run"}),
+}
+"""Controls and options that change what a method saves or draws."""
+
+
+@pytest.fixture(params=[*METHODS, *VARIANTS])
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -47,17 +56,20 @@ def adamw(parameters) -> torch.optim.Optimizer:
 
 def card_of(name: str) -> DetectorCard:
     """The card of a method's detector: on the smallest backbone that it works with."""
-    backbone, options = SMALL[METHODS[name].needs]
+    backbone, options = SMALL[METHODS[VARIANTS.get(name, (name,))[0]].needs]
     return replace(CARD, backbone=backbone, backbone_options=options)
 
 
-def build(name: str, seed: int = 0, autocast: Callable[[], Any] = nullcontext) -> Method:
+def build(name: str, seed: int = 0, autocast: Callable[[], Any] = nullcontext, **options: Any) -> Method:
     torch.manual_seed(seed)
     card = card_of(name)
     network = build_network(card.backbone, AUS, EXPRESSIONS, "scratch", card.backbone_options)
     many = batches(meta=40, masked=0.2, dtype=torch.float32)["meta"].labels
     facts = Facts(CARD.aus, CARD.expressions, many, ["S000", "S001"] * 20, torch.rand(40, 68, 2))
-    return METHODS[name](Setup(network, adamw, class_balance(batches(meta=40)["meta"].labels.float()), autocast, facts))
+    setup = Setup(network, adamw, class_balance(batches(meta=40)["meta"].labels.float()), autocast, facts)
+    kind, of_variant = VARIANTS.get(name, (name, {}))
+    history = torch.rand(100, 2, generator=torch.Generator().manual_seed(4)) if "replay" in of_variant else None
+    return METHODS[kind](replace(setup, history=history), METHODS[kind].Options(**of_variant, **options))
 
 
 def batch(method: Method, step: int) -> dict[str, Batch]:
@@ -93,6 +105,16 @@ def test_three_steps_train_and_report_finite_scalars(name: str) -> None:
     expected = {0, 3} if name in ("tcae", "lp_net") else {3}
     assert counted or "vgg" in card_of(name).backbone
     assert {int(value) for value in counted} <= expected, "one pass a step counts for the running statistics"
+
+
+@pytest.mark.parametrize("name", ["mal", "maxl", "meta_weight_net", "l2t_ww"])
+def test_a_virtual_step_may_be_as_long_as_the_networks(name: str) -> None:
+    methods = [build(name, alpha=alpha) for alpha in ("rate", 1e-3, 0.1)]
+    for method in methods:
+        take(method, range(2))
+    rate, number, other = map(state, methods)
+    assert all(torch.equal(value, number[key]) for key, value in rate.items())
+    assert not all(torch.equal(value, other[key]) for key, value in rate.items())
 
 
 def test_predictions_are_probabilities_without_side_effects(name: str) -> None:

@@ -67,6 +67,16 @@ def test_a_video_gives_the_detectors_own_numbers(run: Path, api: TestClient, tmp
     assert [row["problem"] for row in body["rows"] if not row["success"]] == ["no face found"] * 2
 
 
+def test_a_photograph_of_a_phone_is_a_picture(api: TestClient) -> None:
+    """Tiled HEIC, which FFmpeg takes for a video of one tile."""
+    pytest.importorskip("pi_heif")
+    content = (Path(__file__).parents[1] / "faces" / "grid.heic").read_bytes()
+    body = send(api, content, "IMG_0001.HEIC").json()
+    assert (body["kind"], body["width"], body["height"]) == ("picture", 512, 1024)
+    assert [list(row["box"].values()) for row in body["rows"]] == [pytest.approx([231, 780, 281, 830], abs=1)]
+    assert "damaged" in error_of(send(api, content[:600], "IMG_0001.HEIC"))["message"]
+
+
 @pytest.mark.parametrize("asked", [{"params": {"format": "csv"}}, {"headers": {"accept": "text/csv"}}])
 def test_the_table_as_csv(run: Path, api: TestClient, asked: dict[str, Any]) -> None:
     answer = send(api, png(draw([(60, 40)])), "photo.png", **asked)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from metafacs import distributed
+from metafacs import distributed, methods
 from metafacs.commands import figures, synth
 from metafacs.commands.parsing import parse, parser
 from metafacs.config import DataConfig, LoopConfig, NetworkConfig, OptimiserConfig, TrainConfig
@@ -66,6 +66,7 @@ def demo_config(out: Path, method: str) -> TrainConfig:
         out / "runs" / method,
         data,
         method,
+        options=methods.METHODS[method].Options(au_reduction="mean"),  # the table of README was made so
         network=NetworkConfig("test_resnet", "scratch"),
         optimiser=OptimiserConfig(learning_rate=3e-3, schedule="one-cycle"),
         loop=LoopConfig(steps=1500, device="cpu", threads=1),

@@ -88,6 +88,8 @@ def _prepare(prog: str, name: str, arguments: Sequence[str]) -> None:
     if recipe.finder["name"] == "dlib68":
         console.print("dlib68: the training data of this model (iBUG 300-W) forbid commercial use", markup=False)
     listing = source.read(raw)
+    if listing.aus and not listing.people_known:
+        console.print("WARNING: no score on this dataset will be subject-exclusive, as who is who is not known:")
     for note in listing.notes[:NOTES]:
         console.print(f"note: {note}", markup=False)
     console.print(f"{len(listing.rows):,} labelled rows; {sum(skip.rows for skip in listing.skipped):,} left out")

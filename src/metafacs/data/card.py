@@ -16,6 +16,8 @@ from metafacs.files import write_text
 
 FACES_FILE = "faces.arrow"
 CARD_FILE = "dataset.json"
+README_FILE = "README.md"
+"""Tells Hugging Face `datasets` which file holds the rows, so that `load_dataset(FOLDER)` opens them."""
 PARTS_FOLDER = ".parts"
 FORMAT = 2
 """Version of the schema and the card; a reader refuses versions it does not know."""
@@ -26,6 +28,8 @@ TRUTH_TYPES = {"int8": pa.int8(), "float32": pa.float32(), "string": pa.string()
 """Types that a column of rendered truth may have, by name."""
 _FORMERLY = ("card_sha256", "table_sha256", "image_blocks")
 """Entries of cards of earlier versions, which are left unread."""
+NO_FOLD = "all"
+"""The fold of rows that belong to none."""
 LANDMARKS = 68
 """Points of one face, in the order of the 68-point iBUG markup."""
 
@@ -109,6 +113,8 @@ class DatasetCard:
         crop: how faces were cut out; "size" (pixels of the square image) is checked where given.
         settings: what made the dataset; JSON values. Equal settings mean the dataset can be reused.
         truths: columns of rendered truth, with their types, as `schema` takes them.
+        people_known: whether `subject` says who it is; without that every image counts as a person of its own, and no
+            split can keep people apart.
         rows: number of faces; filled in by the writer, like everything below.
         counts: subjects, rows per fold, rows per expression, labelled rows per AU.
         faces_bytes: size of `faces.arrow`.
@@ -125,6 +131,7 @@ class DatasetCard:
     crop: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     truths: dict[str, str] = field(default_factory=dict)
+    people_known: bool = True
     rows: int = 0
     counts: dict[str, Any] = field(default_factory=dict)
     faces_bytes: int = 0
@@ -144,6 +151,13 @@ class DatasetCard:
     def write(self, folder: Path) -> None:
         """Writes the card into `folder`, atomically."""
         write_text(folder / CARD_FILE, json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n")
+
+    def write_readme(self, folder: Path) -> None:
+        """Writes `README_FILE` into `folder`, unless there is one."""
+        head = f"---\nconfigs:\n- config_name: default\n  data_files: {FACES_FILE}\n---\n"
+        if not (folder / README_FILE).exists():
+            text = f"{head}\n# {self.name}\n\n{self.source}. Licence: {self.licence}. {CARD_FILE} says more.\n"
+            write_text(folder / README_FILE, text)
 
     @classmethod
     def read(cls, folder: Path) -> "DatasetCard":

@@ -30,8 +30,9 @@ from metafacs.sample import Batch, Sample
 
 Progress = Callable[[int, int], None]
 Made = TypeVar("Made")
-Decoded = dict[str, tuple[Tensor, Tensor | None, Tensor, Tensor]]
-"""By stream: images (n, 3, S, S), uint8, as they were decoded, landmarks if asked for, labels and places."""
+Decoded = dict[str, tuple[Tensor, Tensor | None, Tensor, Tensor | None, Tensor]]
+"""By stream: images (n, 3, S, S), uint8, as they were decoded, landmarks if asked for, labels, truth if asked for,
+and places."""
 
 AHEAD = 2
 """Steps whose images are gathered for a GPU while it is busy with earlier ones."""
@@ -175,11 +176,13 @@ class Stream:
         faces: the images.
         labels: (N, A) float AU labels, NaN not labelled, or (N,) int64 expressions; (N, 0) where there are none.
         order: which of them come when.
+        truth: (N,) as in `Batch`, if asked for.
     """
 
     faces: Faces
     labels: Tensor
     order: Order
+    truth: Tensor | None = None
 
     def rows(self, step: int) -> NDArray[np.int64]:
         """Rows of the dataset that this process shows in a step."""
@@ -202,14 +205,16 @@ class _Steps(Dataset[Decoded | InputError]):
     def at(self, step: int) -> Decoded:
         return {name: self._of(stream, step) for name, stream in self.streams.items()}
 
-    def _of(self, stream: Stream, step: int) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
+    def _of(self, stream: Stream, step: int) -> tuple[Tensor, Tensor | None, Tensor, Tensor | None, Tensor]:
         positions = stream.order(step)
         positions = positions[distributed.share(len(positions))]
         images = stream.faces.images(positions)
         if self.pinned and not images.is_cuda:
             images = images.pin_memory()
         places = torch.from_numpy(positions)
-        return images, stream.faces.landmarks[places] if self.landmarks else None, stream.labels[places], places
+        landmarks = stream.faces.landmarks[places] if self.landmarks else None
+        truth = None if stream.truth is None else stream.truth[places]
+        return images, landmarks, stream.labels[places], truth, places
 
 
 def _decoded_steps(
@@ -295,10 +300,12 @@ def training_batches(
         if isinstance(decoded, InputError):
             raise decoded
         batch = {}
-        for name, (images, points, labels, places) in decoded.items():
+        for name, (images, points, labels, truth, places) in decoded.items():
             sample = Sample(images, points).to(device, non_blocking=True)
             sample = _augmented(sample, streams[name], name, step, side, seed, photographic)
-            batch[name] = Batch(sample, labels.to(device, non_blocking=True), places.to(device, non_blocking=True))
+            truth = None if truth is None else truth.to(device, non_blocking=True)
+            labels, places = labels.to(device, non_blocking=True), places.to(device, non_blocking=True)
+            batch[name] = Batch(sample, labels, truth, places)
         yield batch
 
 

@@ -82,7 +82,7 @@ class AffectNet(RawDataset):
                 name = stem.rpartition("/")[2]
                 person = {"subject": f"{fold}/{name}", "sequence": f"{fold}/{name}", "fold": fold}
                 rows.add({"image": image, **person, "expression": CODES[code]})
-        return rows.listing(raw, skipped, notes)
+        return rows.listing(raw, skipped, notes, people_known=False)
 
 
 def array_entries(raw: Path, folder: Path) -> Iterator[_Entry]:

@@ -87,6 +87,7 @@ class Listing:
         skipped: what was left out.
         notes: what a user should know.
         protocol: name of the dataset whose protocol the rows should match ("bp4d", ...), or "".
+        people_known: whether every row's `subject` says who it is; if not, rows count as people of their own.
     """
 
     rows: pd.DataFrame
@@ -94,6 +95,7 @@ class Listing:
     skipped: list[Skip] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     protocol: str = ""
+    people_known: bool = True
 
 
 class RawDataset(ABC):
@@ -148,7 +150,9 @@ class RowTable:
         """What one column holds so far."""
         return self._columns[name]
 
-    def listing(self, raw: Path, skipped: list[Skip], notes: list[str], protocol: str = "") -> Listing:
+    def listing(
+        self, raw: Path, skipped: list[Skip], notes: list[str], protocol: str = "", people_known: bool = True
+    ) -> Listing:
         """The rows in order.
 
         Raises:
@@ -159,7 +163,7 @@ class RowTable:
         table = pd.DataFrame({name: self._column(name) for name in self._columns})
         self._check_pictures(table, raw)
         table = table.sort_values(["sequence", "frame"], kind="stable", ignore_index=True)
-        return Listing(table, self.aus, skipped, notes, protocol)
+        return Listing(table, self.aus, skipped, notes, protocol, people_known)
 
     def _check_pictures(self, table: pd.DataFrame, raw: Path) -> None:
         """Lists may name one picture in several ways (1.jpg and 0001.jpg, another case, a ./ in the path)."""

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from metafacs.data.card import LANDMARKS
+from metafacs.data.card import LANDMARKS, NO_FOLD
 from metafacs.faces import Face, FaceFinder, Recipe, Tracker, align, given_face, make_finder, move, to_jpeg
 from metafacs.faces.face import Picture
 from metafacs.faces.pictures import UnreadableError, enlarged, read_picture
@@ -22,8 +22,6 @@ GAP = 50
 """Frames of a sequence further apart than this are not taken for neighbours in time."""
 CLOSEST_EYES = 4.0
 """Eyes nearer to each other than this many pixels make no crop."""
-NO_FOLD = "all"
-"""The fold of rows that belong to none."""
 
 Row = dict[str, Any]
 Seen = tuple[Any, Picture | UnreadableError]

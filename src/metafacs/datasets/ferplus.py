@@ -92,7 +92,7 @@ class FERPlus(RawDataset):
         notes += [f"expression by rule '{self.rule}'; votes leave out contempt, unknown and NF"]
         notes += [f"{nameless} rows have no image name (as in the real file)"] if nameless else []
         notes += [f"{uneven} rows have other than ten votes (the real file has one of nine)"] if uneven else []
-        return rows.listing(raw, skipped, notes, "ferplus")
+        return rows.listing(raw, skipped, notes, "ferplus", people_known=False)
 
 
 Shown = dict[str, str | bytes]

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from metafacs.datasets.base import Skip
-from metafacs.datasets.folders import IMAGES, VIDEOS, files_below
+from metafacs.datasets.folders import files_below
 from metafacs.errors import InputError
+from metafacs.faces.kinds import PICTURES, VIDEOS
 
 Recording = tuple[str, ...]
 """Subject, or subject and task."""
@@ -62,7 +63,7 @@ def find_frames(
         InputError: one recording's frames are there in several kinds.
     """
     kinds: dict[str, dict[Recording, dict[int, list[str]]]] = {}
-    for path in files_below(raw, IMAGES):
+    for path in files_below(raw, PICTURES):
         match = pattern.search(path.rpartition(".")[0])
         if match is None or not _meant(path, beginning, avoid):
             continue

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from metafacs.datasets.base import (
     DATASETS,
+    UNKNOWN_PEOPLE,
     Listing,
     RawDataset,
     RowTable,
@@ -15,9 +16,10 @@ from metafacs.datasets.base import (
     protocol_of,
     with_folds,
 )
-from metafacs.datasets.folders import IMAGES, PictureFolders, check_raw, files_below
+from metafacs.datasets.folders import PictureFolders, check_raw, files_below
 from metafacs.datasets.textfiles import AGAIN, MOST, read_lines, whole_number
 from metafacs.errors import InputError
+from metafacs.faces.kinds import PICTURES
 from metafacs.facs import au_column, au_title, parse_aus
 
 UNKNOWN = (9, -1, 999)
@@ -99,7 +101,9 @@ class Lists(RawDataset):
             person = {"subject": subject, "sequence": sequence, "frame": frame, "fold": folds.get(subject, "")}
             rows.add({"image": image, **person, **values})
         notes.append(f"{len(pairs)} pairs of lists; {repeated:,} rows are in more than one and count once")
-        return rows.listing(raw, skipped, notes, name)
+        people_known = all(places[named][0] != named.rpartition(".")[0] for named in listed)
+        notes += [] if people_known else [UNKNOWN_PEOPLE]
+        return rows.listing(raw, skipped, notes, name, people_known)
 
     def _bases(self, raw: Path, pairs: Sequence[tuple[Path, Path]]) -> list[str]:
         if self.images:
@@ -151,7 +155,7 @@ def read_pair(paths: Path, labels: Path, aus: Sequence[str], unknown: frozenset[
         )
     entries = []
     for (number, image), (line, row) in zip(images, rows, strict=True):
-        if Path(image).suffix.lower() not in IMAGES:
+        if Path(image).suffix.lower() not in PICTURES:
             raise InputError(f"{paths}, line {number:,}: '{image}' is not a picture's path; cut off there? {AGAIN}")
         cells = row.replace(",", " ").split()
         if len(cells) != len(aus):

@@ -82,6 +82,7 @@ def prepare(
         raise InputError(f"workers is {workers}; give 0 (all cores) or more")
     recipe = replace(recipe, finder=settled(recipe.finder, recipe.eyes))
     card = DatasetCard(name=name, source=source.title, licence=source.licence, aus=listing.aus, crop=recipe.to_card())
+    card.people_known = listing.people_known
     settings = {"reader": name, "options": dict(options or {}), "listing": digest(listing.rows)}
     if not (out / PARTS_FOLDER).exists() and not (out / CARD_FILE).exists():
         refuse_files(out, [SKIPPED_FILE, LISTING_FILE, *AUDIT_FILES], "move that, or name another folder")

@@ -84,7 +84,7 @@ class RAFAU(RawDataset):
         notes = [UNKNOWN_PEOPLE]
         notes += [f"{empty} images have no AU at all ('null'): all AUs count as absent"] if empty else []
         notes += [] if tests else ["no fold: RAF-AU has no published split; give the test images with --test"]
-        return rows.listing(raw, skipped, notes)
+        return rows.listing(raw, skipped, notes, people_known=False)
 
     def _picture(self, pictures: PictureFolders, place: str, stem: str) -> str | None:
         padded = stem.zfill(4)

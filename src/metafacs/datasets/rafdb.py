@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Literal
 
 from metafacs.datasets.base import DATASETS, UNKNOWN_PEOPLE, Listing, RawDataset, RowTable, Skip, SourceCard
-from metafacs.datasets.folders import IMAGES, PictureFolders, files_below, find_file, find_folder
+from metafacs.datasets.folders import PictureFolders, files_below, find_file, find_folder
 from metafacs.datasets.protocols import Protocol
 from metafacs.datasets.textfiles import AGAIN, read_lines, whole_number
 from metafacs.errors import InputError
+from metafacs.faces.kinds import PICTURES
 
 LIST = "list_patition_label.txt"
 """So it is called in the release."""
@@ -79,11 +80,11 @@ class RAFDB(RawDataset):
                 skipped.append(Skip(f"{labels.name}, line {number}", f"no picture {stem}.jpg"))
                 continue
             rows.add(_row(image, name, name.split("_")[0].lower(), code))
-        return rows.listing(raw, skipped, [f"pictures: {place}", UNKNOWN_PEOPLE], "rafdb")
+        return rows.listing(raw, skipped, [f"pictures: {place}", UNKNOWN_PEOPLE], "rafdb", people_known=False)
 
     def _from_folders(self, raw: Path) -> Listing:
         listed: dict[str, tuple[str, int, list[str]]] = {}
-        for path in files_below(raw, IMAGES):
+        for path in files_below(raw, PICTURES):
             parts = path.split("/")
             if len(parts) < 3 or parts[-3].lower() not in ("train", "test") or not parts[-2].isdecimal():
                 continue
@@ -104,7 +105,7 @@ class RAFDB(RawDataset):
                 continue
             rows.add(_row(paths[0], name, fold, code))
         notes = ["folders train/1 to test/7: their numbers are the codes", UNKNOWN_PEOPLE]
-        return rows.listing(raw, skipped, notes, "rafdb")
+        return rows.listing(raw, skipped, notes, "rafdb", people_known=False)
 
 
 def _row(image: str, name: str, fold: str, code: int) -> dict[str, object]:

@@ -26,6 +26,7 @@ from metafacs.errors import InputError
 from metafacs.evaluation.intervals import mean_interval
 from metafacs.evaluation.metrics import au_scores, best_threshold_scores, f1_from_counts, undefined_scores
 from metafacs.evaluation.predictions import ROW_KEYS, Predictions, probability_column, read_predictions
+from metafacs.facs import au_title
 
 Protocol = Literal["folds", "pooled"]
 AVERAGE = "average"
@@ -54,6 +55,7 @@ class Comparison:
         protocol: "folds" or "pooled".
         thresholds: those at which an AU counts as predicted, over all runs.
         warnings: what a reader of the tables has to know; one sentence each.
+        subject_exclusive: whether nothing says that people of the test folds may have trained.
     """
 
     cells: pd.DataFrame
@@ -64,6 +66,13 @@ class Comparison:
     protocol: Protocol
     thresholds: list[float]
     warnings: list[str] = field(default_factory=list)
+    subject_exclusive: bool = True
+
+    @property
+    def title(self) -> str:
+        """What was scored, on what; and whether test people may have trained."""
+        mark = "" if self.subject_exclusive else " (NOT SUBJECT-EXCLUSIVE)"
+        return f"F1 × 100 on {self.dataset}{mark}"
 
     @property
     def reference(self) -> str:
@@ -131,7 +140,7 @@ class Comparison:
     def _repr_html_(self) -> str:
         """F1 x 100 per AU, its floor, and the differences to the reference, for notebooks."""
         scores = pd.concat([self.means(), self.floor().to_frame("all present").T])
-        title = html.escape(f"F1 × 100 on {self.dataset}, test folds {', '.join(self.folds)}")
+        title = html.escape(f"{self.title}, test folds {', '.join(self.folds)}")
         parts = [f"<p>{title}</p>", (100 * scores).round(1).to_html()]
         if len(self.methods) > 1:
             average = self.differences().xs(AVERAGE, level="au")
@@ -181,6 +190,7 @@ def compare(
     files = [read_predictions(Path(run)) for run in runs]
     dataset = _one_dataset(files)
     chosen = list(aus) if aus is not None else _one_au_list(files)
+    left_out = dict.fromkeys(au for file in files for au in file.info.get("left_out", []))
     names = _method_names(files)
     _refuse_duplicates(files, names)
     methods = list(dict.fromkeys(names))
@@ -188,6 +198,7 @@ def compare(
         if reference not in methods:
             raise InputError(f"no run of the reference method '{reference}'; the runs are of {', '.join(methods)}")
         methods = [reference, *(name for name in methods if name != reference)]
+    cautions = dict.fromkeys(caution for file in files for caution in file.info.get("cautions", []))
     tables, warnings = _same_rows(files, chosen, shared_rows)
     cells = pd.concat([_scored(*entry, chosen) for entry in zip(files, tables, names, strict=True)], ignore_index=True)
     folds, more = _common_folds(cells, methods)
@@ -199,7 +210,11 @@ def compare(
     if len({str(file.info["threshold"]) for file in files}) > 1:
         warnings.append("the runs were scored at different thresholds: each at the one in its predictions file")
     warnings += _undefined(cells)
-    return Comparison(cells, methods, chosen, dataset, folds, protocol, thresholds, warnings)
+    if left_out:
+        titles = ", ".join(map(au_title, left_out))
+        warnings.append(f"not scored: {titles}, as some training images had no label of them or showed one class only")
+    warnings = [f"people of the test fold may have trained: {caution}" for caution in cautions] + warnings
+    return Comparison(cells, methods, chosen, dataset, folds, protocol, thresholds, warnings, not cautions)
 
 
 def _with_average(table: pd.DataFrame) -> pd.DataFrame:
@@ -231,14 +246,15 @@ def _one_dataset(files: Sequence[Predictions]) -> str:
 
 def _one_au_list(files: Sequence[Predictions]) -> list[str]:
     first = files[0]
-    for file in files:
-        if set(file.aus) != set(first.aus):
-            shared = [au for au in first.aus if all(au in other.aus for other in files)]
+    asked = [{*file.aus, *file.info.get("left_out", [])} for file in files]
+    shared = [au for au in first.aus if all(au in other.aus for other in files)]
+    for file, aus in zip(files, asked, strict=True):
+        if aus != asked[0] or not shared:
             raise InputError(
                 f"{first.source} predicts {', '.join(first.aus)} and {file.source} {', '.join(file.aus)}: averages "
                 f"over different AUs do not compare; choose AUs that all have ({', '.join(shared) or 'there are none'})"
             )
-    return first.aus
+    return shared
 
 
 def _method_names(files: Sequence[Predictions]) -> list[str]:

@@ -28,7 +28,8 @@ class Predictions:
     Attributes:
         table: columns `dataset`, `subject`, `sequence`, `fold` (text), `frame` (int), and for each AU its label
             `AU01` (Int8, <NA> = not labelled) and its probability `AU01_probability` (float32 in [0, 1]).
-        info: at least `INFO_KEYS`; an optional `label` names this variant of the method in tables.
+        info: at least `INFO_KEYS`; an optional `label` names this variant of the method in tables, `cautions` say why
+            people of the test fold may have trained, `left_out` names AU columns that training could not learn.
         aus: the AU columns, in the order of the model's outputs.
         source: the file, for messages.
     """
@@ -172,6 +173,10 @@ def _checked_info(info: Mapping[str, Any], path: Path) -> list[str]:
         raise InputError(f"{path}: 'aus' is {aus!r}; it has to be a list of different AU columns like AU01")
     if isinstance(info["seed"], bool) or not isinstance(info["seed"], int):
         raise InputError(f"{path}: 'seed' is {info['seed']!r}; it has to be a whole number")
+    for key in ("cautions", "left_out"):
+        texts = info.get(key, [])
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            raise InputError(f"{path}: '{key}' is {texts!r}; it has to be a list of texts")
     thresholds = info["threshold"] if isinstance(info["threshold"], list) else [info["threshold"]]
     if len(thresholds) not in (1, len(aus)) or not all(_is_share(value) for value in thresholds):
         raise InputError(

@@ -160,7 +160,7 @@ def _score_table(comparison: Comparison, spread: bool) -> Table:
 
 def _score_title(comparison: Comparison) -> str:
     thresholds = ", ".join(f"{value:g}" for value in comparison.thresholds)
-    return f"F1 × 100 on {comparison.dataset}, threshold {thresholds}, test folds {', '.join(comparison.folds)}"
+    return f"{comparison.title}, threshold {thresholds}, test folds {', '.join(comparison.folds)}"
 
 
 def _score_notes(comparison: Comparison) -> list[str]:

@@ -1,13 +1,16 @@
 """Reads image files as people's folders hold them: turned by EXIF, grey, transparent, 16 bits deep, or damaged."""
 
+import importlib
 import io
 import os
 import stat
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +22,9 @@ from metafacs.faces.face import Picture
 
 UNREADABLE = (
     *(OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError),
-    *(TypeError, LookupError, ArithmeticError),
+    *(TypeError, LookupError, ArithmeticError, RuntimeError),
 )
-"""What Pillow raises when an image is damaged."""
+"""What Pillow raises when an image is damaged; RuntimeError: libheif."""
 SMALLEST = 16
 """Pictures with a shorter side, in pixels, are refused."""
 THUMBNAIL = 64
@@ -39,8 +42,17 @@ _TURNS = {
     8: (Image.Transpose.ROTATE_90,),
 }
 """EXIF orientation -> what undoes it."""
-_FORMATS = ("JPEG", "PNG", "TIFF", "GIF", "WEBP", "BMP", "DIB", "JPEG2000", "PPM", "AVIF", "TGA", "PCX", "SGI", "PSD")
-"""What is read, by Pillow's names. Others are seldom photographs, and for EPS Pillow would start Ghostscript."""
+_KNOWN_BY_CONTENT = ("JPEG", "MPO", "PNG", "TIFF", "GIF", "WEBP", "BMP", "JPEG2000", "AVIF", "HEIF", "SGI", "PSD")
+_FORMATS = (*_KNOWN_BY_CONTENT, "PPM", "DIB", "PCX", "TGA")
+"""What is read, by Pillow's names: formats that begin with a mark of their own, and some that other files can be taken
+for. Others are seldom photographs, and for EPS Pillow would start Ghostscript."""
+_MOVING = ("GIF", "PNG", "WEBP", "AVIF")
+"""Formats whose several pictures are an animation. In others they are pages, thumbnails or depths."""
+_HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_STILL = (*_HEIF, b"avif", b"avis", b"crx ")
+"""Brands of photographs in the form of an MP4 file, of which FFmpeg would take one tile or preview for a video."""
+_PREVIEW_TAG, _RAW_TAG = 254, 50706
+"""Of TIFF: what kind of picture it is (bit 0: a small copy of another one), and the mark of a DNG file."""
 
 # What matters in Pillow's warnings (size, EXIF) is checked here. They are silenced once and for all, because silencing
 # them around each picture (`warnings.catch_warnings`) is not safe where several threads read pictures.
@@ -49,6 +61,23 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 
 class UnreadableError(InputError):
     """One picture cannot be used; the message says why, without naming the picture."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a picture's file says of itself.
+
+    Attributes:
+        format: Pillow's name of it.
+        width: pixels as stored; 0 where the picture is damaged or needs what is not installed, as is the height.
+        height: pixels as stored.
+        moves: whether it is an animation.
+    """
+
+    format: str
+    width: int
+    height: int
+    moves: bool
 
 
 def read_picture(source: Path | bytes | Image.Image) -> Picture:
@@ -70,6 +99,7 @@ def read_picture(source: Path | bytes | Image.Image) -> Picture:
     try:
         with nullcontext(source) if isinstance(source, Image.Image) else _open(source) as image:
             _check_size(*image.size)
+            _check_whole(image)
             turned: Image.Image = image
             for turn in _TURNS.get(_orientation(image), ()):
                 turned = turned.transpose(turn)
@@ -112,18 +142,27 @@ def check_file(path: Path) -> None:
         raise UnreadableError("no permission to read it")
 
 
-def is_animated(path: Path) -> bool:
-    """Whether an image file holds several pictures.
+def read_header(path: Path, weakly: bool = False) -> Header | None:
+    """What a picture's file says of itself, by its content alone; nothing is decoded.
+
+    Args:
+        path: the file.
+        weakly: accept the formats too that other files can be taken for.
+
+    Returns:
+        None: it is not a picture.
 
     Raises:
-        UnreadableError: it is not an image file, or cannot be read.
+        UnreadableError: there is no such file, or it cannot be read.
     """
     check_file(path)
     try:
-        with _open(path) as image:
-            return int(getattr(image, "n_frames", 1)) > 1
-    except UNREADABLE as error:
-        raise UnreadableError(f"damaged or no image ({_cause(error)})") from error
+        with _open(path, _FORMATS if weakly else _KNOWN_BY_CONTENT) as image:
+            name = str(image.format)
+            return Header(name, *image.size, name in _MOVING and int(getattr(image, "n_frames", 1)) > 1)
+    except (*UNREADABLE, MemoryError):
+        brand = _brand(path)
+        return Header(brand.decode().strip(), 0, 0, False) if brand in _STILL else None
 
 
 def read_animation(path: Path) -> Iterator[tuple[Picture, float]]:
@@ -145,15 +184,33 @@ def read_animation(path: Path) -> Iterator[tuple[Picture, float]]:
         raise UnreadableError(f"damaged or no image ({_cause(error)})") from error
 
 
-def _open(source: Path | bytes) -> Image.Image:
-    return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_formats())
+def _open(source: Path | bytes, formats: Sequence[str] = _FORMATS) -> Image.Image:
+    try:
+        readable = [name for name in formats if name in _readable()]
+        return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=readable)
+    except UnidentifiedImageError:
+        if _brand(source) in _HEIF and "HEIF" not in _readable():
+            raise UnreadableError(
+                "a HEIC photograph, which needs pi-heif: pip install 'metafacs[faces]', or save it as JPEG"
+            ) from None
+        raise
+
+
+def _brand(source: Path | bytes) -> bytes:
+    """What a file in the form of MP4 says it is; nothing for others."""
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            source = file.read(12)
+    return source[8:12] if source[4:8] == b"ftyp" else b""
 
 
 @lru_cache(maxsize=1)
-def _formats() -> tuple[str, ...]:
-    """Those of `_FORMATS` that this installation of Pillow can read."""
+def _readable() -> frozenset[str]:
+    """What this installation of Pillow can read; HEIC photographs by pi-heif, which only decodes."""
+    if find_spec("pi_heif"):
+        importlib.import_module("pi_heif").register_heif_opener()
     Image.init()
-    return tuple(name for name in _FORMATS if name in Image.OPEN)
+    return frozenset(Image.OPEN)
 
 
 def _check_size(width: int, height: int) -> None:
@@ -161,6 +218,13 @@ def _check_size(width: int, height: int) -> None:
         raise UnreadableError(f"{width}x{height} pixels, smaller than {SMALLEST}")
     if width * height > MOST_PIXELS:
         raise UnreadableError(f"{width}x{height} pixels, more than {MOST_PIXELS:,}")
+
+
+def _check_whole(image: Image.Image) -> None:
+    """Refuses what gives a small copy of the picture in place of it."""
+    tags = getattr(image, "tag_v2", {})
+    if int(tags.get(_PREVIEW_TAG, 0)) & 1 or _RAW_TAG in tags:
+        raise UnreadableError("a camera's raw file, of which only a small copy could be read; save it as JPEG")
 
 
 def _orientation(image: Image.Image) -> int:

@@ -7,8 +7,11 @@ the key frame before the first one that is asked for; else frames are counted.
 
 import importlib
 import sys
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections import Counter
+from collections.abc import Container, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +19,15 @@ import numpy as np
 
 from metafacs.errors import InputError
 from metafacs.faces.face import Picture
-from metafacs.faces.pictures import MOST_PIXELS, UnreadableError, check_file, read_animation
+from metafacs.faces.pictures import MOST_PIXELS, UnreadableError, read_animation, read_header
 
 DAMAGED = "damaged frame"
+_FORMATS = (
+    *("mov", "mp4", "matroska", "webm", "avi", "asf", "flv", "gif", "apng", "mpeg", "mpegts", "mpegvideo", "m4v"),
+    *("h264", "hevc", "obu", "ivf", "vc1", "ogg", "mxf", "gxf", "dv", "nut", "rm", "wtv", "yuv4mpegpipe"),
+)
+"""What FFmpeg may open. Not still pictures; not playlists (hls, concat, dash ...), which name other files to read."""
+_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": ",".join(_FORMATS)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +113,15 @@ def camera_frames(index: int) -> Iterator[Frame]:
         raise InputError(f"camera {index} ({name}) cannot be used: {cause(error)}") from error
 
 
+def is_video(path: Path) -> bool:
+    """Whether a file is a video by its content; not where PyAV is missing."""
+    try:
+        with open_video(path, import_av()) as (_, stream):
+            return stream.codec_context is not None
+    except InputError:
+        return False
+
+
 def count_frames(path: Path) -> int:
     """How many frames a video has, without decoding them where the file says so.
 
@@ -111,45 +129,94 @@ def count_frames(path: Path) -> int:
         UnreadableError: there is no such file, or it is not a video.
     """
     av = import_av()
-    check_file(path)
-    try:
-        with av.open(str(path)) as container:
-            times = frame_times(container, av)
-        if times is not None:
-            return len(times)
-        with av.open(str(path)) as container:
-            return sum(1 for _ in decoded(container, av))
-    except (av.FFmpegError, IndexError) as error:
-        raise UnreadableError(f"damaged or no video ({cause(error)})") from error
-
-
-def announced_frames(path: Path) -> int:
-    """How many frames the header of a video announces; 0 where it does not say or is not of a video."""
-    return _of_header(path, lambda container, av: int(container.streams.video[0].frames))
+    with open_video(path, av) as (container, stream):
+        times = frame_times(container, stream, av)
+    if times is not None:
+        return len(times)
+    with open_video(path, av) as (container, stream):
+        return sum(1 for _ in decoded(container, stream, av))
 
 
 def expected_frames(path: Path) -> int:
     """About how many frames a video has, by its header; 0 where it does not say or is not of a video."""
+    av = import_av()
+    try:
+        with open_video(path, av) as (container, stream):
+            length = container.duration / av.time_base if container.duration else 0.0
+            return int(stream.frames or length * float(stream.average_rate or 0))
+    except UnreadableError:
+        return 0
 
-    def by_length(container: Any, av: Any) -> int:
-        length = container.duration / av.time_base if container.duration else 0.0
-        return int(length * float(container.streams.video[0].average_rate or 0))
 
-    return announced_frames(path) or _of_header(path, by_length)
+def announced_frames(path: Path, there: int, last: float) -> int:
+    """How many frames the header of a video announces, if clearly fewer are there; else 0.
+
+    Args:
+        path: the video.
+        there: how many frames were read.
+        last: the time of the last one, in seconds after the first.
+    """
+    try:
+        with open_video(path, import_av()) as (container, stream):
+            if there >= stream.frames - max(2, stream.frames // 100):
+                return 0
+            if "mov" in container.format.name and stream.duration:
+                # the frames that an edit list hides are announced too; how long what remains is shown is said as well
+                length = float(stream.duration * stream.time_base)
+                if last >= length - max(0.02 * length, 3 / float(stream.average_rate or 25)):
+                    return 0
+            return int(stream.frames)
+    except UnreadableError:
+        return 0
 
 
-def frame_times(container: Any, av: Any) -> list[int] | None:
-    """The time of every frame in the order of showing; None where the file does not say.
+def frame_rate(path: Path) -> Fraction | None:
+    """Frames a second of a video; None where it does not say."""
+    try:
+        with open_video(path, import_av()) as (_, stream):
+            return Fraction(stream.average_rate) if stream.average_rate else None
+    except UnreadableError:
+        return None
 
-    That is where packets have no time, share one, or are not to be shown, and where a codec shows frames in another
-    order than it stores them but the file's times rise all the same, as in AVI.
+
+@contextmanager
+def open_video(path: Path, av: Any) -> Iterator[tuple[Any, Any]]:
+    """The container of a video and its stream: the first that moves, as the cover of a film may stand before it.
 
     Raises:
-        UnreadableError: there is no video in the file, its frames are too large, or no decoder here knows its kind.
+        UnreadableError: there is no such file, it is a still picture, or it is damaged or not a video.
     """
-    if not container.streams.video:
-        raise UnreadableError("no video in it")
-    stream = container.streams.video[0]
+    header = read_header(path)
+    if header is not None and not header.moves:
+        raise UnreadableError(f"a still picture ({header.format}), not a video")
+    try:
+        with av.open(str(path), options=_OPTIONS) as container:
+            if not container.streams.video:
+                raise UnreadableError("no video in it")
+            place = 0
+            if len(container.streams.video) > 1:
+                with av.open(str(path), options=_OPTIONS) as again:
+                    packets = Counter(p.stream.index for p in again.demux(again.streams.video) if p.size)
+                counts = [packets[stream.index] for stream in container.streams.video]
+                place = next((k for k, count in enumerate(counts) if count > 1), 0)
+            yield container, container.streams.video[place]
+    except UnreadableError:
+        raise
+    except PermissionError as error:
+        raise UnreadableError("no permission to read it") from error
+    except (av.FFmpegError, IndexError, ValueError, OverflowError) as error:
+        raise UnreadableError(f"damaged or no video ({cause(error)})") from error
+
+
+def frame_times(container: Any, stream: Any, av: Any) -> list[int] | None:
+    """The time of every frame that is shown, in the order of showing; None where the file does not say.
+
+    That is where packets have no time or share one, and where a codec shows frames in another order than it stores them
+    but the file's times rise all the same, as in AVI.
+
+    Raises:
+        UnreadableError: its frames are too large, or no decoder here knows its kind.
+    """
     if stream.codec_context is None:
         raise UnreadableError("a video that no decoder here knows")
     if stream.width * stream.height > MOST_PIXELS:
@@ -157,9 +224,9 @@ def frame_times(container: Any, av: Any) -> list[int] | None:
     times = []
     try:
         for packet in container.demux(stream):
-            if packet.size == 0:
-                continue  # the last one, which only flushes the decoder
-            if packet.pts is None or packet.is_discard:
+            if packet.size == 0 or packet.is_discard:
+                continue  # the last one, which only flushes the decoder, or one that an edit list hides
+            if packet.pts is None:
                 return None
             times.append(packet.pts)
     except av.FFmpegError:
@@ -170,9 +237,8 @@ def frame_times(container: Any, av: Any) -> list[int] | None:
     return in_order
 
 
-def decoded(container: Any, av: Any) -> Iterator[Any]:
+def decoded(container: Any, stream: Any, av: Any) -> Iterator[Any]:
     """Frames; a damaged packet is passed over, the end of a cut-off file is an end."""
-    stream = container.streams.video[0]
     stream.codec_context.thread_count = 1  # the work is split over processes already
     packets = container.demux(stream)
     while True:
@@ -211,37 +277,31 @@ def import_av() -> Any:
 
 def _video_frames(path: Path, start: int, av: Any, chosen: Container[int] | None = None) -> Iterator[Frame]:
     """As `video_frames`; of frames that are not chosen the pixels are not made. No error if nothing can be decoded."""
-    check_file(path)
-    if path.suffix.lower() == ".webp":  # FFmpeg sees no more of them than that they move
+    header = read_header(path)
+    if header is not None and header.moves and header.format in ("WEBP", "AVIF"):  # FFmpeg sees only that they move
         yield from _animated(path, start)
         return
-    try:
-        with av.open(str(path)) as container:
-            times = frame_times(container, av)
-        with av.open(str(path)) as container:
-            if times is None:
-                yield from _counted(container, start, av, chosen)
-            else:
-                yield from _timed(container, times, start, av, chosen)
-    except UnreadableError:
-        raise
-    except PermissionError as error:
-        raise UnreadableError("no permission to read it") from error
-    except (av.FFmpegError, IndexError, ValueError) as error:
-        raise UnreadableError(f"damaged or no video ({cause(error)})") from error
+    with open_video(path, av) as (container, stream):
+        times = frame_times(container, stream, av)
+    with open_video(path, av) as (container, stream):
+        if times is None:
+            yield from _counted(container, stream, start, av, chosen)
+        else:
+            yield from _timed(container, stream, times, start, av, chosen)
 
 
-def _timed(container: Any, times: list[int], start: int, av: Any, chosen: Container[int] | None) -> Iterator[Frame]:
+def _timed(
+    container: Any, stream: Any, times: list[int], start: int, av: Any, chosen: Container[int] | None
+) -> Iterator[Frame]:
     """Frames numbered by their times, so that a damaged one does not shift those behind it."""
     if start >= len(times):
         return
-    stream = container.streams.video[0]
     place = {time: number for number, time in enumerate(times)}
     seconds = [(time - times[0]) * float(stream.time_base or 0) for time in times]
     if start:
         container.seek(times[start], stream=stream, backward=True)
     expected = start
-    for frame in decoded(container, av):
+    for frame in decoded(container, stream, av):
         number = place.get(frame.pts, -1)
         if number < expected:
             continue
@@ -253,10 +313,10 @@ def _timed(container: Any, times: list[int], start: int, av: Any, chosen: Contai
         yield Frame(missing, seconds[missing], None, DAMAGED)
 
 
-def _counted(container: Any, start: int, av: Any, chosen: Container[int] | None) -> Iterator[Frame]:
+def _counted(container: Any, stream: Any, start: int, av: Any, chosen: Container[int] | None) -> Iterator[Frame]:
     """Frames counted from the start, where the file does not give each a time of its own."""
-    rate = float(container.streams.video[0].average_rate or 25)
-    for number, frame in enumerate(decoded(container, av)):
+    rate = float(stream.average_rate or 25)
+    for number, frame in enumerate(decoded(container, stream, av)):
         if number >= start:
             yield _frame(number, number / rate, frame, chosen)
 
@@ -275,13 +335,3 @@ def _frame(number: int, time: float, frame: Any, chosen: Container[int] | None) 
     if frame.width * frame.height > MOST_PIXELS:
         return Frame(number, time, None, f"a frame of {frame.width}x{frame.height} pixels")
     return Frame(number, time, None if chosen is not None and number not in chosen else upright(frame))
-
-
-def _of_header(path: Path, ask: Callable[[Any, Any], int]) -> int:
-    av = import_av()
-    try:
-        check_file(path)
-        with av.open(str(path)) as container:
-            return ask(container, av)
-    except (UnreadableError, av.FFmpegError, IndexError, ValueError, OSError):
-        return 0

@@ -1,12 +1,15 @@
 """A trained detector as an object: pictures and videos in, tables out."""
 
+import copy
 import io
 import logging
+import os
+import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -37,7 +40,7 @@ from metafacs.training.checkpoint import DetectorCard, load_detector
 
 logger = logging.getLogger(__name__)
 
-Input = str | Path | bytes | Picture | Image.Image
+Input = str | os.PathLike[str] | bytes | BinaryIO | Picture | Image.Image
 _FINDING = threading.Lock()
 """Finders are shared within a process, and none of them may be used by two threads at a time."""
 
@@ -45,14 +48,14 @@ _FINDING = threading.Lock()
 class AUDetector:
     """Detects facial Action Units in pictures and videos.
 
-    One object may be used by several threads at the same time.
+    One object may be used by several threads at the same time, and sent to other processes (it can be pickled).
 
     Args:
         network: a trained network, in evaluation mode.
         card: what was saved with it.
-        finder: what finds faces, as `metafacs.faces.make_finder` takes it; None: as the training data's crops
-            were made, or the best that is installed where they were rendered or came with landmarks.
-        device: "auto" (the GPU where there is one), "cpu" or "cuda".
+        finder: what finds faces, by name or as `metafacs.faces.make_finder` takes it; None: as the training data's
+            crops were made, or the best that is installed where they were rendered or came with landmarks.
+        device: "auto" (the GPU where there is one), "cpu", "cuda" or "cuda:1", ...
         batch: faces that go through the network together.
 
     Attributes:
@@ -62,8 +65,8 @@ class AUDetector:
         recipe: how faces are aligned and cut out.
 
     Raises:
-        InputError: the faces of the training data were cut out in a way that cannot be repeated, or what finds faces
-            is not installed.
+        InputError: the faces of the training data were cut out in a way that cannot be repeated, what finds faces is
+            not installed, or an argument is not of the kind that is asked for.
 
     Example:
         ``AUDetector.from_run("runs/mal_P1").detect("photo.jpg")[["face", "AU12", "AU12_present"]]``; without a run of
@@ -75,21 +78,36 @@ class AUDetector:
         network: Network,
         card: DetectorCard,
         *,
-        finder: Mapping[str, Any] | None = None,
+        finder: str | Mapping[str, Any] | None = None,
         device: str = "auto",
         batch: int = 16,
     ) -> None:
-        if batch < 1:
-            raise InputError(f"batch is {batch}; give 1 or more")
-        self.card, self.batch = card, batch
+        if not isinstance(finder, str | Mapping | None):
+            raise InputError(f"finder is {type(finder).__name__}; give a name ({', '.join(SEARCHING)}) or its settings")
+        finder = {"name": finder} if isinstance(finder, str) else finder
+        self.card, self.batch = card, _whole("batch", batch, 1)
         self.aus, self.thresholds = list(card.aus), list(card.thresholds)
         self.recipe = recipe_of(card)
         self.finder = settled(finder if finder is not None else _finder(self.recipe), self.recipe.eyes)
         if network.uses_landmarks and self.finder["name"] not in WITH_LANDMARKS:
             logger.warning("this detector uses landmarks, and %s finds none: it goes without", self.finder["name"])
+        self._network, self._where = network.eval(), str(device)
+        self._start()
+
+    def _start(self) -> None:
+        """Makes what belongs to this process and machine."""
         self._finder = make_finder(self.finder)
-        self._device = torch.device(_device(device))
-        self._network = network.to(self._device).to(memory_format=torch.channels_last).eval()
+        self._device = torch.device(_device(self._where))
+        self._network = self._network.to(self._device).to(memory_format=torch.channels_last)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process needs: the finder is made there, and the device chosen there."""
+        network = copy.deepcopy(self._network).cpu()
+        return {**self.__dict__, "_network": network, "_finder": None, "_device": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._start()
 
     @classmethod
     def from_run(cls, path: str | Path, **options: Any) -> "AUDetector":
@@ -120,12 +138,13 @@ class AUDetector:
 
         return cls.from_run(starter_run(), **options)
 
-    def detect(self, images: Input | Sequence[Input], faces: int = 0) -> pd.DataFrame:
+    def detect(self, images: Input | Iterable[Input], faces: int = 0) -> pd.DataFrame:
         """Detects AUs in pictures that have nothing to do with each other.
 
         Args:
-            images: one picture or several, each a file (path or content), an array (H, W, 3) uint8 in RGB, or a PIL
-                image. Files are turned upright as their EXIF entry says.
+            images: one picture or several, each a file (path, content, or opened in binary mode), a PIL image, or an
+                array (H, W, 3) in RGB or (H, W) in grey, uint8; an array (N, H, W, 3) is N pictures. Files are turned
+                upright as their EXIF entry says.
             faces: take only so many faces of a picture, the largest; 0 takes all.
 
         Returns:
@@ -133,16 +152,16 @@ class AUDetector:
             in `metafacs.inference.rows.tidy`. `input` is the path, or the picture's place in `images`.
 
         Raises:
-            InputError: something given is not a picture at all.
+            InputError: something given is not a picture at all, or `faces` is not a number from 0 on.
         """
-        pictures = [images] if isinstance(images, str | Path | bytes | np.ndarray | Image.Image) else list(images)
-        names = [str(picture) if isinstance(picture, str | Path) else str(k) for k, picture in enumerate(pictures)]
+        tracker, pictures = self.tracker(faces=faces), _pictures(images)
+        names = [str(one) if isinstance(one, str | os.PathLike) else str(k) for k, one in enumerate(pictures)]
         frames = ((k, _picture_of(picture, k)) for k, picture in enumerate(pictures))
-        return self._table(names, frames, self.tracker(faces=faces))
+        return self._table(names, frames, tracker)
 
     def detect_video(
         self,
-        path: str | Path,
+        path: str | os.PathLike[str],
         every: int = 1,
         faces: int = 0,
         *,
@@ -167,19 +186,24 @@ class AUDetector:
             `metafacs.inference.rows.tidy`.
 
         Raises:
-            InputError: it is not a video, or not one frame of it can be decoded.
+            InputError: it is not a video, not one frame of it can be decoded, or an argument is not a number that is
+                asked for.
             StoppedError: `stop` said so.
         """
-        if every < 1:
-            raise InputError(f"every is {every}; give 1 (search every whole frame) or more")
+        tracker = self.tracker(every, faces)
+        if not isinstance(path, str | os.PathLike):
+            raise InputError(
+                f"a video is given by its path, not as {type(path).__name__} (cameras: `metafacs detect 0`)"
+            )
         if not Path(path).is_file():
             raise InputError(f"there is no video {path}")
         with closing(iterated_ahead((0, frame) for frame in video_frames(Path(path)))) as frames:
-            return self._table([str(path)], heeding(frames, stop, progress), self.tracker(every, faces))
+            return self._table([str(path)], heeding(frames, stop, progress), tracker)
 
     def tracker(self, every: int = 1, faces: int = 0) -> Tracker:
         """What follows people as preparation followed those of the training data; arguments as of `detect_video`."""
-        return Tracker(every, faces, largest=self.recipe.choice == "largest")
+        most = _whole("faces", faces, 0)
+        return Tracker(_whole("every", every, 1), most, largest=self.recipe.choice == "largest")
 
     def find(self, picture: Picture, around: Box | None = None) -> list[Face]:
         """All faces of a picture that can be cut out, the surest first.
@@ -258,20 +282,47 @@ def _finder(recipe: Recipe) -> dict[str, Any]:
 
 
 def _device(name: str) -> str:
-    if name not in ("auto", "cpu", "cuda"):
+    if not re.fullmatch(r"auto|cpu|cuda(:[0-9]+)?", name):
         raise InputError(f"device is '{name}'; give auto, cpu or cuda")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("device is 'cuda', but there is no GPU that torch can use; give auto or cpu")
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name.startswith("cuda") and int(name[5:] or 0) >= count:
+        raise InputError(f"device is '{name}', but there are {count} GPUs that torch can use; give auto or cpu")
+    return ("cuda" if count else "cpu") if name == "auto" else name
 
 
-def _picture_of(picture: Input, place: int) -> Frame:
+def _whole(name: str, value: Any, least: int) -> int:
+    """A whole number from `least` on."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise InputError(f"{name} is {value!r}; give a whole number, {least} or more")
+    return int(value)
+
+
+def _pictures(images: Any) -> list[Any]:
+    """One picture or several as a list; raises InputError where neither is given."""
+    if isinstance(images, str | os.PathLike | bytes | Image.Image) or hasattr(images, "read"):
+        return [images]
+    if isinstance(images, np.ndarray) and images.ndim < 4:
+        return [images]
+    if isinstance(images, Mapping | pd.DataFrame) or not isinstance(images, Iterable):
+        raise InputError(f"images are given as {type(images).__name__}; give one picture, or a list of them")
+    return list(images)
+
+
+def _picture_of(picture: Any, place: int) -> Frame:
     """A picture as a frame; raises InputError for what cannot be one by its type."""
-    if isinstance(picture, str | Path | bytes | Image.Image):
-        return picture_frame(Path(picture) if isinstance(picture, str) else picture)
+    if isinstance(picture, str | os.PathLike):
+        return picture_frame(Path(picture))
+    if hasattr(picture, "read"):
+        picture = picture.read()
+    if isinstance(picture, bytes | Image.Image):
+        return picture_frame(picture)
+    if isinstance(picture, np.ndarray) and picture.dtype == np.uint8 and picture.ndim == 2:
+        picture = np.repeat(picture[:, :, None], 3, axis=2)
     if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
         what = f"{picture.dtype} {picture.shape}" if isinstance(picture, np.ndarray) else type(picture).__name__
-        raise InputError(f"image {place} is {what}; give files, PIL images or arrays (H, W, 3) of uint8 in RGB")
+        raise InputError(
+            f"image {place} is {what}; give files (binary where open), PIL images or arrays (H, W, 3) of uint8 in RGB"
+        )
     if picture.shape[0] * picture.shape[1] > MOST_PIXELS or min(picture.shape[:2]) < 1:
         return Frame(0, None, None, f"{picture.shape[1]}x{picture.shape[0]} pixels")
     return Frame(0, None, np.ascontiguousarray(picture))

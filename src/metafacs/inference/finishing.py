@@ -93,20 +93,20 @@ class Account:
 
 def account(parts: Parts, sources: Sequence[Source]) -> Account:
     """Looks through the parts of the sources."""
-    result, seen, frames = Account(), set(), dict[int, int]()
+    result, seen, last = Account(), set(), dict[int, tuple[int, float]]()
     for part in parts.read():
         result.faces += int(pc.sum(part["success"]).as_py() or 0)
-        columns = (part[name].to_pylist() for name in ("source", "input", "frame", "problem"))
-        for source, name, frame, problem in zip(*columns, strict=True):
-            frames[source] = frame + 1
+        columns = (part[name].to_pylist() for name in ("source", "input", "frame", "timestamp", "problem"))
+        for source, name, frame, time, problem in zip(*columns, strict=True):
+            last[source] = frame + 1, time or 0.0
             if problem in ("", NO_FACE):
                 seen.add(name)
             else:
                 result.problems.setdefault(name, problem)
     result.problems = {name: problem for name, problem in result.problems.items() if name not in seen}
     for place, source in enumerate(sources):
-        announced, there = announced_frames(source.path) if source.kind == VIDEO else 0, frames.get(place, 0)
-        if there < announced - max(2, announced // 100):
+        there, time = last.get(place, (0, 0.0))
+        if source.kind == VIDEO and (announced := announced_frames(source.path, there, time)):
             result.cut_off.append(f"{source.name}: {there:,} of {announced:,} frames are there; was it cut off?")
     return result
 

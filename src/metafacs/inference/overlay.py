@@ -12,7 +12,7 @@ import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
 from metafacs.faces.face import Picture
-from metafacs.faces.video import import_av
+from metafacs.faces.video import frame_rate, import_av
 from metafacs.facs import au_title
 from metafacs.files import atomic_file
 from metafacs.inference.outputs import read_groups
@@ -228,8 +228,7 @@ class _Film:
 
     def __init__(self, path: Path, source: Source, first: Picture, stack: ExitStack) -> None:
         self._av = av = import_av()
-        with av.open(str(source.path)) as container:
-            rate = Fraction(container.streams.video[0].average_rate or RATE).limit_denominator(60000)
+        rate = Fraction(frame_rate(source.path) or RATE).limit_denominator(60000)
         self._sink = stack.enter_context(_Sink(path))
         self._container = stack.enter_context(av.open(self._sink, "w", format="mp4"))
         codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"

@@ -19,6 +19,7 @@ from metafacs.facs import au_title
 from metafacs.models.network import Network
 from metafacs.runs import CONFIG, DETECTOR, read_config
 from metafacs.training.checkpoint import DetectorCard, load_detector
+from metafacs.training.data import common_aus
 from metafacs.training.predicting import Progress, face_probabilities
 
 logger = logging.getLogger(__name__)
@@ -71,7 +72,8 @@ def predict_run(run: Path, batch: int = 256, progress: Progress | None = None) -
     if strangers or not len(rows):
         what = f"it has subjects who may have trained ({', '.join(strangers[:3])})" if strangers else "it is empty"
         raise InputError(f"fold '{card.test_fold}' of {dataset.folder} is not the one this run kept out: {what}")
-    info = {"label": config.get("label"), "fold": card.test_fold, "run": run.name}
+    info = {"label": config.get("label"), "fold": card.test_fold, "run": run.name, "cautions": card.cautions}
+    info["left_out"] = [au for au in common_aus(dataset, config["data"].get("aus", "all")) if au not in card.aus]
     return _predict(_Task(network, card, dataset, rows, card.aus, batch, progress), path, info)
 
 

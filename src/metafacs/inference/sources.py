@@ -12,14 +12,15 @@ from PIL import Image
 
 from metafacs.ahead import ahead, iterated_ahead
 from metafacs.errors import InputError
-from metafacs.faces.pictures import UnreadableError, is_animated, read_picture
+from metafacs.faces.kinds import PICTURE, VIDEO, kind_of, natural
+from metafacs.faces.pictures import UnreadableError, read_picture
 from metafacs.faces.video import Frame, camera_frames, expected_frames, video_frames
 
 logger = logging.getLogger(__name__)
 
-PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".jp2"})
-VIDEOS = frozenset({".avi", ".mp4", ".m4v", ".mkv", ".mov", ".mpg", ".mpeg", ".wmv", ".webm", ".mts", ".3gp", ".ogv"})
-PICTURE, VIDEO, CAMERA = "picture", "video", "camera"
+CAMERA = "camera"
+NAMED = 3
+"""So many of the files that are left out are named."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class Source:
 def find_sources(inputs: Sequence[str]) -> list[Source]:
     """The pictures and videos that the inputs name: files, folders (with those in them), patterns, camera numbers.
 
-    Files of a folder or pattern come in the order of their names; what is neither picture nor video by its ending is
-    passed over there, but not where it is named itself.
+    Files of a folder or pattern come in the order of their names, 2 before 10. What is neither picture nor video is
+    left out there, aloud, but not where it is named itself.
 
     Raises:
         InputError: an input names nothing, or nothing that can be looked at, or a camera stands beside other inputs.
@@ -49,26 +50,26 @@ def find_sources(inputs: Sequence[str]) -> list[Source]:
     sources: dict[Path, Source] = {}
     for text in inputs:
         try:
-            paths = _named(text)
+            named = _named(text)
         except OSError as error:
             raise InputError(f"the input {text} cannot be looked at ({error.strerror or error})") from error
-        if paths is None:
+        if named is None:
             if len(inputs) > 1:
                 raise InputError(f"camera {text} cannot be mixed with other inputs; give it alone")
             return [Source(f"camera {int(text)}", CAMERA, Path(str(int(text))))]
-        sources |= {path: _source(path) for path in paths if path not in sources}
+        sources |= {source.path: source for source in named if source.path not in sources}
     return list(sources.values())
 
 
-def _named(text: str) -> list[Path] | None:
-    """The files that one input means; None: it is a camera's number."""
+def _named(text: str) -> list[Source] | None:
+    """What one input means; None: it is a camera's number."""
     path = Path(text)
     if not text:
         raise InputError("an input is empty; give pictures, videos, folders, patterns or a camera's number")
     if path.is_dir():
         return _below(path, text)
     if path.is_file() or path.is_symlink():
-        return [path]
+        return [_source(path, kind_of(path) or PICTURE)]
     if path.exists():
         raise InputError(f"the input {text} is a pipe or device, not a file; save what it gives, and name that file")
     return None if text.isdecimal() else _matching(text)
@@ -124,35 +125,39 @@ def _of_video(path: Path, start: int) -> Iterator[Frame]:
             yield Frame(0, None, None, str(error))
 
 
-def _source(path: Path) -> Source:
+def _source(path: Path, kind: str) -> Source:
     # names that are not UTF-8 cannot stand in a table, and a carriage return would end a line of a CSV file
-    name = os.fsencode(path).decode("utf-8", "replace").replace("\r", "\ufffd")
-    return Source(name, VIDEO if _moves(path) else PICTURE, path)
+    return Source(os.fsencode(path).decode("utf-8", "replace").replace("\r", "\ufffd"), kind, path)
 
 
-def _moves(path: Path) -> bool:
-    ending = path.suffix.lower()
-    if ending in PICTURES - {".gif", ".webp", ".png"}:
-        return False
-    if ending in VIDEOS:
-        return True
-    try:
-        return is_animated(path)
-    except UnreadableError:
-        return ending not in PICTURES
-
-
-def _below(folder: Path, text: str) -> list[Path]:
+def _below(folder: Path, text: str) -> list[Source]:
     files = [
         Path(root) / name
         for root, folders, names in os.walk(folder, onerror=_tell)
-        if not folders.sort()
-        for name in sorted(names)
-        if not name.startswith(".") and Path(name).suffix.lower() in PICTURES | VIDEOS
+        if folders.sort(key=natural) is None
+        for name in sorted(names, key=natural)
+        if not name.startswith(".")
     ]
-    if not files:
+    sources = _readable(files, text)
+    if not sources:
         raise InputError(f"there is no picture or video in the folder {text}; give a folder that has some, or files")
-    return files
+    return sources
+
+
+def _readable(files: Sequence[Path], text: str) -> list[Source]:
+    """The files that are pictures or videos; how many others there are is said."""
+    kinds = [kind_of(path) for path in files]
+    others = [path.name for path, kind in zip(files, kinds, strict=True) if kind is None]
+    if others:
+        more = ", ..." if len(others) > NAMED else ""
+        logger.warning(
+            "%s: %d files are left out, neither picture nor video: %s%s",
+            text,
+            len(others),
+            ", ".join(others[:NAMED]),
+            more,
+        )
+    return [_source(path, kind) for path, kind in zip(files, kinds, strict=True) if kind is not None]
 
 
 def _tell(error: OSError) -> None:
@@ -160,10 +165,10 @@ def _tell(error: OSError) -> None:
     logger.warning("the folder %s is left out: %s", error.filename, error.strerror)
 
 
-def _matching(text: str) -> list[Path]:
-    paths = [Path(one) for one in sorted(glob.glob(text, recursive=True))]  # noqa: PTH207 - patterns may be absolute
-    files = [path for path in paths if path.is_file() and path.suffix.lower() in PICTURES | VIDEOS]
-    if not files:
+def _matching(text: str) -> list[Source]:
+    names = sorted(glob.glob(text, recursive=True), key=natural)  # noqa: PTH207 - patterns may be absolute
+    sources = _readable([path for path in map(Path, names) if path.is_file()], text)
+    if not sources:
         kind = "matches no picture or video" if glob.has_magic(text) else "does not exist"
         raise InputError(f"the input {text} {kind}; give pictures, videos, folders, patterns or a camera's number")
-    return files
+    return sources

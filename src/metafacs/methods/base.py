@@ -17,6 +17,8 @@ from metafacs.sample import Batch, Sample
 Stream = Literal["primary", "auxiliary", "meta", "pairs"]
 """"pairs": two frames of one video after each other, of the AU training images, without their labels."""
 AUReduction = Literal["mean", "sum"]
+StepLength = float | Literal["rate"]
+"""Of a virtual step: a number, or "rate", the learning rate that the base optimiser has by then."""
 OptimiserFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 
 
@@ -55,14 +57,26 @@ class Setup:
     """Makes the context in which forward passes run (mixed precision)."""
     facts: Facts = Facts()
     """Of the data."""
+    history: Tensor | None = None
+    """(steps, 2) weights of the AU task and of the expression task in a run that is replayed, on the CPU."""
 
 
 @dataclass(frozen=True)
 class AUOptions:
     """Options of every method."""
 
-    au_reduction: AUReduction = "mean"
-    """"mean" or "sum" over the labelled AUs of an image."""
+    au_reduction: AUReduction = "sum"
+    """"sum" or "mean" over the labelled AUs of an image; with the mean, 12 AUs together have the say of one."""
+
+
+class StepCount(nn.Module):
+    """The number of steps taken, where it is saved and restored with everything else."""
+
+    count: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("count", torch.zeros((), dtype=torch.int64))  # stays on the CPU: it is read every step
 
 
 class Method(ABC):
@@ -129,6 +143,10 @@ class Method(ABC):
         """A warning for the user, if `means` (of what `training_step` returned since the last look) calls for one."""
         return None
 
+    def step_length(self, alpha: StepLength) -> float:
+        """What `alpha` is in this step."""
+        return float(self.optimisers["base"].param_groups[0]["lr"]) if alpha == "rate" else alpha
+
     def update_base(self, gradient: Mapping[str, Tensor], parameters: Mapping[str, Tensor] | None = None) -> None:
         """Steps the base optimiser along `gradient` (by parameter name; absent = untouched).
 
@@ -142,16 +160,6 @@ class Method(ABC):
             parameter.grad = gradient.get(name)
         self.optimisers["base"].step()
         self.optimisers["base"].zero_grad(set_to_none=True)
-
-
-class StepCount(nn.Module):
-    """The number of steps taken, where it is saved and restored with everything else (in `Method.modules`)."""
-
-    count: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("count", torch.zeros((), dtype=torch.int64))  # stays on the CPU: it is read every step
 
 
 METHODS: Registry[Method] = Registry("method")

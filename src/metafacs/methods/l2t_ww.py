@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from metafacs import distributed
 from metafacs.errors import InputError
-from metafacs.methods.base import METHODS, AUOptions, Batch, Method, Setup, StepCount, Stream
+from metafacs.methods.base import METHODS, AUOptions, Batch, Method, Setup, StepCount, StepLength, Stream
 from metafacs.methods.lookahead import LossesAt, Parameters, RandomState, isolated, weighted_gradient
 from metafacs.methods.losses import au_losses, expression_losses
 from metafacs.methods.unrolled import unrolled_gradient
@@ -125,8 +125,8 @@ class L2TWWOptions(AUOptions):
     source_share: float = 0.3
     """share of the run's steps in which the source is trained, in [0, 1); 0 leaves it as the network starts. Not
     used where `source` is given."""
-    alpha: float = 0.1
-    """length of a virtual SGD step."""
+    alpha: StepLength = 0.1
+    """length of a virtual SGD step, or "rate": the scheduled learning rate, as in the paper."""
     beta: float = 0.5
     """weight of the matching loss."""
     virtual_steps: int = 2
@@ -139,7 +139,7 @@ class L2TWWOptions(AUOptions):
     def __post_init__(self) -> None:
         if not 0 <= self.source_share < 1:
             raise InputError(f"L2T-WW's source_share is {self.source_share}; it must be at least 0 and below 1")
-        if self.alpha <= 0 or self.beta < 0 or self.virtual_steps < 1:
+        if (self.alpha != "rate" and self.alpha <= 0) or self.beta < 0 or self.virtual_steps < 1:
             raise InputError(
                 "L2T-WW's alpha must be positive, beta not negative and virtual_steps at least 1; "
                 f"found {self.alpha}, {self.beta} and {self.virtual_steps}"
@@ -241,7 +241,7 @@ class L2TWW(Method):
             task_at,
             dict(self.student.named_parameters()),
             list(self.meta.parameters()),
-            self.options.alpha,
+            self.step_length(self.options.alpha),
         )
         for parameter, gradient in zip(self.meta.parameters(), unrolled.gradient, strict=True):
             parameter.grad = gradient

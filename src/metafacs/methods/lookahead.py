@@ -23,6 +23,7 @@ import torch.autograd.forward_ad as forward_ad
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.optim import Optimizer
 
 from metafacs import distributed
 from metafacs.methods.tangents import Record, Tangents
@@ -81,10 +82,15 @@ class LookAhead:
         with self._record or nullcontext(), autocast():
             self.output, self.losses = forward(network)
 
-    def virtual_step(self, u: Tensor, alpha: float) -> dict[str, Tensor]:
-        """theta' = theta - alpha * sum_i u_i grad l_i(theta), leaves; of the parameters that the losses depend on."""
+    def virtual_step(self, u: Tensor, alpha: float, preconditioner: Parameters | None = None) -> dict[str, Tensor]:
+        """theta' = theta - alpha * sum_i u_i grad l_i(theta), leaves; of the parameters that the losses depend on.
+
+        With a preconditioner P it is theta - alpha * P * sum_i u_i grad l_i(theta), and dL/du_i is
+        `-alpha * alignment(preconditioned(v, P))`: P is a constant.
+        """
+        gradients = weighted_gradient(self.losses, self.theta, u.detach(), retain_graph=True)
         virtual = {}
-        for name, gradient in weighted_gradient(self.losses, self.theta, u.detach(), retain_graph=True).items():
+        for name, gradient in preconditioned(gradients, preconditioner or {}).items():
             virtual[name] = torch.add(self.theta[name].detach(), gradient, alpha=-alpha).requires_grad_()
         return virtual
 
@@ -131,6 +137,22 @@ def weighted_gradient(
     )
     shares = {name: g for name, g in zip(parameters, gradients, strict=True) if g is not None}
     return dict(zip(shares, distributed.total(list(shares.values())), strict=True))
+
+
+def preconditioned(gradients: Parameters, preconditioner: Parameters) -> dict[str, Tensor]:
+    """P * gradient, element by element; P is 1 for parameters that it does not name."""
+    return {name: g * preconditioner[name] if name in preconditioner else g for name, g in gradients.items()}
+
+
+def adam_preconditioner(optimiser: Optimizer, parameters: Parameters) -> dict[str, Tensor]:
+    """Adam's P = 1 / (sqrt(second moment) + eps) as it stands; without parameters that were never moved."""
+    names, P = {id(p): name for name, p in parameters.items()}, {}
+    for group in optimiser.param_groups:
+        for p in group["params"]:
+            if id(p) in names and (state := optimiser.state.get(p)):
+                second = state["exp_avg_sq"] / (1 - group["betas"][1] ** float(state["step"]))
+                P[names[id(p)]] = 1 / (second.sqrt() + group["eps"])
+    return P
 
 
 def jvp(function: LossesAt, parameters: Parameters, direction: Parameters, record: Record | None = None) -> Tensor:

@@ -18,16 +18,15 @@ Balance = tuple[Tensor, Tensor]
 """(A,) weights of present and (A,) of absent AUs."""
 
 
-def au_losses(
-    logits: Tensor, labels: Tensor, reduction: AUReduction = "mean", balance: Balance | None = None
-) -> Tensor:
+def au_losses(logits: Tensor, labels: Tensor, reduction: AUReduction = "sum", balance: Balance | None = None) -> Tensor:
     """Sigmoid cross-entropy over the labelled AUs of each image (Eq. 1).
 
     Args:
         logits: (N, A).
         labels: (N, A), 1 present, 0 absent, NaN not labelled.
         reduction: over the labelled AUs of an image. The copy of the paper at hand lost the normaliser of
-            Eq. 1; the mean keeps images with few labelled AUs on the scale of the others.
+            Eq. 1. With the sum every labelled AU is a task as heavy as the expression task; the mean keeps images with
+            few labelled AUs on the scale of the others.
         balance: weights of present and of absent AUs (`class_balance`), for the loss of the meta-test step.
 
     Returns:
@@ -94,9 +93,13 @@ class JointForward:
     Args:
         setup: of the method.
         options: of the method.
+        balanced: whether the AU losses of training images are class-balanced, too, as meta losses may be.
     """
 
-    def __init__(self, setup: Setup, options: JointOptions) -> None:
+    def __init__(self, setup: Setup, options: JointOptions, balanced: bool = False) -> None:
+        if balanced and setup.class_weights is None:
+            raise ValueError("a balanced loss needs the class weights of the reserved AU images")
+        self.balance = setup.class_weights if balanced else None
         self.network, self.autocast, self.class_weights = setup.network, setup.autocast, setup.class_weights
         self.au_reduction, self.statistics = options.au_reduction, options.statistics
 
@@ -120,7 +123,7 @@ class JointForward:
             if isinstance(network, nn.Module):  # the pass that counts: it must not count these images
                 network = partial(isolated(network), dict(network.named_parameters()))
             second = network(auxiliary.sample)
-        au = au_losses(first.au_logits, primary.labels, self.au_reduction)
+        au = au_losses(first.au_logits, primary.labels, self.au_reduction, self.balance)
         expression = expression_losses(second.expression_logits, auxiliary.labels)
         return (first, second), torch.cat([au, expression])
 

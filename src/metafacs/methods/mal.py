@@ -12,9 +12,10 @@ forward pass at theta serves meta-train and base-learning; base-learning may use
 size each task's sum is divided by its own batch. The copy of the paper at hand lost alpha, beta and the details of the
 optimisers: the defaults are ours.
 
-Ablations, options that are off by default: one weight a task (`weights`), no normaliser (`normalise`), a plain meta
+Ablations, options that are off by default: the length (`alpha`) and the preconditioner (`preconditioned`) of the step
+that the network really takes, one weight a task (`weights`), no normaliser (`normalise`), a plain meta
 loss (`balanced_meta`), a meta network that is given other things (`inputs`) or standardised features
-(`normalised_features`). Smaller, with the same mathematics: `checkpointing`.
+(`normalised_features`). A control: `permuted`. Smaller, with the same mathematics: `checkpointing`.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,8 +29,8 @@ from torch import Tensor, nn
 
 from metafacs import distributed
 from metafacs.errors import InputError
-from metafacs.methods.base import METHODS, AUOptions, Batch, Method, Setup, Stream
-from metafacs.methods.lookahead import Call, LookAhead, weighted_gradient
+from metafacs.methods.base import METHODS, AUOptions, Batch, Method, Setup, StepLength, Stream
+from metafacs.methods.lookahead import Call, LookAhead, adam_preconditioner, preconditioned, weighted_gradient
 from metafacs.methods.losses import JointForward, LookAheadOptions, everywhere, here, over_batches, task_losses
 from metafacs.methods.meta_network import Inputs, MetaInputs, RunningStandard, described, input_size
 from metafacs.methods.recomputing import blocks, recomputed
@@ -45,17 +46,22 @@ class MetaNetwork(nn.Module):
     Args:
         feature_size: length of the feature, or of whatever else the network is given of an image.
         bias: whether the logit has a constant.
+        tasks: how many of those numbers, the last ones, say which task the image serves; their coefficients, a bias for
+            each task, are parameters of their own (`task`).
     """
 
-    def __init__(self, feature_size: int, bias: bool = True) -> None:
+    def __init__(self, feature_size: int, bias: bool = True, tasks: int = 0) -> None:
         super().__init__()
-        self.linear = nn.Linear(feature_size, 1, bias)
-        for parameter in self.linear.parameters():
+        self.linear = nn.Linear(feature_size - tasks, 1, bias)
+        self.task = nn.Linear(tasks, 1, bias=False) if tasks else None
+        for parameter in self.parameters():
             nn.init.zeros_(parameter)
 
     def forward(self, feature: Tensor) -> Tensor:
         """(N, F) -> raw weights (N,) in (0, 1)."""
-        return torch.sigmoid(self.linear(feature)).squeeze(1)
+        own = self.linear.in_features
+        logit = self.linear(feature[:, :own])
+        return torch.sigmoid(logit + self.task(feature[:, own:]) if self.task else logit).squeeze(1)
 
 
 def normalise(raw: Tensor, primary: int) -> Tensor:
@@ -68,16 +74,31 @@ def normalise(raw: Tensor, primary: int) -> Tensor:
     return raw / (raw[:primary].mean() + raw[primary:].mean())
 
 
+def shuffled(weights: Tensor, primary: int) -> Tensor:
+    """The same weights, dealt out at random within each task, alike in all processes.
+
+    Args:
+        weights: (B1 + B2,) of all processes, the AU images' first.
+        primary: B1.
+    """
+    first, second = torch.randperm(primary), primary + torch.randperm(len(weights) - primary)
+    order = torch.cat([first, second]).to(weights.device)
+    return weights[distributed.gather(order)[: len(order)]]  # the first process's
+
+
 @dataclass(frozen=True)
 class MALOptions(LookAheadOptions):
     """Options of `MAL`."""
 
-    alpha: float = 0.1
-    """length of the virtual (look-ahead) SGD step."""
+    alpha: StepLength = 0.1
+    """length of the virtual (look-ahead) SGD step, or "rate": the scheduled learning rate of the network."""
     beta: float = 0.001
     """learning rate of the meta network."""
     meta_optimiser: Literal["sgd", "adam"] = "adam"
     """"sgd" as in the paper's Algorithm 1, or "adam"."""
+    preconditioned: bool = False
+    """whether the virtual step is Adam's, as the network's own: every gradient times 1 / (sqrt(second moment) + eps) as
+    it stands before the step, held constant."""
     weights: Literal["sample", "task"] = "sample"
     """"sample" (the paper: one weight an image) or "task" (one weight a task, no meta network)."""
     normalise: bool = True
@@ -85,16 +106,26 @@ class MALOptions(LookAheadOptions):
     balanced_meta: bool = True
     """whether the meta loss is class-balanced, as in the paper."""
     inputs: Inputs = "feature"
-    """what the meta network is given of an image: "feature" (the paper), "feature+label+loss" or "loss"."""
+    """what the meta network is given of an image: "feature" (the paper), "feature+task" (a bias for each task too),
+    "feature+label+loss" or "loss"."""
+    task_beta: float = 0.05
+    """learning rate of the biases of "feature+task", higher than `beta` so that the balance of the tasks is found
+    within some ten steps."""
     normalised_features: bool = False
     """whether it is given features standardised by running statistics."""
+    permuted: bool = False
+    """whether the network's own step deals the weights out at random among the images of each task: a control, whose
+    tasks are balanced as MAL's and whose images are not selected."""
     checkpointing: Literal["none", "meta", "all"] = "none"
     """whose activations are not kept but computed again, block by block: "none", "meta" (the reserved images') or
     "all"; less memory, the same mathematics with BatchNorm too."""
 
     def __post_init__(self) -> None:
-        if self.alpha <= 0 or self.beta < 0:
-            raise InputError(f"MAL's alpha must be positive and beta not negative; found {self.alpha} and {self.beta}")
+        if (self.alpha != "rate" and self.alpha <= 0) or self.beta < 0 or self.task_beta < 0:
+            raise InputError(
+                "MAL's alpha must be positive, beta and task_beta not negative; found "
+                f"{self.alpha}, {self.beta} and {self.task_beta}"
+            )
         if self.normalised_features and (self.weights == "task" or self.inputs == "loss"):
             raise InputError("MAL's normalised_features is on, but its weights do not look at features; turn it off")
         if self.weights == "task" and self.inputs != "feature":
@@ -117,14 +148,20 @@ class MAL(Method):
         self.inputs: MetaInputs = "task" if options.weights == "task" else options.inputs
         self.aus, self.classes = network.au_head.out_features, network.expression_head.out_features
         size = input_size(self.inputs, network.feature_size, self.aus, self.classes)
-        self.meta_network = MetaNetwork(size, bias=options.weights == "sample").to(like)
+        tasks = 2 if self.inputs == "feature+task" else 0
+        self.meta_network = MetaNetwork(size, options.weights == "sample", tasks).to(like)
         self.modules["meta_network"] = self.meta_network
         self.standard = RunningStandard(network.feature_size).to(like) if options.normalised_features else None
         if self.standard:
             self.modules["standard"] = self.standard
         factory = torch.optim.SGD if options.meta_optimiser == "sgd" else torch.optim.Adam
-        self.optimisers["meta"] = factory(self.meta_network.parameters(), lr=options.beta)
+        groups = [{"params": list(self.meta_network.linear.parameters()), "lr": options.beta}]
+        if self.meta_network.task:
+            groups.append({"params": list(self.meta_network.task.parameters()), "lr": options.task_beta})
+        self.optimisers["meta"] = factory(groups)
         again = nullcontext if options.checkpointing == "none" else partial(recomputed, blocks(network.backbone))
+        if options.preconditioned and not isinstance(self.optimisers["base"], torch.optim.Adam):
+            raise InputError("MAL's preconditioned virtual step is Adam's; train with --optimiser.name adamw")
         self.meta_context: Callable[[], AbstractContextManager[None]] = again
         self.training_context = again if options.checkpointing == "all" else nullcontext
         self.record = options.checkpointing != "all"  # it would keep what checkpointing lets go
@@ -144,13 +181,15 @@ class MAL(Method):
             images = LookAhead(self.network, forward, self.options.way, self.autocast, self.record)
         known = self.known(images, primary, auxiliary)
 
-        # Meta-train: theta' = theta - alpha * grad sum_i u_i l_i
+        # Meta-train: theta' = theta - alpha * P * grad sum_i u_i l_i, with P = 1 unless Adam's is asked for
         u = over_batches(self.weigh(known, n)[1], n)
-        virtual = images.virtual_step(here(u, n), self.options.alpha)
+        alpha = self.step_length(self.options.alpha)
+        P = adam_preconditioner(self.optimisers["base"], images.theta) if self.options.preconditioned else {}
+        virtual = images.virtual_step(here(u, n), alpha, P)
 
-        # Meta-test: phi <- phi - beta * dL(theta') / dphi, where dL/du_i = -alpha * <grad l_i(theta), grad L(theta')>
+        # Meta-test: phi <- phi - beta * dL(theta') / dphi, dL/du_i = -alpha * <grad l_i(theta), P * grad L(theta')>
         v, meta_loss = images.gradient_at(virtual, partial(self.meta_loss, meta))
-        slope = -self.options.alpha * images.alignment(v)
+        slope = -alpha * images.alignment(preconditioned(v, P))
         self.optimisers["meta"].zero_grad()
         u.backward(everywhere(slope, len(primary)))
         self.optimisers["meta"].step()
@@ -158,6 +197,7 @@ class MAL(Method):
         # Base-learning: theta <- theta - gamma * grad sum_i u_i l_i, u from the new phi
         with torch.no_grad():
             r, w = self.weigh(known, n)
+            w = shuffled(w, n) if self.options.permuted else w
         self.update_base(weighted_gradient(images.losses, images.theta, here(over_batches(w, n), n)))
         return {
             **task_losses(images.losses, len(primary)),

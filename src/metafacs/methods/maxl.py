@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 from metafacs import distributed
 from metafacs.errors import InputError
-from metafacs.methods.base import METHODS, AUOptions, Batch, Method, Setup, Stream
+from metafacs.methods.base import METHODS, AUOptions, Batch, Method, Setup, StepLength, Stream
 from metafacs.methods.lookahead import Call, LookAhead, weighted_gradient
 from metafacs.methods.losses import JointForward, LookAheadOptions, au_losses, over_batches, task_losses
 from metafacs.models.network import Network
@@ -146,8 +146,8 @@ class MAXLOptions(LookAheadOptions):
     """of the auxiliary loss beside the AU loss."""
     entropy_weight: float = 0.2
     """c, of the regulariser that keeps the invented labels from collapsing."""
-    alpha: float = 0.1
-    """length of the virtual (look-ahead) SGD step."""
+    alpha: StepLength = 0.1
+    """length of the virtual (look-ahead) SGD step, or "rate": the scheduled learning rate, as in the paper."""
     beta: float = 1e-4
     """learning rate of the label network (Adam)."""
     label_decay: float = 5e-4
@@ -156,7 +156,8 @@ class MAXLOptions(LookAheadOptions):
     """a, share of the expression task in the loss, in [0, 1]; 0 is the paper's own form."""
 
     def __post_init__(self) -> None:
-        if self.subclasses < 2 or self.alpha <= 0 or not 0 <= self.auxiliary_weight <= 1:
+        length = 1.0 if self.alpha == "rate" else self.alpha
+        if self.subclasses < 2 or length <= 0 or not 0 <= self.auxiliary_weight <= 1:
             raise InputError(
                 "MAXL's subclasses must be at least 2, alpha positive and auxiliary_weight in [0, 1]; "
                 f"found {self.subclasses}, {self.alpha} and {self.auxiliary_weight}"
@@ -193,10 +194,11 @@ class MAXL(Method):
             labels = self.label_network(primary.sample, primary.labels)
         u = self.weigh(labels, primary.labels, m)
 
-        virtual = images.virtual_step(u, self.options.alpha)
+        alpha = self.step_length(self.options.alpha)
+        virtual = images.virtual_step(u, alpha)
         v, meta_loss = images.gradient_at(virtual, partial(self.primary_loss, primary))
         entropy = collapse(labels, ~primary.labels.isnan())
-        self._update_labels(u, -self.options.alpha * images.alignment(v), entropy)
+        self._update_labels(u, -alpha * images.alignment(v), entropy)
         losses = images.losses
         self.update_base(weighted_gradient(losses, images.theta, u.detach()), images.theta)
         generated = (losses[n + m :] * u[n + m :]).detach().sum() * distributed.count()

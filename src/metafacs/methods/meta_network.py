@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Inputs = Literal["feature", "feature+label+loss", "loss"]
-MetaInputs = Literal["feature", "feature+label+loss", "loss", "task"]
+Inputs = Literal["feature", "feature+task", "feature+label+loss", "loss"]
+MetaInputs = Literal["feature", "feature+task", "feature+label+loss", "loss", "task"]
 """What a meta network is given of an image; "task" is no more than which of the two it serves."""
 
 MOMENTUM = 0.01
@@ -48,8 +48,8 @@ class RunningStandard(nn.Module):
 
 def input_size(inputs: MetaInputs, feature_size: int, aus: int, expressions: int) -> int:
     """How many numbers `described` gives of an image."""
-    if inputs == "feature":
-        return feature_size
+    if inputs in ("feature", "feature+task"):
+        return feature_size + (2 if inputs == "feature+task" else 0)
     return 2 if inputs in ("loss", "task") else feature_size + aus + expressions + 2
 
 
@@ -72,9 +72,10 @@ def described(
     if inputs == "feature":
         return feature
     n = len(au_labels)
-    if inputs == "task":
+    if "task" in inputs:
         one = feature.new_ones(len(feature), 1)
-        return torch.block_diag(one[:n], one[n:])
+        task = torch.block_diag(one[:n], one[n:])
+        return task if inputs == "task" else torch.cat([feature, task], 1)
     au, expression = losses[:n, None].to(feature.dtype), losses[n:, None].to(feature.dtype)
     if inputs == "loss":
         return torch.block_diag(au, expression)

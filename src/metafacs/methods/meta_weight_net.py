@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from metafacs import distributed
 from metafacs.errors import InputError
-from metafacs.methods.base import METHODS, AUOptions, Batch, Method, Setup, Stream
+from metafacs.methods.base import METHODS, AUOptions, Batch, Method, Setup, StepLength, Stream
 from metafacs.methods.lookahead import LookAhead, weighted_gradient
 from metafacs.methods.losses import JointForward, LookAheadOptions, everywhere, here, over_batches, task_losses
 from metafacs.methods.mal import normalise
@@ -50,8 +50,8 @@ class WeightNet(nn.Module):
 class MetaWeightNetOptions(LookAheadOptions):
     """Options of `MetaWeightNet`."""
 
-    alpha: float = 0.1
-    """length of the virtual (look-ahead) SGD step."""
+    alpha: StepLength = 0.1
+    """length of the virtual (look-ahead) SGD step, or "rate": the scheduled learning rate, as in the paper."""
     beta: float = 0.001
     """learning rate of V (Adam)."""
     hidden: int = 100
@@ -60,7 +60,7 @@ class MetaWeightNetOptions(LookAheadOptions):
     """whether weights are divided by the sum of the two tasks' means, as MAL's are."""
 
     def __post_init__(self) -> None:
-        if self.alpha <= 0 or self.beta < 0 or self.hidden < 1:
+        if (self.alpha != "rate" and self.alpha <= 0) or self.beta < 0 or self.hidden < 1:
             raise InputError(
                 "Meta-Weight-Net's alpha must be positive, beta not negative and hidden at least 1; found "
                 f"{self.alpha}, {self.beta} and {self.hidden}"
@@ -95,9 +95,10 @@ class MetaWeightNet(Method):
         losses = everywhere(images.losses, len(primary))
 
         u = over_batches(self.weigh(losses, n), n)
-        virtual = images.virtual_step(here(u, n), self.options.alpha)
+        alpha = self.step_length(self.options.alpha)
+        virtual = images.virtual_step(here(u, n), alpha)
         v, meta_loss = images.gradient_at(virtual, partial(self.joint.meta_loss, meta, True))
-        slope = -self.options.alpha * images.alignment(v)
+        slope = -alpha * images.alignment(v)
         self.optimisers["meta"].zero_grad()
         u.backward(everywhere(slope, len(primary)))
         self.optimisers["meta"].step()

@@ -2,35 +2,24 @@
 
 import asyncio
 import shutil
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
 from metafacs.errors import InputError
-from metafacs.faces.pictures import UNREADABLE
-from metafacs.faces.video import import_av
+from metafacs.faces.kinds import PICTURE, VIDEO, kind_of
+from metafacs.faces.pictures import UnreadableError, read_header
+from metafacs.faces.video import import_av, open_video
 from metafacs.serving.limits import Limits
 from metafacs.serving.refusals import RefusedError, timed_out, too_large, unreadable
 
-PICTURE, VIDEO = "picture", "video"
 FIELD = "file"
-PICTURE_FORMATS = frozenset({"JPEG", "MPO", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF"})
-"""What Pillow may read here. Not EPS (runs Ghostscript) and other formats that do more than hold pixels."""
-VIDEO_FORMATS = frozenset(
-    {
-        *("mov", "mp4", "m4a", "3gp", "3g2", "mj2", "m4v", "matroska", "webm", "avi", "asf", "flv", "gif"),
-        *("mpeg", "mpegts", "mpegvideo", "h264", "hevc", "ogg"),
-    }
-)
-"""What FFmpeg may open here. Not playlists (hls, concat, dash ...), which name other files and addresses to read."""
 NAME_LENGTH = 120
 OVERHEAD = 100_000
 """Bytes of a request beside the file: the form's boundaries, names and small fields."""
@@ -131,8 +120,10 @@ def look_at(path: Path, limits: Limits, stopped: Callable[[], bool] = lambda: Fa
         raise unreadable("it is empty")
     if path.stat().st_size > limits.most_bytes:
         raise too_large(limits.most_bytes)
-    found = _picture(path)
-    if found is None:
+    header = read_header(path, weakly=True) if kind_of(path) == PICTURE else None
+    if header is not None:
+        found = Contents(PICTURE, header.width, header.height, 0.0, 1)
+    else:
         found = _video(path, limits, stopped)
     if found.width * found.height > limits.most_pixels:
         raise RefusedError(
@@ -144,38 +135,20 @@ def look_at(path: Path, limits: Limits, stopped: Callable[[], bool] = lambda: Fa
     return found
 
 
-def _picture(path: Path) -> Contents | None:
-    """None: no still picture."""
-    try:
-        with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
-            if image.format not in PICTURE_FORMATS:
-                return None
-            if image.format == "GIF" and int(getattr(image, "n_frames", 1)) > 1:
-                return None
-            return Contents(PICTURE, image.width, image.height, 0.0, 1)
-    except (*UNREADABLE, IndexError, MemoryError, Image.DecompressionBombError):
-        return None
-
-
 def _video(path: Path, limits: Limits, stopped: Callable[[], bool]) -> Contents:
     """Counts a video's packets, because what its header says of its length need not be true."""
     try:
         av = import_av()
     except InputError as error:
         raise RefusedError(501, "no_videos", f"this server reads photos only: {error}") from error
-    options = {"protocol_whitelist": "file", "format_whitelist": ",".join(sorted(VIDEO_FORMATS))}
     try:
-        with av.open(str(path), options=options) as container:
-            names = set(container.format.name.split(","))
-            if not names & VIDEO_FORMATS or not container.streams.video:
-                raise unreadable("no picture or video of a known format")
-            stream = container.streams.video[0]
+        with open_video(path, av) as (container, stream):
             if stream.codec_context is None or stream.width < 1 or stream.height < 1:
                 raise unreadable("its pictures have no size")
             frames, seconds = _span(container, stream, limits, stopped)
             return Contents(VIDEO, stream.width, stream.height, seconds, frames)
-    except (av.FFmpegError, IndexError, ValueError, OverflowError) as error:
-        raise unreadable("no picture or video of a known format, or a damaged one") from error
+    except UnreadableError as error:
+        raise unreadable(f"no picture or video of a known format, or a damaged one: {error}") from error
 
 
 def _span(container: Any, stream: Any, limits: Limits, stopped: Callable[[], bool]) -> tuple[int, float]:

@@ -38,6 +38,7 @@ class DetectorCard:
         method: name of the method.
         seed: of the run.
         steps: training steps taken.
+        cautions: why people of the test fold may have trained all the same; one sentence each.
         tool_version: of metafacs.
     """
 
@@ -55,6 +56,7 @@ class DetectorCard:
     method: str
     seed: int
     steps: int = 0
+    cautions: list[str] = field(default_factory=list)
     tool_version: str = field(default=__version__)
 
     def check(self) -> None:

@@ -13,12 +13,13 @@ from torch import Tensor
 
 from metafacs import distributed
 from metafacs.config import DataConfig, TrainConfig
+from metafacs.data.copies import copied, signatures
 from metafacs.data.prepared import PreparedDataset
 from metafacs.data.splits import Split, auxiliary_rows, split_by_fold
 from metafacs.data.streams import Faces, Order, PairOrder, Stream
 from metafacs.data.transforms import centre_crops, crop_points
 from metafacs.errors import InputError
-from metafacs.facs import parse_aus
+from metafacs.facs import au_title, parse_aus
 from metafacs.methods.base import Facts
 from metafacs.methods.losses import class_balance
 from metafacs.progress import Update, progress_bar
@@ -43,6 +44,7 @@ class TrainingData:
     reserve_labels: np.ndarray
     rows: dict[str, tuple[PreparedDataset, Faces]]
     size: int
+    cautions: list[str]
 
     def class_weights(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """Weights of present and absent AUs in the reserved set."""
@@ -69,10 +71,18 @@ def open_data(
     """
     _check_sizes(settings)
     primary = PreparedDataset.open(settings.primary)
-    aus = common_aus(primary, settings.aus)
-    labels = primary.au_labels(aus)
-    split = split_primary(primary, labels, settings, seed)
+    aus, labels, split, left_out = split_primary(primary, settings, seed)
+    if left_out:
+        reasons = ", ".join(f"{au_title(au)} ({reason})" for au, reason in left_out.items())
+        logger.warning("left out of the detector and its tables, as the training images do not teach them: %s", reasons)
+    if split.whole_people and not settings.reserve_people:
+        logger.warning(
+            "at most two images a person: whole people are reserved, %d images; %d train (see --data.reserve_people)",
+            len(split.reserve),
+            len(split.train),
+        )
     _warn_of_rare(aus, labels[split.reserve])
+    cautions = [] if primary.card.people_known else [f"nobody knows who is who in {primary.card.name}"]
     faces = {"primary": Faces(primary, split.train, settings.resize)}
     reserve = Faces(primary, split.reserve, settings.resize)
     targets = {
@@ -86,6 +96,8 @@ def open_data(
             raise InputError("this method learns from an expression dataset too; give one with --data.auxiliary DIR")
         second = PreparedDataset.open(settings.auxiliary)
         chosen = _auxiliary_rows(second, primary, split)
+        chosen, caution = _without_copies(second, chosen, primary, split)
+        cautions += [caution] if caution else []
         expressions = list(second.card.expressions)
         faces["auxiliary"] = Faces(second, chosen, settings.resize)
         targets["auxiliary"] = torch.from_numpy(second.expression_labels()[chosen])
@@ -101,9 +113,11 @@ def open_data(
     pairs = PairOrder(list(keys), settings.batch_primary, seed, "pairs")
     streams["pairs"] = Stream(faces["primary"], torch.empty(len(split.train), 0), pairs)
     _check_shares(streams)
+    for caution in cautions:
+        logger.warning("scores will not be subject-exclusive: %s", caution)
     _cache({**faces, "meta": reserve}, settings, device, console)
     return TrainingData(
-        primary, split, aus, expressions, streams, reserve, labels[split.reserve], rows, settings.resize
+        primary, split, aus, expressions, streams, reserve, labels[split.reserve], rows, settings.resize, cautions
     )
 
 
@@ -116,27 +130,51 @@ def steps_of(config: TrainConfig) -> int:
     primary = PreparedDataset.open(config.data.primary)
     if config.data.auxiliary:
         PreparedDataset.open(config.data.auxiliary)  # one that is not there, too, is an error now
-    labels = primary.au_labels(common_aus(primary, config.data.aus))
-    images = len(split_primary(primary, labels, config.data, config.seed).train)
+    images = len(split_primary(primary, config.data, config.seed)[2].train)
     return config.loop.steps or max(1, round(config.loop.epochs * images / config.data.batch_primary))
 
 
-def split_primary(primary: PreparedDataset, labels: np.ndarray, settings: DataConfig, seed: int) -> Split:
-    """The rows of training, reserve and test.
+def split_primary(
+    primary: PreparedDataset, settings: DataConfig, seed: int
+) -> tuple[list[str], np.ndarray, Split, dict[str, str]]:
+    """The AUs that can be learned, their labels (N, A), the rows of training, reserve and test, and the other AUs.
+
+    An AU of which the training images do not show both, present and absent, is left out; the last of the four says why.
 
     Raises:
-        InputError: the dataset has no such fold, or too few people for it.
+        InputError: the dataset has no such fold, too few people for it, or no AU that can be learned.
     """
-    return split_by_fold(
-        primary.column("fold").tolist(),
-        primary.column("subject").tolist(),
-        ~np.isnan(labels).all(axis=1),
-        settings.test_fold,
-        settings.reserve_fraction,
-        settings.reserve_minimum,
-        seed,
-        settings.reserve_people,
-    )
+    aus = common_aus(primary, settings.aus)
+    left_out: dict[str, str] = {}
+    while True:
+        labels = primary.au_labels(aus)
+        split = split_by_fold(
+            primary.column("fold").tolist(),
+            primary.column("subject").tolist(),
+            ~np.isnan(labels).all(axis=1),
+            settings.test_fold,
+            settings.reserve_fraction,
+            settings.reserve_minimum,
+            seed,
+            settings.reserve_people,
+            settings.reserve_fold,
+        )
+        present, absent = (labels[split.train] == 1).any(axis=0), (labels[split.train] == 0).any(axis=0)
+        idle = {
+            au: "never present" if no else "never absent" if yes else "no label"
+            for au, yes, no in zip(aus, present, absent, strict=True)
+            if not (yes and no)
+        }
+        if not idle:
+            return aus, labels, split, left_out
+        left_out |= idle
+        aus = [au for au in aus if au not in idle]  # images labelled for the others alone go, too: split again
+        if not aus:
+            reasons = ", ".join(f"{au_title(au)} ({reason})" for au, reason in left_out.items())
+            raise InputError(
+                f"{primary.folder} has no AU to learn outside test fold '{settings.test_fold}': {reasons}; label more "
+                "images, or choose another --data.test_fold"
+            )
 
 
 def _check_sizes(settings: DataConfig) -> None:
@@ -187,6 +225,26 @@ def _auxiliary_rows(second: PreparedDataset, primary: PreparedDataset, split: Sp
     test = {identity for identity in identities(primary) if str(identity[1]) in split.test_subjects}
     expressions = second.column("expression").tolist()
     return auxiliary_rows(second.column("fold").tolist(), expressions, identities(second), test)
+
+
+def _without_copies(
+    second: PreparedDataset, rows: np.ndarray, primary: PreparedDataset, split: Split
+) -> tuple[np.ndarray, str]:
+    """Those of the expression rows that do not show pictures of the test fold, and what to say of the others.
+
+    Raises:
+        InputError: all of them do.
+    """
+    copies = copied(signatures(second, rows), signatures(primary, split.test))
+    if not copies.any():
+        return rows, ""
+    if copies.all():
+        raise InputError(f"all pictures of {second.folder} are of the test fold: give another --data.auxiliary")
+    examples = ", ".join(map(str, second.column("subject")[rows[copies]][:3]))
+    return rows[~copies], (
+        f"{int(copies.sum()):,} of {len(rows):,} pictures of {second.card.name} are pictures of the test fold under "
+        f"other names (as {examples}); these were left out, but others of the same people may have trained"
+    )
 
 
 def _warn_of_rare(aus: list[str], labels: np.ndarray) -> None:

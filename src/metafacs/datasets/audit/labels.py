@@ -2,8 +2,8 @@
 
 import pandas as pd
 
+from metafacs.data.card import NO_FOLD
 from metafacs.datasets.audit.material import CHECK, DIFFERS, NOTE, Finding, Material
-from metafacs.datasets.cropping import NO_FOLD
 from metafacs.facs import au_code, au_column, au_title
 
 RATE_POINTS = 2.0

@@ -2,9 +2,10 @@
 
 import pandas as pd
 
+from metafacs.data.card import NO_FOLD
+from metafacs.data.splits import NO_FOLDS
 from metafacs.data.validation import validate
 from metafacs.datasets.audit.material import CHECK, DIFFERS, NOTE, Finding, Material
-from metafacs.datasets.cropping import NO_FOLD
 from metafacs.datasets.listed import Clip, Listed
 from metafacs.datasets.preparation import SKIPPED_FILE
 from metafacs.datasets.protocols import ABSENT
@@ -103,6 +104,8 @@ def check_rows(material: Material) -> list[Finding]:
     if strangers and len(material.folds) > 1:
         text = f"{strangers:,} faces are in no fold (fold '{NO_FOLD}')"
         findings.append(Finding(CHECK, "folds", text, "leave them out, or give their people a fold"))
+    elif strangers and material.dataset.aus:
+        findings.append(Finding(CHECK, "folds", "no face is in a fold: `metafacs train` will refuse this", NO_FOLDS))
     kinds: dict[tuple[str, str], list[str]] = {}
     for problem in validate(material.dataset, images=False):
         row = f"row {problem.row}: " if problem.row is not None else ""

@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from metafacs.datasets.audit.material import DIFFERS, NOTE, Finding, Material
-from metafacs.datasets.cropping import NO_FOLD
+from metafacs.data.card import NO_FOLD
+from metafacs.datasets.audit.material import CHECK, DIFFERS, NOTE, Finding, Material
 from metafacs.datasets.protocols import Protocol
 
 FAR = 0.1
@@ -107,6 +107,12 @@ def _frames_finding(nearest: list[SourceMatch]) -> Finding:
 
 def check_people(material: Material) -> list[Finding]:
     """People who are missing, strangers, and people in another fold than the published one."""
+    if not material.dataset.card.people_known:
+        text = "nobody knows who is who: every image counts as a person of its own, so faces of one person may both "
+        text += "train and test"
+        action = "name the column of people (--subject); without it no score on this dataset is subject-exclusive"
+        one = Finding(CHECK, "people", text, action) if material.dataset.aus else Finding(NOTE, "people", text)
+        return [one]
     listed, known = material.listed, material.protocol.everybody
     expected = material.protocol.people or len(known)
     if listed is None or not expected:

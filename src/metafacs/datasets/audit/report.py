@@ -209,12 +209,14 @@ def audit(folder: Path, progress: Progress | None = None) -> tuple[Audit, Materi
 def _conclude(material: Material, findings: list[Finding], sources: list[SourceMatch]) -> tuple[str, bool | None]:
     """The verdict, and whether the dataset is the published one (None where nothing is published)."""
     differing = [finding for finding in findings if finding.level == DIFFERS]
-    checks = sum(finding.level == CHECK for finding in findings)
-    after = f"; {checks} thing{'s' if checks > 1 else ''} to check" if checks else ""
+    checks = [finding.topic for finding in findings if finding.level == CHECK]
+    after = f"{len(checks)} thing{'s' if len(checks) > 1 else ''} to check: {', '.join(dict.fromkeys(checks))}"
+    after = f"; {after}" if checks else ""
     topics = ", ".join(dict.fromkeys(finding.topic for finding in differing))
     if not any(finding.topic == "frames" for finding in findings):
-        outcome = f"differs from what is published in: {topics}" if differing else "no fault was found"
-        return f"no published counts to compare frames with; {outcome}{after}", False if differing else None
+        outcome = f"; differs from what is published in: {topics}" if differing else ""
+        outcome = outcome or ("" if checks else "; no fault was found")
+        return f"no published counts to compare frames with{outcome}{after}", False if differing else None
     if differing:
         near = f" (nearest source: {sources[0].source})" if sources and sources[0].near else ""
         return f"differs from the published protocol{near} in: {topics}{after}", False
@@ -228,7 +230,8 @@ def _folds(material: Material, sources: list[SourceMatch]) -> pd.DataFrame:
     listed = {fold or "all": count for fold, count in (material.listed.folds if material.listed else {}).items()}
     names = sorted({*listed, *material.folds, *(fold for match in sources for fold in match.published)})
     table = pd.DataFrame(index=pd.Index(names, name="fold"))
-    table["people"] = material.rows.groupby("fold")["subject"].nunique().reindex(names, fill_value=0)
+    if material.dataset.card.people_known:
+        table["people"] = material.rows.groupby("fold")["subject"].nunique().reindex(names, fill_value=0)
     if material.listed:
         table["release"] = [listed.get(fold, 0) for fold in names]
     table["prepared"] = [material.folds.get(fold, 0) for fold in names]
