@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -113,6 +113,19 @@ def write_text(path: Path, text: str) -> None:
     """Writes `text` to `path` atomically, UTF-8."""
     with atomic_file(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings under the names that their flags have.
+
+    Example:
+        >>> flat({"method": "mal", "data": {"side": 64}})
+        {'method': 'mal', 'data.side': 64}
+    """
+    result: dict[str, Any] = {}
+    for key, value in settings.items():
+        result |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}": value}
+    return result
 
 
 def read_yaml(path: Path) -> Any:

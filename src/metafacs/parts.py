@@ -9,9 +9,11 @@ from typing import Any
 import pyarrow as pa
 
 from metafacs.errors import InputError
-from metafacs.files import LOCK, atomic_file, lock, write_text
+from metafacs.files import LOCK, atomic_file, flat, lock, write_text
 
 SETTINGS = "settings.json"
+DIGESTS = {"listing": "the table or the release", "inputs": "the inputs", "model": "the detector"}
+"""Settings that are digests of something, and what of."""
 BATCH_ROWS = 512
 """Rows of a record batch, at most."""
 _NOTE = b"metafacs"
@@ -128,8 +130,15 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """What differs between two settings, for a message.
 
     Example:
-        >>> differences({"size": 64, "seed": 1}, {"size": 32, "seed": 1})
-        'size is 64, asked for 32'
+        >>> differences({"size": 64, "crop": {"margin": 0.1}}, {"size": 32, "crop": {}})
+        'size is 64, asked for 32; crop.margin is 0.1, asked for nothing'
     """
+    before, now = ({key: value for key, value in flat(one).items() if value not in (None, {})} for one in (before, now))
     names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
-    return "; ".join(f"{name} is {before.get(name)!r}, asked for {now.get(name)!r}" for name in names)
+    changed = [f"{what} changed since" for name, what in DIGESTS.items() if name in names]
+    said = [
+        f"{name.removeprefix('options.')} is {before.get(name, 'nothing')}, asked for {now.get(name, 'nothing')}"
+        for name in names
+        if name not in DIGESTS
+    ]
+    return "; ".join(said or changed)  # with other options the listing is another, too

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from metafacs import __version__
 from metafacs.errors import InputError
-from metafacs.files import LOCK, lock, make_folder, read_yaml, write_text
+from metafacs.files import LOCK, flat, lock, make_folder, read_yaml, write_text
 
 CONFIG, ENVIRONMENT, METRICS, DONE = "config.yaml", "environment.json", "metrics.jsonl", "done"
 DETECTOR, STATE = "detector.safetensors", "state.safetensors"
@@ -35,19 +35,29 @@ class RunFolder:
         resume: go on with an unfinished run of the same configuration, if there is one, or with a finished one for more
             steps.
         fixed: why a finished run of this kind cannot take more steps; "" where it can. Then its state is kept.
+        defaults: of settings that an earlier version, which began the run, did not know.
 
     Raises:
         InputError: the run is done, is unfinished and `resume` is off, has another configuration, is being written
             by another process, or the folder holds something else.
     """
 
-    def __init__(self, path: Path, config: Mapping[str, Any], resume: bool = False, fixed: str = _ENDED) -> None:
+    def __init__(
+        self,
+        path: Path,
+        config: Mapping[str, Any],
+        resume: bool = False,
+        fixed: str = _ENDED,
+        defaults: Mapping[str, Any] = {},
+    ) -> None:
         self.path, self.fixed = path, fixed
-        check_run(path, config, resume, fixed)
+        check_run(path, config, resume, fixed, defaults)
         make_folder(path)
         self._lock = _locked(path)
         prolonged = (path / DONE).exists()
-        if prolonged:  # what the shorter run ended with must not be taken for the longer one's
+        if prolonged:
+            _check_longer(path, config, resume, fixed, defaults)  # another process may just have finished it
+            # What the shorter run ended with must not be taken for the longer one's.
             for name in ("predictions.parquet", "cross_*.parquet", SAMPLE_WEIGHTS, DETECTOR):
                 for file in path.glob(name):
                     file.unlink()
@@ -90,7 +100,9 @@ class RunFolder:
         self._lock.close()
 
 
-def check_run(path: Path, config: Mapping[str, Any], resume: bool = False, fixed: str = _ENDED) -> None:
+def check_run(
+    path: Path, config: Mapping[str, Any], resume: bool = False, fixed: str = _ENDED, defaults: Mapping[str, Any] = {}
+) -> None:
     """Whether a `RunFolder` can be made of these; nothing is written.
 
     Raises:
@@ -100,7 +112,7 @@ def check_run(path: Path, config: Mapping[str, Any], resume: bool = False, fixed
         raise InputError(f"{path} is not a folder; choose another --out")
     done = (path / DONE).exists()
     if done:
-        _check_longer(path, config, resume, fixed)
+        _check_longer(path, config, resume, fixed, defaults)
     if not (path / CONFIG).exists():
         if path.exists() and any(p for p in path.iterdir() if not p.name.startswith(".")):
             raise InputError(f"{path} is not empty and holds no run; choose another --out")
@@ -110,10 +122,10 @@ def check_run(path: Path, config: Mapping[str, Any], resume: bool = False, fixed
     if not resume:
         raise InputError(f"{path} holds an unfinished run; add --resume to go on with it, or choose another --out")
     if not done:
-        check_settings(path, config)
+        check_settings(path, config, defaults)
 
 
-def _check_longer(path: Path, config: Mapping[str, Any], resume: bool, fixed: str) -> None:
+def _check_longer(path: Path, config: Mapping[str, Any], resume: bool, fixed: str, defaults: Mapping[str, Any]) -> None:
     """Refuses what is not the finished run in folder `path`, for more steps than it took."""
     try:
         taken = int(json.loads((path / DONE).read_text(encoding="utf-8"))["steps"])
@@ -127,28 +139,22 @@ def _check_longer(path: Path, config: Mapping[str, Any], resume: bool, fixed: st
     if fixed or not (path / STATE).is_file():
         reason = fixed or f"its {STATE} is gone"
         raise InputError(f"the run in {path} is done, and cannot be prolonged: {reason}; choose another --out")
-    check_settings(path, config, ("loop.steps", "loop.epochs"))
+    check_settings(path, config, defaults, ("loop.steps", "loop.epochs"))
 
 
-def check_settings(path: Path, config: Mapping[str, Any], free: Sequence[str] = ()) -> None:
+def check_settings(
+    path: Path, config: Mapping[str, Any], defaults: Mapping[str, Any] = {}, free: Sequence[str] = ()
+) -> None:
     """Whether the run in folder `path` is of this configuration, apart from settings that are `free`.
 
     Raises:
         InputError: it has other settings.
     """
-    before, now = _flat(read_config(path)), _flat(config)
+    before, now = {**flat(defaults), **flat(read_config(path))}, flat(config)
     different = [key for key in dict.fromkeys([*before, *now]) if before.get(key) != now.get(key) and key not in free]
     if different:
         shown = "; ".join(f"{key}: {before.get(key)} there, {now.get(key)} now" for key in different[:3])
         raise InputError(f"{path} holds a run with other settings ({shown}); use those, or choose another --out")
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings under the names that their flags have."""
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}": value}
-    return flat
 
 
 def _locked(path: Path) -> ExitStack:
@@ -169,6 +175,12 @@ def read_config(run: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise InputError(f"{path} is not a configuration: a mapping was expected, found {type(config).__name__}")
     return config
+
+
+def data_folder(run: Path, folder: str) -> Path:
+    """Where a dataset of the run in folder `run` is: `folder`, from here or from one of the folders around the run."""
+    places = (around / folder for around in (Path(), *run.resolve().parents))
+    return next((place for place in places if place.is_dir()), Path(folder))
 
 
 def environment() -> dict[str, Any]:

@@ -129,10 +129,17 @@ def finished(folder: Path, method: str) -> Path:
 def test_runs_of_a_grid_are_found_in_the_order_of_tables(tmp_path: Path) -> None:
     runs = {method: finished(tmp_path / "runs", method) for method in ("mal", "dwa", "mtl", "stl")}
     (tmp_path / "runs" / "half").mkdir()
+    (tmp_path / "runs" / "half" / "config.yaml").write_text("method: mal\n")
+    (tmp_path / "runs" / "mal.log").write_text("step 1\n")
     found, notes = find_runs([tmp_path, runs["mal"]])
     assert found == [runs[name] for name in ("stl", "mtl", "dwa", "mal")]
     assert len(notes) == 1 and "1 of 5 runs" in notes[0] and "half" in notes[0]
     assert find_runs([runs["mal"], runs["stl"]]) == ([runs["mal"], runs["stl"]], [])
+    assert find_runs([tmp_path / "runs"])[0] == found
+    matched = [tmp_path / "runs" / name for name in ("mal.log", runs["mal"].name)]
+    assert find_runs(matched) == ([runs["mal"]], [])
+    with pytest.raises(InputError, match=r"mal\.log is a file"):
+        find_runs(matched[:1])
 
 
 def test_folders_without_runs_are_refused(tmp_path: Path) -> None:

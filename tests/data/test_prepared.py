@@ -296,10 +296,10 @@ def test_a_finished_dataset_is_reused(tmp_path: Path) -> None:
     ("card", "settings", "message"),
     [
         ({}, {"seed": 4}, r"seed is 3, asked for 4; remove it or name another folder"),
-        ({}, {"rays": 2}, r"rays is None, asked for 2"),
+        ({}, {"rays": 2}, r"rays is nothing, asked for 2"),
         ({"aus": ["AU01"]}, {}, r"aus is \['AU01', 'AU12'\], asked for \['AU01'\]"),
-        ({"crop": {"size": 32}}, {}, r"crop is \{'size': 16\}, asked for \{'size': 32\}"),
-        ({"name": "other"}, {}, "name is 'noise', asked for 'other'"),
+        ({"crop": {"size": 32}}, {}, "crop.size is 16, asked for 32"),
+        ({"name": "other"}, {}, "name is noise, asked for other"),
     ],
 )
 def test_a_finished_dataset_of_other_settings_is_refused(

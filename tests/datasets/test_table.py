@@ -1,10 +1,15 @@
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
+from metafacs.datasets.audit.report import audit
+from metafacs.datasets.preparation import prepare
 from metafacs.datasets.table import Table
 from metafacs.errors import InputError
+from metafacs.faces import Recipe
 from tests.datasets.trees import picture, table, text
 
 HEADER = ["image_path", "subject", "frame", "fold", "au1", "AU02", "AU 12", "expression"]
@@ -288,3 +293,28 @@ def test_labels_by_video_and_frame(
     )
     with pytest.raises(InputError, match=f"frame {numbers[0]}, but --first_frame is 5"):
         Table(first_frame=5).read(tmp_path)
+
+
+@pytest.mark.parametrize("column, green", [("", [False] * 4), (",frame", [False, True, True, True])])
+def test_photographs_are_not_a_recording(column: str, green: list[bool], tmp_path: Path) -> None:
+    """A bystander stands where somebody was before: in a recording that would be the same person."""
+    portrait = Image.fromarray(pytest.importorskip("skimage.data").astronaut()).crop((130, 20, 330, 220))
+    stranger = Image.fromarray(np.asarray(portrait)[..., [1, 0, 2]])
+    for k in range(1, 5):
+        photograph = Image.new("RGB", (900, 450), (120, 120, 120))
+        if k > 1:
+            photograph.paste(portrait.resize((400, 400)), (10, 20))
+        photograph.paste((stranger if k > 1 else portrait).resize((250, 250)), (640, 20))
+        photograph.save(tmp_path / f"{k}.png")
+    numbers = [f",{k}" if column else "" for k in range(1, 5)]
+    lines = "".join(f"{k}.png,P1,{k % 2}{number}\n" for k, number in enumerate(numbers, start=1))
+    (tmp_path / "labels.csv").write_text(f"image,subject,AU12{column}\n{lines}")
+    listing, recipe = Table().read(tmp_path), Recipe(size=64, finder={"name": "dlib5"})
+    prepared = prepare(
+        listing, tmp_path, tmp_path / "out", name="table", source=Table.card, recipe=recipe, workers=1
+    ).dataset
+    colours = [prepared.image(row).mean(axis=(0, 1)) for row in range(4)]
+    assert [bool(colour[1] > colour[0]) for colour in colours] == green
+    assert prepared.card.counts["pictures_with_several_faces"] == 3
+    findings, _ = audit(tmp_path / "out")
+    assert any("3 pictures have several faces" in finding.text for finding in findings.findings)

@@ -53,45 +53,50 @@ def numbers(tracker: Tracker, finder: DotFinder, picture: np.ndarray) -> list[tu
 def test_people_keep_their_numbers(every: int) -> None:
     tracker, finder = Tracker(every), DotFinder()
     for k, picture in enumerate(walk(40)):
-        assert numbers(tracker, finder, picture) == [(0, 40 + k % 20), (1, 140 - k % 15)]
+        assert numbers(tracker, finder, picture) == [(1, 40 + k % 20), (2, 140 - k % 15)]
     assert finder.whole == 40 // every and (finder.near > 0) == (every > 1)
 
 
 def test_somebody_who_comes_back_is_known_and_somebody_new_is_not() -> None:
     tracker, finder = Tracker(), DotFinder()
-    assert numbers(tracker, finder, draw([(40, 40), (140, 40)])) == [(0, 40), (1, 140)]
+    assert numbers(tracker, finder, draw([(40, 40), (140, 40)])) == [(1, 40), (2, 140)]
     for _ in range(10):
-        assert numbers(tracker, finder, draw([(140, 40)])) == [(1, 140)]
-    assert numbers(tracker, finder, draw([(45, 40), (140, 40)])) == [(0, 45), (1, 140)]
+        assert numbers(tracker, finder, draw([(140, 40)])) == [(2, 140)]
+    assert numbers(tracker, finder, draw([(45, 40), (140, 40)])) == [(1, 45), (2, 140)]
     for _ in range(KEEP + 1):
         tracker.next(finder.find, None)
-    assert numbers(tracker, finder, draw([(45, 40)])) == [(2, 45)]
+    assert numbers(tracker, finder, draw([(45, 40)])) == [(3, 45)]
 
 
 def test_who_is_in_sight_keeps_the_number_where_somebody_lost_fits_better() -> None:
     """Somebody walks to where another was seen before, a face a frame."""
     walking = [[("b", 170 - 20 * k, 32)] for k in range(5)]
     found = follow(Tracker(), [("a", 90, 32), ("b", 190, 32)], *walking)
-    assert found == [{"a": 0, "b": 1}, *([{"b": 1}] * 5)]
+    assert found == [{"a": 1, "b": 2}, *([{"b": 2}] * 5)]
 
 
 def test_who_comes_back_is_of_the_size_and_look_of_before() -> None:
     away: list[list[Person]] = [[("a", 90, 32)], [], []]
-    assert follow(Tracker(), *away, [("a", 92, 36)])[-1] == {"a": 0}
-    assert follow(Tracker(), *away, [("a", 92, 54)])[-1] == {"a": 1}  # 1.7 times as large
-    assert follow(Tracker(), *away, [("b", 92, 32)])[-1] == {"b": 1}
+    assert follow(Tracker(), *away, [("a", 92, 36)])[-1] == {"a": 1}
+    assert follow(Tracker(), *away, [("a", 92, 54)])[-1] == {"a": 2}  # 1.7 times as large
+    assert follow(Tracker(), *away, [("b", 92, 32)])[-1] == {"b": 2}
+
+
+def test_people_are_numbered_from_left_to_right_and_by_first_appearance() -> None:
+    found = follow(Tracker(), [("b", 150, 32), ("a", 90, 40)], [("c", 40, 32), ("b", 150, 32), ("a", 90, 40)])
+    assert found == [{"a": 1, "b": 2}, {"a": 1, "b": 2, "c": 3}]
 
 
 @pytest.mark.parametrize("step", [4, 12, 24])
 def test_people_who_cross_keep_their_numbers_by_their_look(step: int) -> None:
     frames = [[("a", 100 + step * k, 32), ("b", 100 + 9 * step - step * k, 32)] for k in range(10)]
     apart = [people for people in frames if abs(people[0][1] - people[1][1]) > 8]
-    assert follow(Tracker(), *apart) == [{"a": 0, "b": 1}] * len(apart)
+    assert follow(Tracker(), *apart) == [{"a": 1, "b": 2}] * len(apart)
 
 
 def test_who_is_hidden_while_two_cross_is_known_behind() -> None:
     met = [[("a", 120, 32), ("b", 150, 32)], [("a", 130, 32)], [("a", 135, 32)], [("b", 125, 32), ("a", 142, 32)]]
-    assert follow(Tracker(), *met)[-1] == {"a": 0, "b": 1}
+    assert follow(Tracker(), *met)[-1] == {"a": 1, "b": 2}
 
 
 def test_one_person_is_the_one_known_longest_and_at_first_the_largest() -> None:
@@ -101,26 +106,26 @@ def test_one_person_is_the_one_known_longest_and_at_first_the_largest() -> None:
         [("b", 50, 60)],  # the one that is followed was not found
         [("b", 50, 60), ("a", 204, 36)],
     ]
-    assert follow(Tracker(most=1), *frames) == [{"a": 0}, {"a": 0}, {"b": 1}, {"a": 0}]
-    assert follow(Tracker(most=2), *frames)[1:] == [{"a": 0, "b": 1}, {"b": 1}, {"a": 0, "b": 1}]
+    assert follow(Tracker(most=1), *frames) == [{"a": 1}, {"a": 1}, {"b": 2}, {"a": 1}]
+    assert follow(Tracker(most=2), *frames)[1:] == [{"b": 1, "a": 2}, {"b": 1}, {"b": 1, "a": 2}]
     assert [list(one) for one in follow(Tracker(most=1, largest=True), *frames)] == [["a"], ["b"], ["b"], ["b"]]
     tracker = Tracker(most=1)
     follow(tracker, frames[0])
     tracker.start()
-    assert follow(tracker, frames[1]) == [{"b": 0}]
+    assert follow(tracker, frames[1]) == [{"b": 1}]
 
 
 def test_faces_far_away_or_of_another_size_are_other_people() -> None:
-    assert follow(Tracker(), [("a", 90, 20)], [("a", 150, 20)])[-1] == {"a": 1}
-    assert follow(Tracker(), [("a", 90, 20)], [("a", 90, 60)])[-1] == {"a": 1}
-    assert follow(Tracker(), [("a", 90, 20)], [("a", 108, 20)])[-1] == {"a": 0}
+    assert follow(Tracker(), [("a", 90, 20)], [("a", 150, 20)])[-1] == {"a": 2}
+    assert follow(Tracker(), [("a", 90, 20)], [("a", 90, 60)])[-1] == {"a": 2}
+    assert follow(Tracker(), [("a", 90, 20)], [("a", 108, 20)])[-1] == {"a": 1}
     assert overlap((0, 0, 1, 1), (1, 0, 2, 1)) == 0
 
 
 def test_a_lost_face_is_sought_in_the_whole_frame_at_once() -> None:
     tracker, finder = Tracker(every=100), DotFinder()
     tracker.next(finder.find, draw([(40, 40)]))
-    assert numbers(tracker, finder, draw([(150, 40)])) == [(1, 150)] and finder.whole == 2
+    assert numbers(tracker, finder, draw([(150, 40)])) == [(2, 150)] and finder.whole == 2
     tracker.next(finder.find, draw([]))
     assert finder.whole == 3
     tracker.next(finder.find, draw([(150, 40)]))

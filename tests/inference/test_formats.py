@@ -36,9 +36,9 @@ def raw() -> pa.Table:
     with_points = Face((10.0, 20.0, 50.0, 80.0), 1.5, points, points[:2])
     without = Face((10.0, 20.0, 50.0, 80.0), 0.5, points[:5], points[:2])
     rows = [
-        face_row(0, "v.mp4", Frame(0, 0.0, None), 0, with_points),
+        face_row(0, "v.mp4", Frame(0, 0.0, None), 1, with_points),
         empty_row(0, "v.mp4", Frame(1, 0.04, None)),
-        face_row(0, "v.mp4", Frame(2, 0.08, None), 3, without),
+        face_row(0, "v.mp4", Frame(2, 0.08, None), 4, without),
     ]
     return raw_table(rows, LOGITS, AUS)
 

@@ -11,7 +11,7 @@ AUS = [f"AU{k:02d}" for k in (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 2
 
 
 def rows(faces: int, share: float = 0.9) -> pd.DataFrame:
-    table = pd.DataFrame({"face": range(faces), "success": 1})
+    table = pd.DataFrame({"face": range(1, faces + 1), "success": 1})
     for k, side in enumerate(("left", "top", "right", "bottom")):
         table[side] = [[8 * n + 2, 20, 8 * n + 8, 28][k] for n in range(faces)]
     for au in AUS:

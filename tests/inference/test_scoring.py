@@ -67,6 +67,13 @@ def test_the_expression_data_of_a_run_trained_too(place: Path, tmp_path: Path) -
         predict_across(run, place / "other", unseen_only=True)
 
 
+def test_a_runs_dataset_is_found_from_any_folder(place: Path) -> None:
+    run = save_toy(place / "study" / "runs" / "mal")
+    (run / "config.yaml").write_text("data:\n  auxiliary: other\n")  # as given in `place`
+    with pytest.raises(InputError, match="may have trained"):
+        predict_across(run, place / "other")
+
+
 def test_datasets_without_a_common_label(place: Path, tmp_path: Path) -> None:
     make_prepared(tmp_path / "au", subjects=3, frames=2, aus=("AU17",), size=36)
     with pytest.raises(InputError, match="none of the AUs"):

@@ -72,7 +72,7 @@ def test_a_video_gets_a_timeline(run: Path, asking: TestClient, tmp_path: Path) 
     assert [line.count("M") for line in lines] == [2] * 2 * len(AUS)  # two people, a gap each
     table = toy_detector(run).detect_video(tmp_path / "v.mp4")
     shares = (table[table["success"] == 1].groupby("face")["AU12_present"].mean() * 100).round().astype(int)
-    assert f"person 1: present in {shares[0]} % of the frames, person 2: present in {shares[1]} %" in html
+    assert f"Face 1: present in {shares[1]} % of the frames, Face 2: present in {shares[2]} %" in html
 
 
 def test_names_of_files_do_nothing(asking: TestClient) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from metafacs.analysis.records import read_metrics, read_run_name
 from metafacs.errors import InputError
 from metafacs.evaluation.comparison import AVERAGE, Comparison, method_title
+from metafacs.files import flat
 from metafacs.runs import CONFIG, ENVIRONMENT, read_config
 
 FEW_SEEDS = 3
@@ -33,9 +34,9 @@ def settings_of(run: Path) -> dict[str, Any]:
     """A run's settings by the names of their flags; folders by their last two names; none where there is no config."""
     if not (run / CONFIG).exists():
         return {}
-    flat = _flat(read_config(run), "")
+    settings = flat(read_config(run))
     folders = ("data.primary", "data.auxiliary", "network.weights")
-    return {name: _short(value) if name in folders else value for name, value in flat.items()}
+    return {name: _short(value) if name in folders else value for name, value in settings.items()}
 
 
 def environment_of(run: Path) -> dict[str, Any]:
@@ -78,7 +79,7 @@ def _of_differences(comparison: Comparison) -> list[str]:
     if len(unclear):
         names = ", ".join(method_title(str(name)) for name in unclear.index)
         sentences.append(
-            f"The difference in average F1 to {method_title(comparison.reference)} is not told from zero for: {names}."
+            f"The difference in average F1 to {method_title(comparison.reference)} may be chance for: {names}."
         )
     intervals = int(differences["low"].notna().sum())
     if intervals >= 20:
@@ -135,13 +136,6 @@ def _unlike(runs: Sequence[Path]) -> list[str]:
 
 def _few(names: Sequence[str]) -> str:
     return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-
-
-def _flat(config: dict[str, Any], prefix: str) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}": value}
-    return flat
 
 
 def _short(folder: Any) -> Any:

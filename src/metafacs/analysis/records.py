@@ -31,36 +31,46 @@ RUNS = "runs"
 
 
 def find_runs(folders: Sequence[Path]) -> tuple[list[Path], list[str]]:
-    """Run folders, from run folders and from folders of grids (`metafacs benchmark`, `metafacs demo`).
+    """Run folders, from run folders, from folders of runs, and from those of `metafacs benchmark` and `metafacs demo`.
 
-    Of a grid, only the runs that are done and have predictions are taken: those of STL first, MTL's next, MAL's last.
+    Of a folder of runs, only those that are done and have predictions are taken: those of STL first, MTL's next, MAL's
+    last. Files are passed over, such as the logs beside runs that a pattern matches.
 
     Returns:
-        The runs, and a sentence on each grid in which some are not done.
+        The runs, and a sentence on each folder in which some are not done.
 
     Raises:
-        InputError: a folder is neither, or a grid has no finished run.
+        InputError: a folder is none of these, or has no finished run, or there are only files.
     """
     runs, notes = [], []
     for folder in map(Path, folders):
-        if not (folder / RUNS).is_dir() or (folder / CONFIG).exists():
-            if not folder.is_dir():
-                raise InputError(f"there is no folder {folder}; give run folders, or the folder of a benchmark")
-            if not any((folder / name).exists() for name in (CONFIG, METRICS, PREDICTIONS_FILE, SAMPLE_WEIGHTS)):
-                raise InputError(
-                    f"{folder} is neither a run folder nor that of a benchmark: it has no {CONFIG} and no {RUNS}; "
-                    "give the --out of `metafacs train`, `benchmark` or `demo`"
-                )
+        if not folder.exists():
+            raise InputError(f"there is no folder {folder}; give run folders, or the folder of a benchmark")
+        if folder.is_file():
+            continue
+        if _is_run(folder):
             runs.append(folder)
             continue
-        inside = sorted(path for path in (folder / RUNS).iterdir() if path.is_dir())
+        around = folder / RUNS if (folder / RUNS).is_dir() else folder
+        inside = sorted(path for path in around.iterdir() if path.is_dir() and _is_run(path))
+        if not inside and around == folder:
+            raise InputError(
+                f"{folder} is neither a run folder nor that of a benchmark: it has no {CONFIG}, and no run below; "
+                "give the --out of `metafacs train`, `benchmark` or `demo`"
+            )
         done = [run for run in inside if (run / DONE).exists() and (run / PREDICTIONS_FILE).exists()]
         if not done:
             raise InputError(f"{folder} holds no finished run; go on with the benchmark, or name run folders")
         if missing := [run.name for run in inside if run not in done]:
             notes.append(f"{len(missing)} of {len(inside)} runs in {folder.name} are not done: {', '.join(missing)}")
         runs += sorted(done, key=_place)
+    if not runs:
+        raise InputError(f"{folders[0]} is a file; give run folders, or the folder of a benchmark")
     return list(dict.fromkeys(runs)), notes
+
+
+def _is_run(folder: Path) -> bool:
+    return any((folder / name).exists() for name in (CONFIG, METRICS, PREDICTIONS_FILE, SAMPLE_WEIGHTS))
 
 
 def _place(run: Path) -> tuple[int, str]:

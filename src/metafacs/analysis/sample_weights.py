@@ -14,7 +14,7 @@ from metafacs.data.reader import PreparedDataset
 from metafacs.errors import InputError
 from metafacs.evaluation.predictions import PREDICTIONS_FILE, read_predictions
 from metafacs.facs import ACTION_UNITS, PRESENT_FROM, au_column
-from metafacs.runs import SAMPLE_WEIGHTS, read_config
+from metafacs.runs import SAMPLE_WEIGHTS, data_folder, read_config
 
 IMAGE = ["stream", "folder", "row"]
 """What an image is known by: its stream, and its row in the prepared dataset in a folder."""
@@ -125,7 +125,9 @@ def _folders(run: Path) -> Mapping[str, str]:
     except InputError:  # tables alone, without the run's settings
         return {"primary": "", "auxiliary": ""}
     data = data if isinstance(data, dict) else {}
-    return {stream: str(data.get(stream) or "") for stream in ("primary", "auxiliary")}
+    return {
+        stream: str(data_folder(run, data[stream])) if data.get(stream) else "" for stream in ("primary", "auxiliary")
+    }
 
 
 def _trained_aus(run: Path) -> list[str]:

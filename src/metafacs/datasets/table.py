@@ -149,6 +149,10 @@ class Table(RawDataset):
         notes += [f"{files.alone:,} {files.what}s found by their names alone, in other folders"] if files.alone else []
         notes += self._count_from(rows.values("video_frame"), path) if files.what == "video" and len(rows) else []
         listing = rows.listing(raw, skipped, notes, self.protocol, known_people)
+        numbered = {"frame", "sequence", "video"} & set(columns.places)
+        listing.recorded = bool(numbered) or any(map(_PERSON.search, rows.values("image")))
+        if not listing.recorded:
+            listing.notes.append("photographs: no column of frames, so each has its largest face cut out")
         self._add_folds(listing, "fold" in columns.places)
         return listing
 

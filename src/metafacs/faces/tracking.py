@@ -50,7 +50,8 @@ class Tracker:
 
     A face goes to the person of the frame before whose place and look fit best. Only where nobody's place fits, it may
     be somebody who is out of sight, of about the same size, place and look. Else it is somebody new. A person who was
-    away for more than `KEEP` frames gets a new number.
+    away for more than `KEEP` frames gets a new number. Numbers are 1, 2, ...; those who come together get theirs from
+    left to right.
 
     Args:
         every: every so many frames the whole frame is searched.
@@ -66,7 +67,7 @@ class Tracker:
         """Forgets everybody: another video begins."""
         self._tracks: list[Track] = []
         self._since = 0
-        self._next = 0
+        self._next = 1
 
     def next(self, find: Find, picture: Picture | None) -> list[tuple[int, Face]]:
         """Numbers and faces of the people in the next frame, by number; None is a frame that cannot be seen."""
@@ -88,7 +89,7 @@ class Tracker:
             known = [None if covered[k] else looks[k] for k in left]
             back = match(away, [faces[k] for k in left], known, back=True)
             tracks |= {left[k]: track for k, track in back.items()}
-            for k in self._order(faces, tracks):
+            for k in sorted(self._taken(faces, tracks), key=lambda k: middle(faces[k].box)[0]):
                 if k not in tracks:
                     tracks[k] = Track(self._next, faces[k].box, looks[k])
                     self._next += 1
@@ -113,8 +114,8 @@ class Tracker:
             pixels = np.frombuffer(bytes.fromhex(look), np.uint8).reshape(THUMBNAIL, THUMBNAIL, 3)
             self._tracks.append(Track(number, (box[0], box[1], box[2], box[3]), pixels, age))
 
-    def _order(self, faces: Sequence[Face], tracks: Mapping[int, Track]) -> list[int]:
-        """Places in `faces` of those that are taken, in the order in which new people are numbered."""
+    def _taken(self, faces: Sequence[Face], tracks: Mapping[int, Track]) -> list[int]:
+        """Places in `faces` of those that are taken."""
         places = list(range(len(faces)))
         if not self.most:
             return places

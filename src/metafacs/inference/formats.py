@@ -64,9 +64,9 @@ class Format:
 def openface(raw: pa.Table, aus: Sequence[str], thresholds: Sequence[float]) -> pd.DataFrame:
     """Columns of OpenFace 2; what is not measured here is empty.
 
-    Frames count from 1. `AU01_c` is presence. `AU01_r`, an intensity from 0 to 5 in OpenFace, is empty, because a
-    probability is not an intensity. Behind OpenFace's columns stand probabilities as `AU01_p`, the input, and the
-    presence of AUs that OpenFace does not have.
+    Frames count from 1 and people from 0, as there. `AU01_c` is presence. `AU01_r`, an intensity from 0 to 5 in
+    OpenFace, is empty, because a probability is not an intensity. Behind OpenFace's columns stand probabilities as
+    `AU01_p`, the input, and the presence of AUs that OpenFace does not have.
 
     Args:
         raw: columns of `rows.raw_schema`.
@@ -75,7 +75,7 @@ def openface(raw: pa.Table, aus: Sequence[str], thresholds: Sequence[float]) -> 
     """
     table = tidy(raw, aus, thresholds)
     columns: dict[str, Any] = dict.fromkeys(OPENFACE_COLUMNS, np.full(len(table), np.nan))
-    columns["frame"], columns["face_id"] = table["frame"] + 1, table["face"].fillna(0)
+    columns["frame"], columns["face_id"] = table["frame"] + 1, (table["face"] - 1).fillna(0)
     columns["timestamp"] = table["timestamp"].fillna(0.0)
     columns["confidence"], columns["success"] = table["success"].astype(float), table["success"]
     columns |= _points(raw)
@@ -85,7 +85,9 @@ def openface(raw: pa.Table, aus: Sequence[str], thresholds: Sequence[float]) -> 
 
 
 def pyfeat(raw: pa.Table, aus: Sequence[str], thresholds: Sequence[float]) -> pd.DataFrame:
-    """Columns of Py-Feat's Fex; what is not measured here is empty. AUs are probabilities, frames count from 0.
+    """Columns of Py-Feat's Fex; what is not measured here is empty.
+
+    AUs are probabilities; frames and people count from 0, as there.
 
     Args:
         raw: columns of `rows.raw_schema`.
@@ -99,7 +101,7 @@ def pyfeat(raw: pa.Table, aus: Sequence[str], thresholds: Sequence[float]) -> pd
     columns["FaceRectHeight"] = table["bottom"] - table["top"]
     columns["FaceScore"] = table["score"].fillna(0.0)
     columns |= _points(raw)
-    columns["Identity"] = ("Person_" + table["face"].astype("string")).astype(object)
+    columns["Identity"] = ("Person_" + (table["face"] - 1).astype("string")).astype(object)
     columns |= {au: table[au] for au in aus}
     return pd.DataFrame({**columns, "input": table["input"]})
 

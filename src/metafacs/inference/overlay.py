@@ -16,12 +16,10 @@ from metafacs.faces.video import frame_rate, import_av
 from metafacs.facs import au_title
 from metafacs.files import atomic_file
 from metafacs.inference.outputs import read_groups
-from metafacs.inference.rows import BOX, present_column
-from metafacs.inference.sources import PICTURE, VIDEO, Source, source_frames
+from metafacs.inference.rows import BOX, face_colour, face_name, present_column
+from metafacs.inference.sources import PICTURE, RECORDING, Source, source_frames
 
-COLOURS = ((80, 220, 120), (90, 170, 255), (255, 180, 60), (240, 100, 160), (190, 140, 255), (90, 230, 230))
-"""Of the people, by their number."""
-ABSENT, TRACK, BACK = (150, 150, 150), (58, 58, 58), (24, 24, 24)
+ABSENT, TRACK, BACK = "#707070", "#d9dfe5", "#ffffff"
 SHARE, CELL, COLUMN = 0.45, 1.5, 4
 """Of the picture's width, the panel beside it takes so much, but at least so many lines
 an AU, and for each of few faces."""
@@ -79,7 +77,7 @@ def overlay_paths(folder: Path, sources: Sequence[Source]) -> list[Path]:
     """Where the drawn copy of each input goes."""
     paths: list[Path] = []
     for source in sources:
-        stem, ending = f"{source.path.stem}_aus", ".mp4" if source.kind == VIDEO else ".png"
+        stem, ending = f"{source.path.stem}_aus", ".png" if source.kind == PICTURE else ".mp4"
         path, number = folder / f"{stem}{ending}", 1
         while path in paths:
             number += 1
@@ -113,12 +111,14 @@ def draw(picture: Picture, rows: pd.DataFrame, aus: Sequence[str]) -> Picture:
     faces = rows[rows["success"] == 1].to_dict("records")
     for row in faces:
         x0, y0, x1, y1 = (float(row[side]) for side in BOX)
-        pen.rectangle((x0, y0, x1, y1), outline=_colour(row), width=max(1, line // 10))
+        edge = max(1, line // 10)
+        pen.rectangle((x0 - edge, y0 - edge, x1 + edge, y1 + edge), outline=BACK, width=edge)
+        pen.rectangle((x0, y0, x1, y1), outline=face_colour(row["face"]), width=edge)
         if len(faces) > 1:
             pen.text(
                 (x0, y0),
                 str(int(row["face"])),
-                fill=_colour(row),
+                fill=face_colour(row["face"]),
                 font=font,
                 anchor="lb",
                 stroke_width=1,
@@ -141,28 +141,31 @@ def draw(picture: Picture, rows: pd.DataFrame, aus: Sequence[str]) -> Picture:
     return np.asarray(image)
 
 
-Cell = tuple[str, tuple[int, int, int], float | None]
+Cell = tuple[str, str, float | None]
 """Text, its colour, and how long the bar is, in [0, 1]; None without a bar."""
 
 
 def _beside(faces: Sequence[Mapping[Any, Any]], aus: Sequence[str]) -> list[list[Cell]]:
     """Lines of the panel, an AU each, with the faces beside each other."""
-    head: list[Cell] = [("", ABSENT, None), *((f"face {int(row['face'])}", _colour(row), None) for row in faces)]
+    head: list[Cell] = [
+        ("", ABSENT, None),
+        *((face_name(row["face"]), face_colour(row["face"]), None) for row in faces),
+    ]
     return [head, *([(au_title(au), ABSENT, None), *(_cell(row, au) for row in faces)] for au in aus)] if faces else []
 
 
 def _below(faces: Sequence[Mapping[Any, Any]], aus: Sequence[str]) -> list[list[Cell]]:
     """Lines of the panel, a face each, with the AUs beside each other."""
     head: list[Cell] = [("AU", ABSENT, None), *((au_title(au).removeprefix("AU"), ABSENT, None) for au in aus)]
-    return [head, *([(str(int(row["face"])), _colour(row), None), *(_cell(row, au) for au in aus)] for row in faces)]
+    return [
+        head,
+        *([(str(int(row["face"])), face_colour(row["face"]), None), *(_cell(row, au) for au in aus)] for row in faces),
+    ]
 
 
 def _cell(row: Mapping[Any, Any], au: str) -> Cell:
-    return f"{100 * float(row[au]):.0f}", _colour(row) if row[present_column(au)] == 1 else ABSENT, float(row[au])
-
-
-def _colour(row: Mapping[Any, Any]) -> tuple[int, int, int]:
-    return COLOURS[int(row["face"]) % len(COLOURS)]
+    colour = face_colour(row["face"]) if row[present_column(au)] == 1 else ABSENT
+    return f"{100 * float(row[au]):.0f}", colour, float(row[au])
 
 
 def _bar(
@@ -170,7 +173,7 @@ def _bar(
     corner: tuple[float, float],
     size: tuple[float, float],
     share: float,
-    colour: tuple[int, int, int],
+    colour: str,
     thin: bool,
 ) -> None:
     """A bar in a cell: behind the number, or, where there is no room, below it."""
@@ -228,7 +231,8 @@ class _Film:
 
     def __init__(self, path: Path, source: Source, first: Picture, stack: ExitStack) -> None:
         self._av = av = import_av()
-        rate = Fraction(frame_rate(source.path) or RATE).limit_denominator(60000)
+        said = source.rate if source.kind == RECORDING else frame_rate(source.path)
+        rate = Fraction(said or RATE).limit_denominator(60000)
         self._sink = stack.enter_context(_Sink(path))
         self._container = stack.enter_context(av.open(self._sink, "w", format="mp4"))
         codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"

@@ -17,7 +17,7 @@ from metafacs.errors import InputError
 from metafacs.evaluation.predictions import PREDICTIONS_FILE, prediction_rows, write_predictions
 from metafacs.facs import au_title
 from metafacs.models.network import Network
-from metafacs.runs import CONFIG, DETECTOR, read_config
+from metafacs.runs import CONFIG, DETECTOR, data_folder, read_config
 from metafacs.training.checkpoint import DetectorCard, load_detector
 from metafacs.training.data import common_aus
 from metafacs.training.predicting import Progress, face_probabilities
@@ -63,7 +63,7 @@ def predict_run(run: Path, batch: int = 256, progress: Progress | None = None) -
         return path
     config = read_config(run)
     network, card = load_detector(run / DETECTOR)
-    dataset = PreparedDataset.open(Path(config["data"]["primary"]))
+    dataset = PreparedDataset.open(data_folder(run, config["data"]["primary"]))
     if dataset.card.name != card.dataset:
         raise InputError(f"{run} was trained on '{card.dataset}', but {dataset.folder} is '{dataset.card.name}'")
     rows = _labelled_rows(dataset, card.aus)
@@ -205,7 +205,7 @@ def _auxiliary_name(run: Path) -> str:
         return ""
     folder = (read_config(run).get("data") or {}).get("auxiliary")
     try:
-        return DatasetCard.read(Path(folder)).name if folder else ""
+        return DatasetCard.read(data_folder(run, folder)).name if folder else ""
     except InputError:
         logger.warning("%s is gone: whether its people are in this dataset too cannot be checked", folder)
         return ""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from metafacs.facs import ACTION_UNITS, au_code, au_title
 from metafacs.files import atomic_file
+from metafacs.inference.rows import face_colour, face_name
 
 BINS = 1500
 """Longer videos are drawn as so many stretches, each as its largest value, so that no short action is lost."""
@@ -34,7 +35,7 @@ def plot_timeline(path: Path, tables: Iterable[pd.DataFrame], aus: Sequence[str]
     panels = figure.subplots(len(aus), 1, sharex=True, squeeze=False)[:, 0]
     for k, (panel, au, threshold) in enumerate(zip(panels, aus, thresholds, strict=True)):
         for number, (times, values) in people.items():
-            panel.plot(*_thinned(times, values[:, k]), lw=0.9, label=f"face {number}")
+            panel.plot(*_thinned(times, values[:, k]), lw=0.9, color=face_colour(number), label=face_name(number))
         panel.axhline(threshold, color="0.6", lw=0.6, ls="--")
         panel.set_ylim(-0.03, 1.03)
         panel.set_yticks([0, 1])

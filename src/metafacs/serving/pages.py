@@ -14,12 +14,10 @@ from metafacs.faces.pictures import read_picture
 from metafacs.faces.video import read_frames
 from metafacs.facs import au_title
 from metafacs.inference.outputs import to_csv
-from metafacs.inference.rows import present_column
+from metafacs.inference.rows import face_colour, face_name, present_column
 from metafacs.serving.answers import Model
 from metafacs.serving.uploads import VIDEO, Contents
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#7A5195", "#8C6D00")
-"""Of the people: told apart also by those who see few colours (after Okabe and Ito)."""
 DASHES = ("", "9 4", "3 3", "12 3 3 3")
 """Of the people's lines, so that they are told apart without colours too."""
 PHOTO_WIDTH, STRIP_WIDTH = 1200, 360
@@ -154,5 +152,5 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TEMPLATES.filters |= {"au_title": au_title, "colour": lambda person: COLOURS[person % len(COLOURS)]}
+_TEMPLATES.filters |= {"au_title": au_title, "face_name": face_name, "face_colour": face_colour}
 _TEMPLATES.globals |= {"DASHES": DASHES, "LINE_WIDTH": LINE_WIDTH, "LINE_HEIGHT": LINE_HEIGHT}

@@ -71,7 +71,7 @@ def train(config: TrainConfig, resume: bool = False) -> Path:
         fixed = _fixed(config, kind)
         console = Console(stderr=True, soft_wrap=True, highlight=False, quiet=not first)
         if first:  # again when the folder is made, but nothing has been waited for yet
-            check_run(config.out, config.values(), resume, fixed)
+            check_run(config.out, config.values(), resume, fixed, config.defaults())
         data = open_data(config.data, "auxiliary" in kind.streams, config.seed, console, device)
         torch.manual_seed(config.seed)
         network = base_network(config.network, data)
@@ -89,7 +89,7 @@ def train(config: TrainConfig, resume: bool = False) -> Path:
         if distributed.count() > 1 and config.loop.synchronise:
             for module in method.modules.values():
                 synchronise(module)
-        folder = RunFolder(config.out, config.values(), resume, fixed) if first else None
+        folder = RunFolder(config.out, config.values(), resume, fixed, config.defaults()) if first else None
         distributed.wait_for_all()
         with naming(config.out), compiled(method.network) if config.loop.compile else nullcontext():
             _Session(config, method, data, device, folder, console).run()
