@@ -16,9 +16,11 @@ from metafacs.config import DataConfig, TrainConfig
 from metafacs.data.copies import copied, signatures
 from metafacs.data.prepared import PreparedDataset
 from metafacs.data.splits import Split, auxiliary_rows, split_by_fold
-from metafacs.data.streams import Faces, Order, Stream
+from metafacs.data.streams import Faces, Order, PairOrder, Stream
+from metafacs.data.transforms import centre_crops, crop_points
 from metafacs.errors import InputError
 from metafacs.facs import au_title, parse_aus
+from metafacs.methods.base import Facts
 from metafacs.methods.losses import class_balance
 from metafacs.progress import Update, progress_bar
 
@@ -31,7 +33,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class TrainingData:
-    """Everything a run sees, apart from the test fold, of which it only knows who is in it."""
+    """Everything a run sees, apart from the test fold, of which it only knows who is in it.
+
+    Test pictures are looked at once, to leave copies of them out of the expression pictures.
+    """
 
     primary: PreparedDataset
     split: Split
@@ -48,6 +53,15 @@ class TrainingData:
         """Weights of present and absent AUs in the reserved set."""
         present, absent = class_balance(torch.from_numpy(self.reserve_labels))
         return present.to(device), absent.to(device)
+
+    def facts(self, side: int, landmarks: bool) -> Facts:
+        """What a method may know of the training rows; their landmarks in crops of `side` pixels if asked for."""
+        primary, points = self.streams["primary"], None
+        if landmarks:
+            places = centre_crops(len(primary.faces), primary.faces.size - side)
+            points = crop_points(primary.faces.landmarks, places, side) / side
+        subjects = [str(subject) for subject in self.primary.column("subject")[self.split.train]]
+        return Facts(self.aus, self.expressions, primary.labels, subjects, points)
 
 
 def open_data(
@@ -96,6 +110,11 @@ def open_data(
         name: Stream(pictures, targets[name], Order(len(pictures), batches[name], seed, name))
         for name, pictures in {**faces, "meta": reserve}.items()
     }
+    keys = zip(
+        *(primary.column(name)[split.train].tolist() for name in ("dataset", "subject", "sequence")), strict=True
+    )
+    pairs = PairOrder(list(keys), settings.batch_primary, seed, "pairs")
+    streams["pairs"] = Stream(faces["primary"], torch.empty(len(split.train), 0), pairs)
     _check_shares(streams)
     for caution in cautions:
         logger.warning("scores will not be subject-exclusive: %s", caution)

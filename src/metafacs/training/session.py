@@ -81,6 +81,7 @@ def train(config: TrainConfig, resume: bool = False) -> Path:
             optimiser_factory(config.optimiser),
             data.class_weights(device),
             distributed.autocast(device, config.loop.precision),
+            data.facts(config.data.side, kind.uses_landmarks),
         )
         if isinstance(config.options, MTLOptions):
             setup = _controlled(setup, config.options, data)
