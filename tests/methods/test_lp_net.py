@@ -34,7 +34,7 @@ def build(seed: int = 0, **weights: float) -> LPNet:
 
 
 def placed(batch: Batch, places: list[int]) -> Batch:
-    return Batch(Sample(batch.sample.images), batch.labels, torch.tensor(places))
+    return Batch(Sample(batch.sample.images), batch.labels, places=torch.tensor(places))
 
 
 def test_shapes_are_free_of_place_size_and_side() -> None:

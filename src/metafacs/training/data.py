@@ -33,7 +33,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class TrainingData:
-    """Everything a run sees, apart from the test fold, of which it only knows who is in it."""
+    """Everything a run sees, apart from the test fold, of which it only knows who is in it.
+
+    Test pictures are looked at once, to leave copies of them out of the expression pictures.
+    """
 
     primary: PreparedDataset
     split: Split
