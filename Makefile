@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test test-all format lint types bench bench-gpu starter clean
+.PHONY: install demo test test-all format lint types bench gpu starter clean
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("metafacs needs Python 3.11 or later, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
@@ -40,8 +40,8 @@ bench: install  ## step time and memory of MTL, MAL and the usual implementation
 starter: install  ## make the detector that ships with the package again: render, train, score, write
 	$(BIN)/python studies/starter/make.py --out starter
 
-bench-gpu: install  ## the same on a GPU, with what the paper's training would take; BENCH="--device cpu --small" to try it
-	$(BIN)/python benchmarks/bench_gpu.py $(BENCH)
+gpu: install  ## a step's cost on a GPU and, with GPU="--primary AU --auxiliary FE", what MAL is worth; 8 minutes at most
+	$(BIN)/python benchmarks/gpu.py $(GPU)
 
 clean:
 	rm -rf .venv build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache

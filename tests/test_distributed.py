@@ -48,6 +48,11 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "mal, batch norm": ("mal", {"alpha": 0.3, "beta": 0.5, "meta_optimiser": "sgd"}),
     "mal, separate batch norm": ("mal", {"alpha": 0.3, "beta": 0.5, "meta_optimiser": "sgd", "statistics": "separate"}),
     "mal, difference, batch norm": ("mal", {"alpha": 0.3, "beta": 0.5, "meta_optimiser": "sgd", "way": "difference"}),
+    "mal, permuted": (
+        "mal",
+        {"permuted": True, "inputs": "feature+task", "beta": 0.5, "task_beta": 0.5, "alpha": "rate"},
+    ),
+    "mtl, balanced": ("mtl", {"balanced": True}),
     "l2t-ww, batch norm": ("l2t_ww", {"source_share": 0.4, "alpha": 0.05}),
     "maxl, batch norm": ("maxl", {"alpha": 0.3, "subclasses": 2}),
 }
@@ -105,6 +110,7 @@ def train(case: str) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
         whole = batches(8, 12, 10, masked=0.3, seed=step)
         parts = {key: (b, distributed.share(len(b))) for key, b in whole.items()}
         shares = {key: Batch(b.sample[part], b.labels[part]) for key, (b, part) in parts.items()}
+        torch.manual_seed(step + 1000 * distributed.rank())  # as in training, every process has one of its own
         step_values = made.training_step(shares)  # type: ignore[arg-type]
         values.append({key: value.item() for key, value in step_values.items()})
     state = {f"{m}.{key}": v for m, module in made.modules.items() for key, v in module.state_dict().items()}

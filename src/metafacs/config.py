@@ -217,6 +217,10 @@ class TrainConfig:
         tree["data"] |= {k: str(v) for k, v in tree["data"].items() if isinstance(v, Path)}
         return {**tree, self.method: asdict(self.options)}
 
+    def defaults(self) -> dict[str, Any]:
+        """`values` with every default: what runs of earlier versions had of settings that they did not know."""
+        return TrainConfig(self.out, DataConfig(self.data.primary), self.method).values()
+
 
 def _of(kind: type[Kind], values: Mapping[str, Any]) -> Kind:
     """A dataclass of those of the values that it knows."""

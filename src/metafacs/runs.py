@@ -5,7 +5,7 @@ import platform
 import resource
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import IO, Any
 
 import torch
 import yaml
+from torch import Tensor
 
 from metafacs import __version__
 from metafacs.errors import InputError
@@ -21,6 +22,7 @@ from metafacs.files import LOCK, flat, lock, make_folder, read_yaml, write_text
 CONFIG, ENVIRONMENT, METRICS, DONE = "config.yaml", "environment.json", "metrics.jsonl", "done"
 DETECTOR, STATE = "detector.safetensors", "state.safetensors"
 SAMPLE_WEIGHTS, TENSORBOARD = "sample_weights.parquet", "tensorboard"
+_ENDED = "it has come to its end"
 _PACKAGES = ("torch", "torchvision", "timm", "numpy", "pyarrow", "safetensors")
 
 
@@ -30,20 +32,38 @@ class RunFolder:
     Args:
         path: the folder; made if it does not exist.
         config: what is to run, JSON values.
-        resume: go on with an unfinished run of the same configuration, if there is one.
+        resume: go on with an unfinished run of the same configuration, if there is one, or with a finished one for more
+            steps.
+        fixed: why a finished run of this kind cannot take more steps; "" where it can. Then its state is kept.
+        defaults: of settings that an earlier version, which began the run, did not know.
 
     Raises:
         InputError: the run is done, is unfinished and `resume` is off, has another configuration, is being written
             by another process, or the folder holds something else.
     """
 
-    def __init__(self, path: Path, config: Mapping[str, Any], resume: bool = False) -> None:
-        self.path = path
-        check_run(path, config, resume)
+    def __init__(
+        self,
+        path: Path,
+        config: Mapping[str, Any],
+        resume: bool = False,
+        fixed: str = _ENDED,
+        defaults: Mapping[str, Any] = {},
+    ) -> None:
+        self.path, self.fixed = path, fixed
+        check_run(path, config, resume, fixed, defaults)
         make_folder(path)
         self._lock = _locked(path)
-        if not (path / CONFIG).exists():
+        prolonged = (path / DONE).exists()
+        if prolonged:
+            _check_longer(path, config, resume, fixed, defaults)  # another process may just have finished it
+            # What the shorter run ended with must not be taken for the longer one's.
+            for name in ("predictions.parquet", "cross_*.parquet", SAMPLE_WEIGHTS, DETECTOR):
+                for file in path.glob(name):
+                    file.unlink()
+        if prolonged or not (path / CONFIG).exists():
             write_text(path / CONFIG, yaml.safe_dump(dict(config), sort_keys=False))
+        (path / DONE).unlink(missing_ok=True)
         write_text(path / ENVIRONMENT, json.dumps(environment(), indent=2) + "\n")
         self._metrics: IO[str] | None = None
 
@@ -67,9 +87,10 @@ class RunFolder:
         self._metrics.flush()
 
     def finish(self, summary: Mapping[str, Any]) -> None:
-        """Marks the run as done; the resumable state is no longer needed and goes."""
+        """Marks the run as done; the resumable state goes, unless the run can be prolonged."""
         write_text(self.path / DONE, json.dumps({"finished": time.strftime("%Y-%m-%dT%H:%M:%S"), **summary}) + "\n")
-        self.state.unlink(missing_ok=True)
+        if self.fixed:
+            self.state.unlink(missing_ok=True)
         self.close()
 
     def close(self) -> None:
@@ -79,7 +100,9 @@ class RunFolder:
         self._lock.close()
 
 
-def check_run(path: Path, config: Mapping[str, Any], resume: bool = False) -> None:
+def check_run(
+    path: Path, config: Mapping[str, Any], resume: bool = False, fixed: str = _ENDED, defaults: Mapping[str, Any] = {}
+) -> None:
     """Whether a `RunFolder` can be made of these; nothing is written.
 
     Raises:
@@ -87,8 +110,9 @@ def check_run(path: Path, config: Mapping[str, Any], resume: bool = False) -> No
     """
     if (path.exists() or path.is_symlink()) and not path.is_dir():
         raise InputError(f"{path} is not a folder; choose another --out")
-    if (path / DONE).exists():
-        raise InputError(f"the run in {path} is done; choose another --out, or remove the folder to run it again")
+    done = (path / DONE).exists()
+    if done:
+        _check_longer(path, config, resume, fixed, defaults)
     if not (path / CONFIG).exists():
         if path.exists() and any(p for p in path.iterdir() if not p.name.startswith(".")):
             raise InputError(f"{path} is not empty and holds no run; choose another --out")
@@ -97,17 +121,37 @@ def check_run(path: Path, config: Mapping[str, Any], resume: bool = False) -> No
         _locked(path).close()
     if not resume:
         raise InputError(f"{path} holds an unfinished run; add --resume to go on with it, or choose another --out")
-    check_settings(path, config)
+    if not done:
+        check_settings(path, config, defaults)
 
 
-def check_settings(path: Path, config: Mapping[str, Any]) -> None:
-    """Whether the run in folder `path` is of this configuration.
+def _check_longer(path: Path, config: Mapping[str, Any], resume: bool, fixed: str, defaults: Mapping[str, Any]) -> None:
+    """Refuses what is not the finished run in folder `path`, for more steps than it took."""
+    try:
+        taken = int(json.loads((path / DONE).read_text(encoding="utf-8"))["steps"])
+    except (ValueError, KeyError, TypeError, OSError):
+        taken, fixed = 0, _ENDED
+    steps = (config.get("loop") or {}).get("steps")
+    if not resume or not steps or steps <= taken:
+        longer = "" if fixed else f" (--resume --loop.steps MORE prolongs it; it took {taken:,} steps)"
+        action = "choose another --out, or remove the folder to run it again"
+        raise InputError(f"the run in {path} is done; {action}{longer}")
+    if fixed or not (path / STATE).is_file():
+        reason = fixed or f"its {STATE} is gone"
+        raise InputError(f"the run in {path} is done, and cannot be prolonged: {reason}; choose another --out")
+    check_settings(path, config, defaults, ("loop.steps", "loop.epochs"))
+
+
+def check_settings(
+    path: Path, config: Mapping[str, Any], defaults: Mapping[str, Any] = {}, free: Sequence[str] = ()
+) -> None:
+    """Whether the run in folder `path` is of this configuration, apart from settings that are `free`.
 
     Raises:
         InputError: it has other settings.
     """
-    before, now = flat(read_config(path)), flat(config)
-    different = [key for key in dict.fromkeys([*before, *now]) if before.get(key) != now.get(key)]
+    before, now = {**flat(defaults), **flat(read_config(path))}, flat(config)
+    different = [key for key in dict.fromkeys([*before, *now]) if before.get(key) != now.get(key) and key not in free]
     if different:
         shown = "; ".join(f"{key}: {before.get(key)} there, {now.get(key)} now" for key in different[:3])
         raise InputError(f"{path} holds a run with other settings ({shown}); use those, or choose another --out")
@@ -156,6 +200,27 @@ def environment() -> dict[str, Any]:
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         **{package: of(package) for package in _PACKAGES},
     }
+
+
+def weight_history(run: Path) -> Tensor:
+    """The mean weights of both tasks in every step of a run, (steps, 2): of AU and of expression images.
+
+    Steps between two lines of the log share the mean of that line.
+
+    Raises:
+        InputError: it is not a finished run, or one that logs no weights.
+    """
+    if not (run / DONE).exists():
+        raise InputError(f"{run} is not a finished run, so there are no weights to replay; give one of MAL")
+    path, history = run / METRICS, list[tuple[float, float]]()
+    for line in _lines(path):
+        step, record = _step(line, path), json.loads(line)
+        if record["event"] == "train" and "weight_auxiliary" in record:
+            weights = record["weight_primary"], record["weight_auxiliary"]
+            history += [weights] * (step - len(history))
+    if not history:
+        raise InputError(f"{run} has logged no weights of the tasks; replay a run of MAL")
+    return torch.tensor(history, dtype=torch.float64)
 
 
 def peak_memory(device: torch.device) -> float:

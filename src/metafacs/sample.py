@@ -50,6 +50,8 @@ class Batch:
     sample: Sample
     labels: Tensor
     """(B, A) AU labels, NaN not labelled, for `primary` and `meta`; (B,) expression index for `auxiliary`."""
+    truth: Tensor | None = None
+    """(B,) float, 1 for good images and 0 for bad ones, where a study knows that and training asks for it."""
 
     def __len__(self) -> int:
         return len(self.labels)

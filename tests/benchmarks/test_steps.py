@@ -1,4 +1,4 @@
-"""The step benchmarks: rivals do the same mathematics, and the GPU table works without a GPU."""
+"""The step benchmarks: rivals do the same mathematics, and the GPU script works without a GPU."""
 
 import csv
 import subprocess
@@ -25,26 +25,48 @@ def test_mixed_mode_is_brute_force():
 
 
 def test_hours_and_shares_follow_from_the_seconds():
-    from bench_gpu import row
+    from gpu import row
 
     figures = {"machine": "m", "torch": "t", "seconds": 0.5, "peak_mib": 10.0, "tflop": 3.0, "peak_tflops": 12.0}
-    line = row(figures, {"seconds": 0.25}, {"primary": 64, "auxiliary": 64})
+    line = row(figures, 0.25, {"primary": 64, "auxiliary": 64})
     assert line["ratio"] == 2 and line["images_per_second"] == 256 and line["share_of_peak"] == 0.5
     assert line["hours"] == pytest.approx(30 * 147_000 / 64 * 0.5 / 3600, abs=0.01)
-    assert row({"failed": "no memory"}, {}, {"primary": 1, "auxiliary": 1}) == {"failed": "no memory"}
+    assert row({"failed": "no memory"}, None, {"primary": 1, "auxiliary": 1}) == {"failed": "no memory"}
+
+
+def gpu(out, *arguments):
+    """Runs the script as a user without a GPU would; the rows of its files."""
+    command = [sys.executable, str(FOLDER / "gpu.py"), "--device", "cpu", "--small", "--out", str(out)]
+    command += ["--runs", str(out / "runs"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    tables = {}
+    for path in out.glob("*.csv"):
+        with path.open(encoding="utf-8") as file:
+            tables[path.stem] = list(csv.DictReader(file))
+    return tables, done.stdout
 
 
 @pytest.mark.slow
 def test_the_gpu_table_can_be_tried_without_a_gpu(tmp_path):
-    out = tmp_path / "table.csv"
     variants = ["mal-forward", "brute-force"]
-    command = [sys.executable, str(FOLDER / "bench_gpu.py"), "--device", "cpu", "--small", "--precisions", "fp32"]
-    done = subprocess.run(
-        [*command, "--variants", *variants, "--out", str(out)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    with out.open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    table = ["--precisions", "fp32", "--variants", *variants]
+    tables, printed = gpu(tmp_path, *table)
+    rows = tables["steps"]
     assert [r["variant"] for r in rows] == ["mtl", *variants]
     assert all(not r["failed"] and float(r["seconds"]) > 0 and float(r["hours"]) > 0 for r in rows)
-    assert "| `mal-forward` | fp32 |" in done.stdout
+    assert "| `mal-forward` | fp32 |" in printed
+    assert gpu(tmp_path, *table)[0]["steps"] == rows, "what has a row is not measured again"
+
+
+@pytest.mark.slow
+def test_cells_are_trained_once_and_the_tuned_one_is_the_best_on_the_reserve(tmp_path, au_dataset, fe_dataset):
+    data = ["--primary", str(au_dataset.folder), "--auxiliary", str(fe_dataset.folder), "--variants"]
+    first = gpu(tmp_path, *data, "--cells", "mal,mtl_0.1,mtl_0.3,mtl_0.5,mtl_0.7,mtl_0.9")[0]["cells"]
+    assert {r["cell"] for r in first} == {"mal", "tuned", *(f"mtl_{w}" for w in (0.1, 0.3, 0.5, 0.7, 0.9))}
+    tuned = next(r for r in first if r["cell"] == "tuned")
+    assert float(tuned["reserve_f1"]) == max(float(r["reserve_f1"]) for r in first if r["cell"].startswith("mtl"))
+    second = gpu(tmp_path, *data, "--cells", "mal,replayed")[0]["cells"]
+    assert second[:-1] == first and second[-1]["cell"] == "replayed"
+    mal = next(r for r in first if r["cell"] == "mal")
+    assert float(second[-1]["fe_weight"]) == pytest.approx(float(mal["fe_weight"]), rel=1e-5)

@@ -15,7 +15,7 @@ from PIL import Image
 
 from metafacs.commands import detect
 from metafacs.errors import InputError
-from metafacs.faces.video import Frame
+from metafacs.faces.video import Frame, expected_frames, video_frames
 from metafacs.inference import AUDetector, detector, sources
 from metafacs.runs import DETECTOR
 from tests.inference.toys import AUS, DotFinder, draw, make_video, save_picture, save_toy, walk
@@ -80,9 +80,8 @@ def test_every_frame_has_a_row(place: Path, tmp_path: Path, capsys: pytest.Captu
     video = table[table["input"].str.endswith("v.mp4")]
     assert video.groupby("frame")["success"].sum().tolist() == [0 if k in GAPS else 2 for k in range(130)]
     assert video.dropna(subset="face").groupby("face").size().tolist() == [127, 127]
-    assert table[table["input"].str.endswith("2.png")][["success", "problem"]].to_numpy().tolist() == [
-        [0, "no face found"]
-    ]
+    ((success, problem),) = table[table["input"].str.endswith("2.png")][["success", "problem"]].to_numpy().tolist()
+    assert success == 0 and problem.startswith("no face found of 10 pixels") and "--smallest 5" in problem
     assert "134 frames or pictures, 257 faces, 261 rows" in capsys.readouterr().out
     expected = AUDetector.from_run(place / "run", device="cpu").detect_video(place / "v.mp4", every=5)
     assert np.allclose(video[AUS], expected[AUS], atol=1e-6, equal_nan=True)
@@ -158,7 +157,7 @@ def test_calibration_by_a_picture_or_a_frame(place: Path, tmp_path: Path, capsys
     table = pd.read_csv(tmp_path / "b.csv")
     assert (table[table["frame"] == 12][AUS] < 0.1 + 1e-5).all(axis=None)
     assert run(place, video, "--out", tmp_path / "c.csv", "--neutral", place / "pictures" / "2.png") == 2
-    assert "no face found; give a picture" in capsys.readouterr().err
+    assert "--smallest 5); give a picture" in capsys.readouterr().err
     assert run(place, video, "--out", tmp_path / "d.csv", "--neutral", 3, "--calibrate", "baseline") == 2
 
 
@@ -210,6 +209,31 @@ def test_a_camera_until_it_is_stopped(
     assert table["frame"].tolist() == list(range(60 if end is None else 50)) and (table["success"] == 1).all()
     assert set(table["input"]) == {"camera 3"} and set(table["face"]) == {1}
     assert files(tmp_path) == ["a.csv", "plots"] and files(tmp_path / "plots") == ["camera_timeline.png"]
+
+
+def test_a_folder_of_numbered_frames_is_like_their_video(place: Path, tmp_path: Path, capsys: Any) -> None:
+    (tmp_path / "take").mkdir()
+    for k, frame in enumerate(video_frames(place / "v.mp4")):
+        save_picture(tmp_path / "take" / f"frame_{k + 1}.png", frame.picture)  # as FFmpeg numbers them, 10 behind 9
+    options = ("--recording", "--overlay", tmp_path / "seen", "--plot", tmp_path / "plots", "--every", 5)
+    assert run(place, tmp_path / "take", "--out", tmp_path / "a.csv", *options) == 0
+    assert run(place, place / "v.mp4", "--out", tmp_path / "b.csv", "--every", 5) == 0
+    table, video = pd.read_csv(tmp_path / "a.csv"), pd.read_csv(tmp_path / "b.csv")
+    assert set(table["input"]) == {str(tmp_path / "take")}
+    pd.testing.assert_frame_equal(table.drop(columns="input"), video.drop(columns="input"), rtol=0, atol=1e-6)
+    assert files(tmp_path / "plots") == ["take_timeline.png"] and files(tmp_path / "seen") == ["take_aus.mp4"]
+    assert expected_frames(tmp_path / "seen" / "take_aus.mp4") == 130
+    for k in (3, 4, 5):
+        (tmp_path / "take" / f"frame_{k}.png").unlink()
+    (tmp_path / "take" / "frame_7.png").write_text("no picture")
+    assert run(place, tmp_path / "take", "--out", tmp_path / "c.csv", "--recording", "--rate", 50) == 0
+    frames = pd.read_csv(tmp_path / "c.csv").groupby("frame")["timestamp"].first()
+    assert frames.index.tolist() == [0, 1, *range(5, 130)] and np.allclose(frames, frames.index / 50)
+    for name, text in (("frame_008.png", "have the same number"), ("cover.png", "does not end in a number")):
+        save_picture(tmp_path / "take" / name, draw([]))
+        assert run(place, tmp_path / "take", "--out", tmp_path / "d.csv", "--recording") == 2
+        assert text in capsys.readouterr().err
+        (tmp_path / "take" / name).unlink()
 
 
 def test_a_camera_that_breaks(place: Path, tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:

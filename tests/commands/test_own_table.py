@@ -1,9 +1,11 @@
 """A table of one's own, from `prepare` to `evaluate`: what it cannot show is said, never made up."""
 
 import csv
+import io
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from metafacs.data.prepared import PreparedDataset
 from metafacs.evaluation.comparison import compare
@@ -50,7 +52,7 @@ def test_unknown_people_are_said_everywhere(
     assert prepare(write(tmp_path / "raw", drawn, "code", folds=True), out) == 0
     printed = capsys.readouterr().out
     assert "WARNING" in printed and "in 60 of 60 rows" in printed
-    assert "--subject COLUMN" in printed and "columns not read: code" in printed
+    assert "--subject COLUMN" in printed and "is it code?" in printed
     verdict = printed.split("VERDICT:")[1].split("\n\n")[0]
     assert "to check: people" in verdict and "no fault" not in verdict
     assert not PreparedDataset.open(out).card.people_known
@@ -144,3 +146,30 @@ def test_an_au_that_training_cannot_learn_is_left_out(
     assert any("AU4, AU12" in warning for warning in both.warnings)
     assert metafacs(*flags(tmp_path / "none", data, None, method="stl", data__aus="4,12")) == 2
     assert "no AU to learn" in capsys.readouterr().err and not (tmp_path / "none").exists()
+
+
+def test_auxiliary_pictures_of_the_test_fold_are_found_by_their_content(
+    drawn: PreparedDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    tested = [row["image"]["bytes"] for row in drawn.table.to_pylist() if row["fold"] == "P1"]
+    faces = make_prepared(tmp_path / "fe", kind="fe", subjects=5, frames=10, size=36)
+
+    def change(number: int, row: dict) -> None:
+        if number < 5:
+            row["image"] = tested[number]
+        elif number < 10:
+            buffer = io.BytesIO()
+            Image.open(io.BytesIO(tested[number])).save(buffer, "PNG")
+            row["image"] = buffer.getvalue()
+
+    other = rewrite(faces, tmp_path / "copied", change)
+    clean, run = tmp_path / "clean", tmp_path / "run"
+    assert metafacs(*flags(clean, drawn.folder, faces.folder, method="mtl", loop__steps=2)) == 0
+    assert "pictures of the test fold" not in caplog.text
+    assert metafacs(*flags(run, drawn.folder, other.folder, method="mtl", loop__steps=2)) == 0
+    assert "10 of 50 pictures of made-fe are pictures of the test fold under other names" in caplog.text
+    capsys.readouterr()
+    assert metafacs("evaluate", clean) == 0 and "SUBJECT-EXCLUSIVE" not in capsys.readouterr().out
+    assert metafacs("evaluate", run) == 0
+    printed = capsys.readouterr().out
+    assert "NOT SUBJECT-EXCLUSIVE" in printed and "10 of 50 pictures of made-fe" in " ".join(printed.split())

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from metafacs.data.prepared import PreparedDataset
+from metafacs.evaluation.predictions import read_predictions
 from metafacs.models.network import build_network
 from tests.launcher import Launcher
-from tests.toy_runs import BACKBONE, STEPS, flags, leftovers, logged_steps, parameters, same_parameters
+from tests.toy_runs import BACKBONE, STEPS, flags, leftovers, logged_steps, metafacs, parameters, same_parameters
 
 KILL_AT = """
 import os, signal, metafacs.files
@@ -205,3 +206,47 @@ def test_a_moved_run_folder_can_be_resumed(
     shutil.copytree(tmp_path / "here", tmp_path / "there")
     assert launcher.run([*flags(tmp_path / "there", *toy), "--resume"], tmp_path / "log")[0] == 0
     check(tmp_path / "there", undisturbed)
+
+
+L2T_WW = {"method": "l2t_ww", "network__backbone": "test_resnet", "network__options": "{}"}
+CONSTANT = {"optimiser__schedule": "constant", "optimiser__warmup": 0}
+
+
+def test_a_finished_run_can_be_prolonged(
+    toy: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It ends as a run that was that long from the start."""
+    long, short = tmp_path / "long", tmp_path / "short"
+    assert metafacs(*flags(long, *toy, **CONSTANT)) == 0
+    assert metafacs(*flags(short, *toy, **CONSTANT, loop__steps=7)) == 0 and metafacs("evaluate", short) == 0
+    assert metafacs(*flags(short, *toy, **CONSTANT, loop__steps=7), "--resume") == 2
+    assert "it took 7 steps" in capsys.readouterr().err
+    other = {**CONSTANT, "optimiser__learning_rate": 0.01}
+    assert metafacs(*flags(short, *toy, **other), "--resume") == 2
+    assert "optimiser.learning_rate" in capsys.readouterr().err and (short / "predictions.parquet").exists()
+    assert metafacs(*flags(short, *toy, **CONSTANT), "--resume") == 0
+    assert same_parameters(long, short) and not (short / "predictions.parquet").exists()
+    assert (short / "config.yaml").read_text() == (long / "config.yaml").read_text()
+    assert set(logged_steps(short, "train")) >= set(LOGGED["train"])
+    for run in (long, short):
+        assert metafacs("evaluate", run) == 0
+    assert len({len(read_predictions(run)) for run in (long, short)}) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({}, "schedule cosine"),
+        ({**CONSTANT, "optimiser__warmup": 0.1}, "warmup 0.1"),
+        ({**CONSTANT, **L2T_WW}, "l2t_ww divides the run"),
+    ],
+)
+def test_what_depends_on_its_length_is_not_prolonged(
+    changes: dict, reason: str, toy: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert metafacs(*flags(run, *toy, loop__steps=2, **changes)) == 0
+    before = (run / "detector.safetensors").read_bytes()
+    assert metafacs(*flags(run, *toy, loop__steps=4, **changes), "--resume") == 2
+    assert reason in capsys.readouterr().err and (run / "done").exists()
+    assert (run / "detector.safetensors").read_bytes() == before and not (run / "state.safetensors").exists()

@@ -70,7 +70,7 @@ def test_rows_come_back_in_the_order_of_parts(tmp_path: Path) -> None:
     assert dataset.column("frame").tolist() == [0, 1, 2] * 3
     assert dataset.column("dataset").tolist() == ["noise"] * 9
     assert [dataset.image_bytes(row) for row in (0, 4, 8)] == [jpeg(0), jpeg(11), jpeg(22)]
-    assert sorted(contents(dataset.folder)) == ["dataset.json", "faces.arrow"]
+    assert sorted(contents(dataset.folder)) == ["README.md", "dataset.json", "faces.arrow"]
 
 
 def test_labels_votes_and_landmarks_come_back(tmp_path: Path) -> None:
@@ -208,6 +208,40 @@ def test_opens_in_hugging_face_datasets(fe_dataset: PreparedDataset, au_dataset:
     assert row["AU01"] is None and row["true_AU01"] in range(6)
     row = datasets.Dataset.from_file(str(au_dataset.folder / "faces.arrow"))[7]
     assert np.shape(row["landmarks"]) == (68, 2) and row["AU01"] in (0, 1)
+
+
+def test_hugging_face_loads_the_folder(
+    au_dataset: PreparedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "au"
+    shutil.copytree(au_dataset.folder, folder)
+    for name in ("audit.json", "listing.json"):  # what `prepare` leaves beside it
+        (folder / name).write_text("{}")
+    (folder / "skipped.csv").write_text("stage\n")
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    found = datasets.load_dataset(str(folder), cache_dir=str(tmp_path / "cache"))["train"]
+    assert len(found) == len(au_dataset) and found[7]["AU01"] == au_dataset[7]["AU01"]
+    np.testing.assert_array_equal(np.asarray(found[7]["image"].convert("RGB")), au_dataset.image(7))
+
+
+def test_a_readme_that_is_there_stays(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("mine")
+    build(tmp_path, subjects=1, frames=1)
+    assert (tmp_path / "README.md").read_text() == "mine"
+
+
+def test_rows_by_number(au_dataset: PreparedDataset) -> None:
+    row, count = au_dataset[7], len(au_dataset)
+    np.testing.assert_array_equal(row["image"], au_dataset.image(7))
+    table = au_dataset.table.drop_columns(["image"]).to_pylist()
+    assert {name: value for name, value in row.items() if name != "image"} == table[7]
+    assert au_dataset[-1]["frame"] == table[-1]["frame"] and au_dataset[np.int64(3)]["subject"] == table[3]["subject"]
+    assert sum(1 for _ in au_dataset) == count
+    for wrong in (count, -count - 1):
+        with pytest.raises(IndexError):
+            au_dataset[wrong]
+    with pytest.raises(TypeError):
+        au_dataset[1.0]  # type: ignore[index]
 
 
 def test_to_pandas_keeps_labels_as_nullable_integers(fe_dataset: PreparedDataset, au_dataset: PreparedDataset) -> None:

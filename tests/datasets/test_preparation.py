@@ -88,7 +88,8 @@ def test_equal_bytes_however_many_processes_and_after_an_interruption(
     for workers in (1, 2):
         run(listing, tmp_path / "raw", tmp_path / f"out{workers}", workers=workers)
     assert files(tmp_path / "out1") == files(tmp_path / "out2")
-    assert set(files(tmp_path / "out1")) == {"dataset.json", "faces.arrow", "listing.json", "skipped.csv"}
+    names = {"README.md", "dataset.json", "faces.arrow", "listing.json", "skipped.csv"}
+    assert set(files(tmp_path / "out1")) == names
 
     class StopError(Exception):
         pass
@@ -131,7 +132,9 @@ def test_frames_of_videos_and_pixels_of_a_table(tmp_path: Path) -> None:
     for row, frame in zip(rows[:4], (2, 5, 30, 3), strict=True):
         row |= {"image": "", "video": "a.mp4", "video_frame": frame}
     rows[4] |= {"image": "", "pixels": buffer.getvalue()}
-    made, skipped = crop_rows(pd.DataFrame(rows), [], tmp_path, Recipe(kind="whole", size=160, finder={"name": "none"}))
+    made, skipped, _ = crop_rows(
+        pd.DataFrame(rows), [], tmp_path, Recipe(kind="whole", size=160, finder={"name": "none"})
+    )
     assert [one.where for one in skipped] == ["a.mp4, frame 30 from 0"]
     assert "no such frame" in skipped[0].reason and skipped[0].frame == 2
     crops = [np.asarray(Image.open(io.BytesIO(row["image"]))) for row in made]
@@ -144,7 +147,7 @@ def test_68_given_landmarks_are_stored_in_pixels_of_the_crop(tmp_path: Path) -> 
     points = np.random.default_rng(0).uniform(20, 70, (68, 2))
     points[36:42], points[42:48] = rows[0]["points"][0], rows[0]["points"][1]
     rows[0]["points"] = points
-    made, _ = crop_rows(pd.DataFrame(rows), [], tmp_path, GIVEN)
+    made, _, _ = crop_rows(pd.DataFrame(rows), [], tmp_path, GIVEN)
     marks = made[0]["landmarks"]
     assert marks.shape == (68, 2)
     assert marks[[36, 47]] == pytest.approx(np.array([[0.32, 0.36], [0.68, 0.36]]) * 64, abs=1e-3)

@@ -1,10 +1,15 @@
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
+from metafacs.datasets.audit.report import audit
+from metafacs.datasets.preparation import prepare
 from metafacs.datasets.table import Table
 from metafacs.errors import InputError
+from metafacs.faces import Recipe
 from tests.datasets.trees import picture, table, text
 
 HEADER = ["image_path", "subject", "frame", "fold", "au1", "AU02", "AU 12", "expression"]
@@ -85,6 +90,48 @@ def test_a_guessed_column_that_repeats_nobody_is_doubted(tmp_path: Path) -> None
     doubted, told = Table().read(tmp_path), Table(subject="pid").read(tmp_path)
     assert not doubted.people_known and "--subject 'pid'" in doubted.notes[0]
     assert told.people_known and told.rows["subject"].nunique() == 12
+
+
+def au_values(raw: Path, header: list[str], row: list[object], **options: object) -> tuple[dict[str, object], str]:
+    """AU columns of the one row of a table, and its notes."""
+    pictures(raw, ["1.jpg"])
+    table(raw / "t.csv", [["image", "subject", *header], ["1.jpg", "eve", *row]])
+    listing = Table(**options).read(raw)
+    first = listing.rows.iloc[0]
+    return {au: None if pd.isna(first[au]) else first[au] for au in listing.aus}, "\n".join(listing.notes)
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "expected"),
+    [
+        (["AU1 (inner brow)", "AU4_brow_lowerer", "AU 12: Lip Corner Puller"], [1, 0, 1], {1: 1, 4: 0, 12: 1}),
+        (["AU01", "AU12", "AU12L", "AU02_left"], [0, 0, 1, 1], {1: 0, 2: 1, 12: 1}),
+        (["AU12L", "AU12R", "AU6_left", "AU6_right"], [0, 0, "", 0], {6: None, 12: 0}),
+        (["AU12", "AU12 left"], [0, ""], {12: 0}),
+        (["AU06_r", "AU12_c"], [3, 1], {6: 1, 12: 1}),
+        (["1", "4", "12"], [1, 0, 1], {1: 1, 4: 0, 12: 1}),
+        (["AU1", "AU2", "AU4"], ["C", "0", ""], {1: 1, 2: 0, 4: None}),
+    ],
+)
+def test_aus_as_people_write_them(header: list[str], row: list[object], expected: dict, tmp_path: Path) -> None:
+    values, _ = au_values(tmp_path, header, row)
+    assert values == {f"AU{code:02}": value for code, value in expected.items()}
+
+
+def test_letters_are_intensities(tmp_path: Path) -> None:
+    assert au_values(tmp_path, ["AU1", "AU2"], ["B", "A"], present_from=2)[0] == {"AU01": 1, "AU02": 0}
+    assert Table(present_from=2).read(tmp_path).rows["AU01_intensity"].tolist() == [2]
+
+
+def test_what_is_not_understood_is_named_not_guessed(tmp_path: Path) -> None:
+    header = ["AU1", "AU12_confidence", "AU99", "AU4_mean", "1", "ms"]
+    values, notes = au_values(tmp_path, header, [1, 0.7, 1, 0.3, 1, 5])
+    assert values == {"AU01": 1}
+    assert "AU12_confidence, AU99, AU4_mean" in notes and "--columns.AU12" in notes and "not read: 1, ms" in notes
+    assert "AU02_left" in au_values(tmp_path, ["AU02_left"], [1])[1]
+    assert "numbers: 1, 12" in au_values(tmp_path, ["1", "12"], [1, 0])[1]
+    with pytest.raises(InputError, match="neither AU columns"):
+        au_values(tmp_path, ["0", "1", "2"], [1, 0, 1])
 
 
 def test_the_form_of_fg_net(tmp_path: Path) -> None:
@@ -193,3 +240,81 @@ def test_which_table_must_be_clear(tmp_path: Path) -> None:
         Table(subjects="(")
     with pytest.raises(InputError, match="has no group"):
         Table(subjects="S[0-9]+")
+
+
+def test_names_from_another_machine_and_without_a_folder(tmp_path: Path) -> None:
+    pictures(tmp_path, ["img/eve/1.jpg", "img/bob/1.jpg", "img/bob/2.jpg"])
+    named = ["D:\\study\\img\\eve\\1.jpg", "/home/me/study/img/bob/1.jpg", "2.jpg", "1.jpg", "C:\\x\\3.jpg"]
+    table(tmp_path / "t.csv", [["image", "subject", "AU1"], *([name, "eve", 1] for name in named)])
+    listing = Table().read(tmp_path)
+    assert sorted(listing.rows["image"]) == ["img/bob/1.jpg", "img/bob/2.jpg", "img/eve/1.jpg"]
+    reasons = [skip.reason for skip in listing.skipped]
+    assert reasons[0] == "2 files are called 1.jpg, as img/bob/1.jpg and img/eve/1.jpg"
+    assert reasons[1].startswith("no picture C:/x/3.jpg, nor the end of this path below")
+    assert "1 images found by their names alone, in other folders" in listing.notes
+
+
+def test_a_picture_in_a_named_folder_is_not_sought_in_others(tmp_path: Path) -> None:
+    pictures(tmp_path, ["b/1.jpg", "b/2.jpg"])
+    table(tmp_path / "t.csv", [["image", "subject", "AU1"], ["a/1.jpg", "eve", 1], ["b/2.jpg", "eve", 0]])
+    assert Table().read(tmp_path).rows["image"].tolist() == ["b/2.jpg"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("mark", [";", ",", "\t"])
+def test_excels_word_on_the_mark_between_cells(mark: str, encoding: str, tmp_path: Path) -> None:
+    pictures(tmp_path, ["1.jpg"])
+    rows = ["sep=" + mark, mark.join(["image", "subject", "AU1"]), mark.join(["1.jpg", "eve", "1"])]
+    (tmp_path / "t.csv").write_text("\r\n".join(rows), encoding=encoding)
+    assert Table().read(tmp_path).rows["subject"].tolist() == ["eve"]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "first", "expected"),
+    [((0, 1, 2), None, [0, 1, 2]), ((1, 2, 3), None, [0, 1, 2]), ((1, 2, 3), 0, [1, 2, 3])],
+)
+def test_labels_by_video_and_frame(
+    numbers: tuple[int, ...], first: int | None, expected: list[int], tmp_path: Path
+) -> None:
+    (tmp_path / "videos").mkdir()
+    for name in ("one.mp4", "two.avi"):
+        (tmp_path / "videos" / name).write_bytes(b"a video")
+    rows = [[video, "eve", k, 1] for video in ("videos/one.mp4", "two", "three.mp4") for k in numbers]
+    table(tmp_path / "t.csv", [["video", "subject", "frame", "AU1"], *rows])
+    listing = Table(first_frame=first).read(tmp_path)
+    for video in ("videos/one.mp4", "videos/two.avi"):
+        of_video = listing.rows[listing.rows["video"] == video]
+        assert of_video["video_frame"].tolist() == expected and of_video["frame"].tolist() == list(numbers)
+        assert of_video["sequence"].nunique() == 1 and set(of_video["subject"]) == {"eve"}
+    assert [skip.reason for skip in listing.skipped] == ["no video three.mp4"] * 3
+    assert any(
+        note.startswith(f"frames of videos are counted from {numbers[0] if first is None else first}")
+        for note in listing.notes
+    )
+    with pytest.raises(InputError, match=f"frame {numbers[0]}, but --first_frame is 5"):
+        Table(first_frame=5).read(tmp_path)
+
+
+@pytest.mark.parametrize("column, green", [("", [False] * 4), (",frame", [False, True, True, True])])
+def test_photographs_are_not_a_recording(column: str, green: list[bool], tmp_path: Path) -> None:
+    """A bystander stands where somebody was before: in a recording that would be the same person."""
+    portrait = Image.fromarray(pytest.importorskip("skimage.data").astronaut()).crop((130, 20, 330, 220))
+    stranger = Image.fromarray(np.asarray(portrait)[..., [1, 0, 2]])
+    for k in range(1, 5):
+        photograph = Image.new("RGB", (900, 450), (120, 120, 120))
+        if k > 1:
+            photograph.paste(portrait.resize((400, 400)), (10, 20))
+        photograph.paste((stranger if k > 1 else portrait).resize((250, 250)), (640, 20))
+        photograph.save(tmp_path / f"{k}.png")
+    numbers = [f",{k}" if column else "" for k in range(1, 5)]
+    lines = "".join(f"{k}.png,P1,{k % 2}{number}\n" for k, number in enumerate(numbers, start=1))
+    (tmp_path / "labels.csv").write_text(f"image,subject,AU12{column}\n{lines}")
+    listing, recipe = Table().read(tmp_path), Recipe(size=64, finder={"name": "dlib5"})
+    prepared = prepare(
+        listing, tmp_path, tmp_path / "out", name="table", source=Table.card, recipe=recipe, workers=1
+    ).dataset
+    colours = [prepared.image(row).mean(axis=(0, 1)) for row in range(4)]
+    assert [bool(colour[1] > colour[0]) for colour in colours] == green
+    assert prepared.card.counts["pictures_with_several_faces"] == 3
+    findings, _ = audit(tmp_path / "out")
+    assert any("3 pictures have several faces" in finding.text for finding in findings.findings)

@@ -6,6 +6,7 @@ from metafacs.errors import InputError
 from metafacs.faces import FaceFinder, make_finder
 from metafacs.faces.centerface import CELL, CenterFace, decode
 from metafacs.faces.finders import CORRECTIONS, PUPILS, installed, settled
+from metafacs.faces.turning import upright_faces
 
 EYES = np.array([[202.5, 101.7], [248.0, 104.0]])
 """Of the astronaut, as seen by eye."""
@@ -77,6 +78,26 @@ def test_small_faces(side: int, photograph: np.ndarray) -> None:
     for k in range(6):
         canvas.paste(head.resize((size, size), Image.Resampling.LANCZOS), (20 + 100 * k, 40 + 60 * k))
     assert len(finder("centerface").find(np.asarray(canvas))) == 6
+
+
+def test_how_small_faces_are_sought_is_told() -> None:
+    for side, settings, expected in (
+        (1000, {}, (20, "--smallest 16")),
+        (3840, {}, (32, "")),  # shrunk to 1920 pixels
+        (3840, {"smallest": 100}, (100, "--smallest 32")),
+        (150, {}, (16, "")),
+    ):
+        pixels, flags = finder("centerface", **settings).sought(np.zeros((100, side, 3), np.uint8))
+        assert (round(pixels), flags) == expected
+
+
+@pytest.mark.parametrize("name", ["centerface", "mediapipe"])
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_photograph_on_its_side_or_upside_down(name: str, quarters: int, photograph: np.ndarray) -> None:
+    find, lying = finder(name).find, np.ascontiguousarray(np.rot90(photograph, quarters))
+    (_, (expected, *_), none), (picture, (face, *_), turned) = (upright_faces(find, one) for one in (photograph, lying))
+    assert none == 0 and turned == 90 * quarters and np.array_equal(picture, photograph)
+    assert np.array_equal(face.eyes, expected.eyes)
 
 
 def test_a_mesh_stands_where_ibugs_landmarks_do(photograph: np.ndarray) -> None:

@@ -109,6 +109,14 @@ def test_nothing_is_found_where_nothing_is() -> None:
     assert finder.find(np.full((16, 400, 3), 90, np.uint8)) == []
 
 
+def test_how_small_faces_are_sought_is_told() -> None:
+    large, small = np.zeros((3000, 4000, 3), np.uint8), np.zeros((128, 100, 3), np.uint8)
+    assert DlibFinder().sought(large) == (500, "--width 0")
+    assert DlibFinder(width=0).sought(large) == (80, "--width 0 --upsample 1")
+    assert DlibFinder(width=0, upsample=3).sought(large) == (10, "")
+    assert DlibFinder().sought(small) == (40, "--width 640 --upsample 1")
+
+
 @pytest.mark.parametrize("settings, text", [({"width": 20}, "width of 20"), ({"upsample": 9}, "upsample is 9")])
 def test_impossible_settings(settings: dict, text: str) -> None:
     with pytest.raises(InputError, match=text):

@@ -83,6 +83,7 @@ def test_yunet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     finder = make_finder({"name": "yunet", "model": str(model), "sha256": sha, "width": 400})
     assert finder
     picture = np.tile(np.array([10, 20, 30], np.uint8), (600, 800, 1))
+    assert finder.sought(picture) == (20, "--width 0") and finder.sought(picture[:300, :400]) == (10, "")
     (face,) = finder.find(picture)
     assert face.box == pytest.approx((320, 240, 480, 360), abs=0.01)
     assert face.eyes == pytest.approx(np.array([[360, 270], [440, 270]]), abs=0.01)

@@ -10,6 +10,7 @@ import warnings
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,6 +33,7 @@ from tests.inference.toys import AUS, DotFinder, draw, make_video, save_picture,
 
 pytest.importorskip("dlib")
 CPU = torch.device("cpu")
+NOBODY = f"no face found of 10 pixels or more (for smaller ones: --detector {best_finder()} --smallest 5)"
 
 
 @pytest.fixture(scope="module")
@@ -59,16 +61,40 @@ def test_a_folder_and_its_file_are_the_same_detector(run: Path) -> None:
 def test_columns_of_the_table(run: Path) -> None:
     table = dots(run).detect([draw([(40, 40), (140, 50)]), draw([])])
     assert list(table.columns) == [
-        *("input", "frame", "timestamp", "face", "success", "left", "top", "right", "bottom", "score"),
+        *("input", "frame", "timestamp", "face", "success", "left", "top", "right", "bottom", "score", "turned"),
         *AUS,
         *(f"{au}_present" for au in AUS),
         "problem",
     ]
     assert table["success"].tolist() == [1, 1, 0] and table["input"].tolist() == ["0", "0", "1"]
+    assert table["turned"].tolist()[:2] == [0, 0] and pd.isna(table["turned"].iloc[2])
     assert table["face"].tolist()[:2] == [1, 2] and pd.isna(table["face"].iloc[2])
-    assert table["problem"].tolist() == ["", "", "no face found"]
+    assert table["problem"].tolist() == ["", "", NOBODY]
     empty = table.iloc[2]
     assert empty[[*AUS, *(f"{au}_present" for au in AUS), "left", "score"]].isna().all()
+
+
+class UprightFinder(DotFinder):
+    """Finds drawn faces that are not on their side or upside down."""
+
+    def find(self, image: np.ndarray, around: Any = None) -> Any:
+        return [face for face in super().find(image, around) if face.eyes[1, 0] - face.eyes[0, 0] > 20]
+
+
+def test_a_photograph_on_its_side_is_turned_and_a_video_is_not(run: Path, tmp_path: Path) -> None:
+    picture, detector = draw([(40, 40), (140, 50)]), dots(run)
+    detector._finder = UprightFinder()
+    upright = detector.detect(picture)
+    for quarters in range(4):  # to the left
+        turned = np.ascontiguousarray(np.rot90(picture, quarters))
+        table = detector.detect(turned)
+        assert table["turned"].tolist() == [90 * quarters] * 2
+        assert np.array_equal(numbers(table), numbers(upright))
+        for (_, row), x, y in zip(table.iterrows(), (40, 140), (40, 50), strict=True):
+            seen = turned[int(row["top"]) : int(row["bottom"]), int(row["left"]) : int(row["right"])]
+            assert np.array_equal(np.rot90(seen, -quarters), picture[y - 20 : y + 30, x - 25 : x + 25])
+    video = make_video(tmp_path / "v.mp4", [np.ascontiguousarray(np.rot90(frame)) for frame in walk(5)])
+    assert detector.detect_video(video)["success"].tolist() == [0] * 5
 
 
 def test_presence_is_decided_by_the_thresholds_of_the_card(tmp_path: Path) -> None:

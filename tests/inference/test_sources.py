@@ -8,7 +8,16 @@ import pytest
 from PIL import Image
 
 from metafacs.errors import InputError
-from metafacs.inference.sources import CAMERA, PICTURE, VIDEO, expected_total, find_sources, source_frames
+from metafacs.inference.sources import (
+    CAMERA,
+    PICTURE,
+    RECORDING,
+    VIDEO,
+    expected_total,
+    find_sources,
+    recordings,
+    source_frames,
+)
 from tests.inference.toys import draw, make_video, save_picture
 
 
@@ -53,6 +62,23 @@ def test_names_come_in_the_order_in_which_people_count(tmp_path: Path) -> None:
     assert names(tmp_path)[:5] == names(tmp_path / "*.png") == ["1.png", "2.png", "9.png", "10.png", "11.png"]
     inside = [source.path.relative_to(tmp_path).as_posix() for source in find_sources([str(tmp_path)])][5:]
     assert inside == [f"t{k}/{name}.png" for k in (1, 2, 9, 10, 11) for name in (1, 2, 10)]
+
+
+def test_the_pictures_of_a_folder_as_a_recording(tmp_path: Path) -> None:
+    for name in ("a/9.png", "a/10.png", "b/x012.png", "b/x003.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        save_picture(tmp_path / name, draw([], size=(16, 16)))
+    make_video(tmp_path / "c.mp4", [draw([])] * 3)
+    sources = recordings(find_sources([str(tmp_path)]), 10)
+    assert [(source.path.name, source.kind) for source in sources] == [
+        ("c.mp4", VIDEO),
+        ("a", RECORDING),
+        ("b", RECORDING),
+    ]
+    assert expected_total(sources) == 7
+    frames = [(place, frame.number, frame.time) for place, frame in source_frames(sources, 1)]
+    assert frames == [(1, 0, 0.0), (1, 1, 0.1), (2, 0, 0.0), (2, 9, 0.9)]
+    assert [(place, frame.number) for place, frame in source_frames(sources, 2, 1)] == [(2, 9)]
 
 
 def test_what_is_not_there(folder: Path) -> None:

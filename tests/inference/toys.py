@@ -90,6 +90,9 @@ class DotFinder:
                 faces.append(Face(box, 1.0, np.repeat(eyes, 34, axis=0), eyes))
         return faces
 
+    def sought(self, image: np.ndarray) -> tuple[float, str]:
+        return 10.0, "--smallest 5"
+
 
 def _middles(mask: np.ndarray) -> list[np.ndarray]:
     """The middle of each group of columns."""

@@ -35,7 +35,16 @@ CARD = DetectorCard(
 )
 
 
-@pytest.fixture(params=list(METHODS))
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "mal that is told the task": ("mal", {"inputs": "feature+task"}),
+    "mal, permuted": ("mal", {"permuted": True}),
+    "mtl, class-balanced": ("mtl", {"balanced": True}),
+    "mtl, replayed": ("mtl", {"replay": "a run"}),
+}
+"""Controls and options that change what a method saves or draws."""
+
+
+@pytest.fixture(params=[*METHODS, *VARIANTS])
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -46,7 +55,7 @@ def adamw(parameters) -> torch.optim.Optimizer:
 
 def card_of(name: str) -> DetectorCard:
     """The card of a method's detector: on the smallest backbone that it works with."""
-    if not METHODS[name].needs:
+    if not METHODS[VARIANTS.get(name, (name,))[0]].needs:
         return CARD
     return replace(CARD, backbone="test_resnet", backbone_options={"drop_path_rate": 0.2, **SMALL_RESNET})
 
@@ -56,7 +65,9 @@ def build(name: str, seed: int = 0, autocast: Callable[[], Any] = nullcontext, *
     card = card_of(name)
     network = build_network(card.backbone, AUS, EXPRESSIONS, "scratch", card.backbone_options)
     setup = Setup(network, adamw, class_balance(batches(meta=40)["meta"].labels.float()), autocast)
-    return METHODS[name](setup, METHODS[name].Options(**options))
+    kind, of_variant = VARIANTS.get(name, (name, {}))
+    history = torch.rand(100, 2, generator=torch.Generator().manual_seed(4)) if "replay" in of_variant else None
+    return METHODS[kind](replace(setup, history=history), METHODS[kind].Options(**of_variant, **options))
 
 
 def batch(method: Method, step: int) -> dict[str, Batch]:

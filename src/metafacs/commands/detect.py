@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from jsonargparse import ArgumentParser, Namespace
-from jsonargparse.typing import NonNegativeInt, PositiveInt
+from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 from rich.console import Console
 
 from metafacs.clusters import join_ray
@@ -26,7 +26,15 @@ from metafacs.inference.formats import FORMATS
 from metafacs.inference.outputs import append_csv, check_outputs, partial_path, writable_folder, write_tables
 from metafacs.inference.overlay import overlay_paths, write_overlays
 from metafacs.inference.parts import Parts, parts_folder
-from metafacs.inference.sources import CAMERA, Source, expected_total, find_sources, source_frames
+from metafacs.inference.sources import (
+    CAMERA,
+    RECORDING,
+    Source,
+    expected_total,
+    find_sources,
+    recordings,
+    source_frames,
+)
 from metafacs.inference.watching import PART, Part, watch
 from metafacs.progress import progress_bar
 from metafacs.runs import DETECTOR
@@ -84,6 +92,13 @@ def _flags(prog: str) -> ArgumentParser:
         help="pictures, videos, folders (with everything below), patterns in quotes, or the number of a camera "
         "(cameras are untested).",
     )
+    flags.add_argument(
+        "--recording",
+        action="store_true",
+        help="the pictures of a folder are the frames of a recording, in the order of the numbers at the end of their "
+        "names: people are followed, and there are times and a timeline.",
+    )
+    flags.add_argument("--rate", type=PositiveFloat, default=25.0, help="with --recording: frames a second.")
     add_model_flag(flags)
     flags.add_argument(
         "--out",
@@ -178,6 +193,7 @@ def _inputs(settings: Namespace) -> list[Source]:
             that it was drawn before.
     """
     sources = find_sources(settings.inputs)
+    sources = recordings(sources, settings.rate) if settings.recording else sources
     copies = overlay_paths(settings.overlay, sources) if settings.overlay else []
     drawn = {os.path.realpath(path) for path in copies}
     plots = os.path.realpath(settings.plot) if settings.plot else None
@@ -199,9 +215,10 @@ def _facts(settings: Namespace, sources: Sequence[Source], detector: AUDetector)
     """All that the rows depend on."""
     inputs = hashlib.sha256()
     for source in sources:
-        there = source.path.stat() if source.kind != CAMERA and source.path.exists() else None
-        size = (there.st_size, there.st_mtime_ns) if there else ()
-        inputs.update(f"{source.name}\0{source.kind}\0{size}\0".encode(errors="replace"))
+        files = source.pictures.values() if source.kind == RECORDING else [source.path] if source.kind != CAMERA else []
+        sizes = [(there.st_size, there.st_mtime_ns) for path in files if path.exists() for there in (path.stat(),)]
+        what = f"{source.name}\0{source.kind}\0{sizes}\0{[*source.pictures]}\0{source.rate}\0"
+        inputs.update(what.encode(errors="replace"))
     model = settings.model / DETECTOR if settings.model.is_dir() else settings.model
     with model.open("rb") as file:
         weights = hashlib.file_digest(file, "sha256").hexdigest()

@@ -14,13 +14,15 @@ DESCRIPTION = """Trains a detector of facial Action Units on a prepared AU datas
 expression dataset where the method uses one, and writes a run folder: configuration, logs, checkpoints and, for
 methods that learn them, sample weights. The test fold is not touched: `metafacs evaluate` scores it. A run that was
 killed goes on with --resume and, on the CPU, ends with the very same parameters."""
+RESUME_HELP = "go on with the unfinished run in `out`, if there is one; or prolong a finished one to a larger "
+RESUME_HELP += "--loop.steps, where the learning rate is constant without warmup."
 
 
 def train_parser(prog: str, description: str = DESCRIPTION) -> ArgumentParser:
     """Flags of the command; every registered method's options stand under its name."""
     flags = parser(prog, description, config_file=True)
     flags.add_class_arguments(TrainConfig, None, skip={"options"})
-    flags.add_argument("--resume", action="store_true", help="go on with the unfinished run in `out`, if there is one.")
+    flags.add_argument("--resume", action="store_true", help=RESUME_HELP)
     for name in METHODS:
         flags.add_class_arguments(METHODS[name].Options, name, instantiate=False)
         (flags.groups or {})[name].title = str(METHODS[name].__doc__).splitlines()[0].rstrip(".")

@@ -16,6 +16,8 @@ from metafacs.files import write_text
 
 FACES_FILE = "faces.arrow"
 CARD_FILE = "dataset.json"
+README_FILE = "README.md"
+"""Tells Hugging Face `datasets` which file holds the rows, so that `load_dataset(FOLDER)` opens them."""
 PARTS_FOLDER = ".parts"
 FORMAT = 2
 """Version of the schema and the card; a reader refuses versions it does not know."""
@@ -149,6 +151,13 @@ class DatasetCard:
     def write(self, folder: Path) -> None:
         """Writes the card into `folder`, atomically."""
         write_text(folder / CARD_FILE, json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n")
+
+    def write_readme(self, folder: Path) -> None:
+        """Writes `README_FILE` into `folder`, unless there is one."""
+        head = f"---\nconfigs:\n- config_name: default\n  data_files: {FACES_FILE}\n---\n"
+        if not (folder / README_FILE).exists():
+            text = f"{head}\n# {self.name}\n\n{self.source}. Licence: {self.licence}. {CARD_FILE} says more.\n"
+            write_text(folder / README_FILE, text)
 
     @classmethod
     def read(cls, folder: Path) -> "DatasetCard":

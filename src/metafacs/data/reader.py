@@ -1,6 +1,7 @@
 """Reads a prepared dataset through a memory map."""
 
 import io
+import operator
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,6 +62,22 @@ class PreparedDataset:
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
+
+    def __getitem__(self, row: int) -> dict[str, Any]:
+        """A row, as column -> value; `image` is (H, W, 3) uint8, RGB, and what is null is None.
+
+        Args:
+            row: its number; below 0 from the end.
+
+        Raises:
+            IndexError: there is no such row.
+            InputError: the image cannot be decoded.
+        """
+        number = operator.index(row)
+        number += len(self) if number < 0 else 0
+        image = self.image(number)
+        (values,) = self.table.drop_columns(["image"]).slice(number, 1).to_pylist()
+        return {"image": image, **values}
 
     @property
     def aus(self) -> list[str]:

@@ -30,8 +30,9 @@ from metafacs.sample import Batch, Sample
 
 Progress = Callable[[int, int], None]
 Made = TypeVar("Made")
-Decoded = dict[str, tuple[Tensor, Tensor | None, Tensor]]
-"""By stream: images (n, 3, S, S), uint8, as they were decoded, their landmarks if asked for, and their labels."""
+Decoded = dict[str, tuple[Tensor, Tensor | None, Tensor, Tensor | None]]
+"""By stream: images (n, 3, S, S), uint8, as they were decoded, their landmarks if asked for, labels, and truth if asked
+for."""
 
 AHEAD = 2
 """Steps whose images are gathered for a GPU while it is busy with earlier ones."""
@@ -142,11 +143,13 @@ class Stream:
         faces: the images.
         labels: (N, A) float AU labels, NaN not labelled, or (N,) int64 expressions.
         order: which of them come when.
+        truth: (N,) as in `Batch`, if asked for.
     """
 
     faces: Faces
     labels: Tensor
     order: Order
+    truth: Tensor | None = None
 
     def rows(self, step: int) -> NDArray[np.int64]:
         """Rows of the dataset that this process shows in a step."""
@@ -169,14 +172,15 @@ class _Steps(Dataset[Decoded | InputError]):
     def at(self, step: int) -> Decoded:
         return {name: self._of(stream, step) for name, stream in self.streams.items()}
 
-    def _of(self, stream: Stream, step: int) -> tuple[Tensor, Tensor | None, Tensor]:
+    def _of(self, stream: Stream, step: int) -> tuple[Tensor, Tensor | None, Tensor, Tensor | None]:
         positions = stream.order(step)
         positions = positions[distributed.share(len(positions))]
         images = stream.faces.images(positions)
         if self.pinned and not images.is_cuda:
             images = images.pin_memory()
         places = torch.from_numpy(positions)
-        return images, stream.faces.landmarks[places] if self.landmarks else None, stream.labels[places]
+        landmarks = stream.faces.landmarks[places] if self.landmarks else None
+        return images, landmarks, stream.labels[places], None if stream.truth is None else stream.truth[places]
 
 
 def _decoded_steps(
@@ -262,10 +266,11 @@ def training_batches(
         if isinstance(decoded, InputError):
             raise decoded
         batch = {}
-        for name, (images, points, labels) in decoded.items():
+        for name, (images, points, labels, truth) in decoded.items():
             sample = Sample(images, points).to(device, non_blocking=True)
             sample = _augmented(sample, streams[name], name, step, side, seed, photographic)
-            batch[name] = Batch(sample, labels.to(device, non_blocking=True))
+            truth = None if truth is None else truth.to(device, non_blocking=True)
+            batch[name] = Batch(sample, labels.to(device, non_blocking=True), truth)
         yield batch
 
 

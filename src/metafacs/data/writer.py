@@ -123,6 +123,7 @@ class PreparedWriter:
                 digest = hashlib.file_digest(whole, "sha256").hexdigest()
             size = partial.stat().st_size
         card = replace(self.card, rows=tally.rows, counts={**tally.counts(), **counts})
+        card.write_readme(self.folder)
         replace(card, faces_bytes=size, faces_sha256=digest).write(self.folder)
 
 

@@ -88,6 +88,7 @@ class Listing:
         notes: what a user should know.
         protocol: name of the dataset whose protocol the rows should match ("bp4d", ...), or "".
         people_known: whether every row's `subject` says who it is; if not, rows count as people of their own.
+        recorded: whether rows of one sequence are frames of a recording; else each is a photograph by itself.
     """
 
     rows: pd.DataFrame
@@ -96,6 +97,7 @@ class Listing:
     notes: list[str] = field(default_factory=list)
     protocol: str = ""
     people_known: bool = True
+    recorded: bool = True
 
 
 class RawDataset(ABC):

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metafacs.datasets.textfiles import check_file, position, read_csv
-from metafacs.datasets.words import OTHER_EXPRESSIONS, UNKNOWN_WORDS, au_name, expression_name
+from metafacs.datasets.words import OTHER_EXPRESSIONS, UNKNOWN_WORDS, au_name, au_side, expression_name
 from metafacs.errors import InputError
-from metafacs.facs import EXPRESSIONS, INTENSITY_MAX, au_code, au_column, au_title, intensity_column
+from metafacs.facs import ACTION_UNITS, EXPRESSIONS, INTENSITY_MAX, au_code, au_column, au_title, intensity_column
 
 GUESSES: Mapping[str, tuple[str, ...]] = {
     "image": ("image", "image_path", "img_path", "imgpath", "img", "path", "file", "filename", "file_name", "filepath"),
@@ -22,12 +22,16 @@ GUESSES: Mapping[str, tuple[str, ...]] = {
         *("id_person", "identity", "pid", "actor", "actor_id", "patient", "patient_id", "user_id", "proband"),
         *("versuchsperson", "vp", "vpn", "vp_id", "vp_code"),
     ),
-    "sequence": ("sequence", "task", "session", "clip", "video"),
+    "sequence": ("sequence", "task", "session"),
+    "video": ("video", "video_path", "video_file", "video_name", "clip", "recording", "movie"),
     "frame": ("frame", "frame_id", "frameidx", "frame_number", "frame_index"),
     "fold": ("fold", "split", "part", "partition", "usage", "set"),
     "expression": ("expression", "emotion", "label", "class", "exp"),
 }
 """What -> the names by which it is known, most telling first; case, spaces and marks do not matter."""
+
+LEVELS = "ABCDE"
+"""How FACS writes intensities 1 to 5."""
 
 Row = tuple[int, list[str]]
 
@@ -40,6 +44,7 @@ class Columns:
         places: "image", "subject", ... -> position; what is lacking has none.
         aus: AU column -> position of its occurrence label.
         levels: AU column -> position of its intensity.
+        sides: AU column -> positions of labels of the left or the right side alone.
         votes: expression -> position of its votes; all seven or none.
         unread: names of the columns that are nothing of these.
     """
@@ -47,6 +52,7 @@ class Columns:
     places: dict[str, int] = field(default_factory=dict)
     aus: dict[str, int] = field(default_factory=dict)
     levels: dict[str, int] = field(default_factory=dict)
+    sides: dict[str, list[int]] = field(default_factory=dict)
     votes: dict[str, int] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)
 
@@ -83,6 +89,10 @@ def find_columns(names: Sequence[str], declared: Mapping[str, str], path: Path) 
             (columns.levels if au[1] else columns.aus)[au_column(au[0])] = at
     for at, name in enumerate(names):
         au = au_name(name)
+        side = au_side(name, names)
+        if side is not None and at not in taken:
+            columns.sides.setdefault(au_column(side), []).append(at)
+            continue
         if au is None or at in taken:
             continue
         column, kind = au_column(au[0]), columns.levels if au[1] else columns.aus
@@ -91,12 +101,22 @@ def find_columns(names: Sequence[str], declared: Mapping[str, str], path: Path) 
                 f"{path}, line 1: columns '{names[kind[column]]}' and '{name}' are both {au_title(column)}"
             )
         kind.setdefault(column, at)
+    if not (columns.aus or columns.levels or columns.sides):
+        columns.aus = _numbered(names, taken)
     _guess_places(columns, [_letters(name) for name in names], taken)
     voted = {choice: names.index(f"votes_{choice}") for choice in EXPRESSIONS if f"votes_{choice}" in names}
     columns.votes = voted if len(voted) == len(EXPRESSIONS) else {}
     read = {at for kind in (columns.places, columns.aus, columns.levels, columns.votes) for at in kind.values()}
+    read |= {at for sides in columns.sides.values() for at in sides}
     columns.unread = [name for at, name in enumerate(names) if name and at not in read]
     return columns
+
+
+def _numbered(names: Sequence[str], taken: Collection[int]) -> dict[str, int]:
+    """AU column -> position, where two columns or more are named by plain numbers, and all of those are AUs."""
+    numbers = {at: int(name) for at, name in enumerate(names) if name.isdecimal() and at not in taken}
+    known = len(numbers) > 1 and set(numbers.values()) <= set(ACTION_UNITS)
+    return {au_column(code): at for at, code in numbers.items()} if known else {}
 
 
 def _letters(name: str) -> str:
@@ -150,6 +170,7 @@ def _delimiter(path: Path) -> str:
         return "\t"
     with path.open("rb") as stream:
         header = stream.readline()
+        header = header if b"sep=" not in header.replace(b"\0", b"") else stream.readline()
     # The header alone decides: cells of rows may hold any of these.
     return max(",;\t", key=lambda mark: header.count(mark.encode()))
 
@@ -175,6 +196,8 @@ class Labels:
         value = self._number(cell, path, line, column)
         if value is None:
             return None, None
+        if not self.present_from and cell.upper() in LEVELS:
+            return 1, int(value)
         if self.present_from and value in range(INTENSITY_MAX + 1):
             return int(value >= self.present_from), int(value)
         if not self.present_from and value in (0, 1):
@@ -199,7 +222,7 @@ class Labels:
     def _number(self, cell: str, path: Path, line: int, column: str) -> float | None:
         if cell.lower() in UNKNOWN_WORDS:
             return None
-        words = {"true": 1.0, "false": 0.0}
+        words = {"true": 1.0, "false": 0.0, **{level.lower(): k for k, level in enumerate(LEVELS, 1)}}
         try:
             value = words[cell.lower()] if cell.lower() in words else float(cell)
         except ValueError as error:
@@ -225,8 +248,20 @@ def au_labels(
             level = graded if level is None else level
         else:
             values[column] = None if level is None else int(level >= max(1, labels.present_from))
+        sides = [labels.occurrence(row[at], path, line, column) for at in columns.sides.get(column, ())]
+        if sides:
+            values[column] = _either([values[column], *(present for present, _ in sides)])
+            level = max((each for each in (level, *(each for _, each in sides)) if each is not None), default=None)
         values[intensity_column(column)] = level
     return values
+
+
+def _either(labels: Sequence[int | None]) -> int | None:
+    """Whether an AU is there on either side: what is known of the whole face (the first), then of each side."""
+    whole, *sides = labels
+    if 1 in labels or whole is not None:
+        return int(1 in labels)
+    return None if None in sides else 0
 
 
 def chosen_aus(columns: Columns, wanted: Sequence[str], path: Path) -> list[str]:
@@ -235,15 +270,15 @@ def chosen_aus(columns: Columns, wanted: Sequence[str], path: Path) -> list[str]
     Raises:
         InputError: one that is wanted is not there.
     """
-    known = {**columns.levels, **columns.aus}
+    known = [*columns.levels, *columns.aus, *columns.sides]
     lacking = [au_title(column) for column in wanted if column not in known]
     if lacking:
-        have = ", ".join(au_title(column) for column in sorted(known)) or "none"
+        have = ", ".join(au_title(column) for column in sorted(set(known))) or "none"
         raise InputError(
             f"{path}, line 1: no column for {', '.join(lacking)}; AUs found: {have}; name the others, as in "
             "--columns.AU12 smile"
         )
-    return list(wanted) or sorted(known, key=au_code)
+    return list(wanted) or sorted(set(known), key=au_code)
 
 
 def expression_of(word: str, names: Mapping[str, str], path: Path, line: int) -> tuple[str | None, str]:

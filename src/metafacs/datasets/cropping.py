@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from metafacs.data.card import LANDMARKS, NO_FOLD
 from metafacs.faces import Face, FaceFinder, Recipe, Tracker, align, given_face, make_finder, move, to_jpeg
-from metafacs.faces.face import Picture
+from metafacs.faces.face import Box, Picture
+from metafacs.faces.finders import nobody
 from metafacs.faces.pictures import UnreadableError, enlarged, read_picture
 from metafacs.faces.recipe import WHOLE
 from metafacs.faces.video import read_frames
@@ -54,7 +55,9 @@ class NoFaceError(Exception):
     """A picture without a face to cut out; the message says why."""
 
 
-def crop_rows(rows: pd.DataFrame, aus: Sequence[str], raw: Path, recipe: Recipe) -> tuple[list[Row], list[Skipped]]:
+def crop_rows(
+    rows: pd.DataFrame, aus: Sequence[str], raw: Path, recipe: Recipe, recorded: bool = True
+) -> tuple[list[Row], list[Skipped], int]:
     """Prepares consecutive rows of a listing, holding one picture at a time.
 
     Args:
@@ -62,19 +65,21 @@ def crop_rows(rows: pd.DataFrame, aus: Sequence[str], raw: Path, recipe: Recipe)
         aus: AU columns.
         raw: the folder that paths start from.
         recipe: how faces are found and cut out.
+        recorded: whether rows of one sequence are frames of a recording, in which the face of the row before is taken;
+            of photographs the largest.
 
     Returns:
-        Rows for `PreparedWriter.write_part`, and the rows that gave no face.
+        Rows for `PreparedWriter.write_part`, the rows that gave no face, and how many pictures have several faces.
 
     Raises:
         InputError: what finds faces is missing.
     """
-    finder = make_finder(recipe.finder)
+    finder = _Counting.of(make_finder(recipe.finder))
     tracker = Tracker(recipe.every, most=1, largest=recipe.choice == "largest")
     columns = [*aus, *(intensity_column(au) for au in aus if intensity_column(au) in rows.columns)]
     made, skipped, before = [], [], None
     for row, picture in _pictures(rows, raw):
-        if not _follows(row, before):
+        if not recorded or not _follows(row, before):
             tracker.start()
         before = row
         if isinstance(picture, UnreadableError):
@@ -89,7 +94,27 @@ def crop_rows(rows: pd.DataFrame, aus: Sequence[str], raw: Path, recipe: Recipe)
             )
         except NoFaceError as error:
             skipped.append(_skip(row, "face", str(error)))
-    return made, skipped
+    return made, skipped, finder.several if finder else 0
+
+
+@dataclass
+class _Counting:
+    """A finder that counts the pictures in which it found several faces."""
+
+    finder: FaceFinder
+    several: int = 0
+
+    @classmethod
+    def of(cls, finder: FaceFinder | None) -> "_Counting | None":
+        return cls(finder) if finder else None
+
+    def find(self, image: Picture, around: Box | None = None) -> list[Face]:
+        faces = self.finder.find(image, around)
+        self.several += around is None and len(faces) > 1
+        return faces
+
+    def sought(self, image: Picture) -> tuple[float, str]:
+        return self.finder.sought(image)
 
 
 def _pictures(rows: pd.DataFrame, raw: Path) -> Iterator[Seen]:
@@ -149,7 +174,7 @@ def _face(picture: Picture, row: Row, finder: FaceFinder | None, tracker: Tracke
     if finder:
         people = tracker.next(finder.find, picture)
         if not people:
-            raise NoFaceError("no face found")
+            raise NoFaceError(nobody(finder, recipe.finder["name"], picture))
         face = people[0][1]
     else:
         points = row.get("points")

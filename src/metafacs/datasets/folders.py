@@ -1,12 +1,16 @@
 """Finding the folders, files and pictures of a release, whatever was put around them."""
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from metafacs.errors import InputError
 from metafacs.faces.kinds import PICTURES, natural
 
+_ELSEWHERE = re.compile(r"[a-z]:/|/", re.IGNORECASE)
+"""How the names of files of another machine begin."""
 DEPTH = 3
 """How many folders deep a named folder or file is looked for: archives unpack into folders of their own."""
 
@@ -138,6 +142,58 @@ class PictureFolders:
                     names.setdefault(_numbered(stem), []).append(entry.name)
             self._folders[folder] = names
         return self._folders[folder]
+
+
+class NamedFiles:
+    """Finds the files that a table names, whatever machine and folder their names were written on.
+
+    Args:
+        raw: the folder that paths are relative to.
+        kinds: endings of the files meant.
+        bases: folders below `raw` that the names may start from.
+
+    Attributes:
+        what: "image" or "video".
+        alone: how many were found below `raw` by a name without a folder.
+    """
+
+    def __init__(self, raw: Path, kinds: frozenset[str], bases: Sequence[str]) -> None:
+        self.raw, self.kinds, self.bases, self.alone = raw, kinds, bases, 0
+        self.what = "image" if kinds == PICTURES else "video"
+        self._at = PictureFolders(raw).find if self.what == "image" else self._by_path
+
+    def find(self, name: str) -> tuple[str, str]:
+        """The path of a file (relative to `raw`, or absolute), and why there is none: (path, "") or ("", reason)."""
+        name = name.replace("\\", "/")
+        if Path(name).is_absolute() and os.path.isfile(name):  # noqa: PTH113 - it may be too long for Path.is_file
+            return name, ""
+        parts, elsewhere = name.split("/"), _ELSEWHERE.match(name) is not None
+        ends = ["/".join(parts[k:]) for k in range(1, len(parts))] if elsewhere else [name]
+        tried = [end if base in (".", "") else f"{base}/{end}" for end in ends for base in self.bases]
+        path = next((path for one in tried if (path := self._at(one))), None)
+        if path:
+            return path, ""
+        places = self._names.get(name.lower(), []) if len(parts) == 1 else []
+        if len(places) > 1:
+            return "", f"{len(places)} files are called {name}, as {places[0]} and {places[1]}"
+        self.alone += len(places)
+        missing = f"{name}, nor the end of this path below {self.raw}" if elsewhere else " or ".join(tried)
+        return (places[0], "") if places else ("", f"no {'picture' if self.what == 'image' else 'video'} {missing}")
+
+    def _by_path(self, path: str) -> str | None:
+        places = self._names.get(path.lower().rpartition("/")[2], [])
+        same = [place for place in places if place.lower() in (path.lower(), path.lower() + Path(place).suffix.lower())]
+        return same[0] if len(same) == 1 else None
+
+    @cached_property
+    def _names(self) -> dict[str, list[str]]:
+        """Name, in small letters, with and without its ending -> paths."""
+        names: dict[str, list[str]] = {}
+        for path in files_below(self.raw, self.kinds):
+            name = path.rpartition("/")[2].lower()
+            for key in {name, name.rpartition(".")[0]}:
+                names.setdefault(key, []).append(path)
+        return names
 
 
 def _only(raw: Path, names: Sequence[str], matches: Callable[[os.DirEntry[str]], bool]) -> Path | None:

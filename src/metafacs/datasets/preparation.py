@@ -31,6 +31,8 @@ SKIPPED_FILE = "skipped.csv"
 """Lists every row that was left out, beside the card."""
 AUDIT_FILES = ("audit.txt", "audit.json", "audit.html")
 """What `metafacs audit` will write beside the card."""
+SEVERAL = "pictures_with_several_faces"
+"""What the card's counts call them."""
 PREPARATION = 1
 """Goes up when the same pictures give other crops, so that parts of two versions are not mixed."""
 
@@ -83,7 +85,8 @@ def prepare(
     recipe = replace(recipe, finder=settled(recipe.finder, recipe.eyes))
     card = DatasetCard(name=name, source=source.title, licence=source.licence, aus=listing.aus, crop=recipe.to_card())
     card.people_known = listing.people_known
-    settings = {"reader": name, "options": dict(options or {}), "listing": digest(listing.rows)}
+    settings: dict[str, Any] = {"reader": name, "options": dict(options or {}), "listing": digest(listing.rows)}
+    settings |= {} if listing.recorded else {"recorded": False}
     if not (out / PARTS_FOLDER).exists() and not (out / CARD_FILE).exists():
         refuse_files(out, [SKIPPED_FILE, LISTING_FILE, *AUDIT_FILES], "move that, or name another folder")
     writer = PreparedWriter(out, card, {**settings, "preparation": PREPARATION})
@@ -97,7 +100,7 @@ def prepare(
     done = total - sum(len(part.rows) for part in missing)
     tell = progress or (lambda _done, _total: None)
     tell(done, total)
-    task = functools.partial(_write_part, writer, Path(raw), recipe)
+    task = functools.partial(_write_part, writer, Path(raw), recipe, listing.recorded)
     for rows in run_parts(task, missing, workers, ["metafacs.datasets.preparation"], "preparing"):
         done += rows
         tell(done, total)
@@ -146,17 +149,20 @@ def _text(value: Any) -> str:
     return "" if value is None or value is pd.NA else str(value)
 
 
-def _write_part(writer: PreparedWriter, raw: Path, recipe: Recipe, part: Part) -> int:
+def _write_part(writer: PreparedWriter, raw: Path, recipe: Recipe, recorded: bool, part: Part) -> int:
     """Prepares a part, with a note of what it leaves out."""
-    rows, skipped = crop_rows(part.rows, writer.card.aus, raw, recipe)
-    writer.write_part(part.number, rows, [asdict(one) for one in skipped])
+    rows, skipped, several = crop_rows(part.rows, writer.card.aus, raw, recipe, recorded)
+    writer.write_part(part.number, rows, {"skipped": [asdict(one) for one in skipped], SEVERAL: several})
     return len(part.rows)
 
 
 def _finish(writer: PreparedWriter, listing: Listing, raw: Path, parts: int) -> Prepared:
     skipped = [Skipped("listing", skip.where, skip.reason, rows=skip.rows) for skip in listing.skipped]
-    for part in range(parts):
-        skipped += [Skipped(**one) for one in writer.note(part)]
+    several = 0
+    for note in map(writer.note, range(parts)):
+        note = {"skipped": note, SEVERAL: 0} if isinstance(note, list) else note  # of an earlier version
+        skipped += [Skipped(**one) for one in note["skipped"]]
+        several += note[SEVERAL]
     write_text(writer.folder / SKIPPED_FILE, _csv(skipped))
     counts: Counter[str] = Counter(dict.fromkeys(("listing", "picture", "face"), 0))
     for one in skipped:
@@ -168,7 +174,7 @@ def _finish(writer: PreparedWriter, listing: Listing, raw: Path, parts: int) -> 
             f"{writer.folder / SKIPPED_FILE} lists every row"
         )
     Listed.of(listing, raw).write(writer.folder)
-    dataset = writer.finish(parts, {"skipped": dict(counts)})
+    dataset = writer.finish(parts, {"skipped": dict(counts), SEVERAL: several})
     return Prepared(dataset, read_skipped(writer.folder))
 
 

@@ -1,6 +1,5 @@
 """Any table of image path, subject and labels: CSV, TSV or Parquet; FG-Net's and LibreFace's lists among them."""
 
-import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -32,9 +31,10 @@ from metafacs.datasets.columns import (
     subject_pattern,
     table_rows,
 )
-from metafacs.datasets.folders import PictureFolders, check_raw, files_below
+from metafacs.datasets.folders import NamedFiles, check_raw, files_below
 from metafacs.datasets.textfiles import MOST, whole_number
 from metafacs.errors import InputError
+from metafacs.faces.kinds import PICTURES, VIDEOS
 from metafacs.facs import parse_aus
 
 UNKNOWN = (-1, 9, 999)
@@ -53,6 +53,8 @@ _PERSON = re.compile(r"(?:^|/)([FM]\d{3}|SN\d{3})(?=/|_)")
 class Table(RawDataset):
     """Reads one table: a row an image, with its path and any of subject, sequence, frame, fold, AUs, expression, votes.
 
+    In place of the image's path a row may name a video and the number of a frame.
+
     Columns are known by their names (image_path, subject, fold, au1, AU01, AU01_intensity, expression, votes_anger...);
     others are declared.
     """
@@ -66,6 +68,9 @@ class Table(RawDataset):
     images: str = ""
     """the folder that image paths start from, relative to the raw folder; by default that of the table, or the raw
     folder."""
+    first_frame: int | None = None
+    """number of a video's first frame, where rows name videos and frames; by default 0 if any row is of frame 0, else
+    1."""
     aus: str = ""
     """which AUs, in which order; all that the table has by default."""
     unknown: Sequence[float] = UNKNOWN
@@ -117,12 +122,17 @@ class Table(RawDataset):
         aus = chosen_aus(columns, self.au_columns, path)
         self._check(columns, aus, path)
         graded = aus if self.labels.present_from else [column for column in aus if column in columns.levels]
-        rows, skipped, pictures = RowTable(aus, graded), [], PictureFolders(raw)
+        rows, skipped, files = RowTable(aus, graded), [], self._files(raw, path, "image" in columns.places)
         people: list[str] = []
         first_lines: dict[tuple[str, str], int] = {}
         for line, row in source:
-            where, named = f"{path.name}, line {line}", columns.text(row, "image").replace("\\", "/")
-            image, tried = self._image(pictures, named, path.parent, raw)
+            where, named = f"{path.name}, line {line}", columns.text(row, files.what).replace("\\", "/")
+            image, tried = files.find(named) if named else ("", f"the row names no {files.what}")
+            place = self._place(columns, row, line, path, named)
+            shown: dict[str, object] = {"image": image}
+            if image and files.what == "video":
+                shown = {"video": image, "video_frame": place["frame"]}
+                image = f"frame {place['frame']} of {image}"
             expression, reason = expression_of(columns.text(row, "expression"), self.names, path, line)
             values = au_labels(row, line, path, columns, aus, self.labels)
             first = first_lines.setdefault((image, str(values) + str(expression)), line)
@@ -132,36 +142,45 @@ class Table(RawDataset):
             known = {name: value for name, value in values.items() if name in aus or name.split("_")[0] in graded}
             votes = [_votes(row[at], path, line) for at in columns.votes.values()] or None
             people.append(columns.text(row, "subject") or self._person_in(named))
-            shown = {"image": image, "expression": expression, "votes": votes}
-            rows.add({**shown, **self._place(columns, row, line, path, people[-1]), **known})
+            rows.add({**shown, "expression": expression, "votes": votes, **place, **known})
         _check_conflicts(first_lines, path)
         known_people, notes = self._people(people, columns, header)
-        notes.append(f"table {path.name}; AUs: {', '.join(aus) or 'none'}")
+        notes += [f"table {path.name}; AUs: {', '.join(aus) or 'none'}", *_column_notes(columns, header)]
+        notes += [f"{files.alone:,} {files.what}s found by their names alone, in other folders"] if files.alone else []
+        notes += self._count_from(rows.values("video_frame"), path) if files.what == "video" and len(rows) else []
         listing = rows.listing(raw, skipped, notes, self.protocol, known_people)
+        numbered = {"frame", "sequence", "video"} & set(columns.places)
+        listing.recorded = bool(numbered) or any(map(_PERSON.search, rows.values("image")))
+        if not listing.recorded:
+            listing.notes.append("photographs: no column of frames, so each has its largest face cut out")
         self._add_folds(listing, "fold" in columns.places)
         return listing
 
     def _check(self, columns: Columns, aus: Sequence[str], path: Path) -> None:
-        if "image" not in columns.places:
-            raise InputError(f"{path}, line 1: no column of image paths; name it, as in --columns.image photo")
+        if "image" not in columns.places and not {"video", "frame"} <= columns.places.keys():
+            raise InputError(
+                f"{path}, line 1: no column of image paths; name it, as in --columns.image photo, or give a column of "
+                "videos and one of frames (--columns.video, --columns.frame)"
+            )
         if not aus and "expression" not in columns.places:
             raise InputError(
                 f"{path}, line 1: neither AU columns (au1, AU01...) nor a column expression; name them, as in "
                 "--columns.AU12 smile or --columns.expression feeling"
             )
 
-    def _image(self, pictures: PictureFolders, named: str, around: Path, raw: Path) -> tuple[str, str]:
-        """The image a row means, and what was tried where there is none."""
-        if not named:
-            return "", "the row names no image"
-        if Path(named).is_absolute():
-            there = os.path.isfile(named)  # noqa: PTH113 - a name may be too long for Path.is_file
-            return (named, "") if there else ("", f"no picture {named}")
-        beside = around.relative_to(raw).as_posix() if around.is_relative_to(raw) else "."
+    def _files(self, raw: Path, table: Path, pictures: bool) -> NamedFiles:
+        """What finds the pictures, or the videos, that the table names."""
+        beside = table.parent.relative_to(raw).as_posix() if table.parent.is_relative_to(raw) else "."
         bases = [self.images.strip("/")] if self.images else list(dict.fromkeys([beside, "."]))
-        tried = [named if base in (".", "") else f"{base}/{named}" for base in bases]
-        image = next((image for path in tried if (image := pictures.find(path))), None)
-        return (image, "") if image else ("", f"no picture {' or '.join(tried)}")
+        return NamedFiles(raw, PICTURES if pictures else VIDEOS, bases)
+
+    def _count_from(self, frames: list[int], path: Path) -> list[str]:
+        """Counts the frames of videos from 0, and says from where the table counts."""
+        first = (0 if 0 in frames else 1) if self.first_frame is None else self.first_frame
+        if min(frames) < first:
+            raise InputError(f"{path}: there is a frame {min(frames)}, but --first_frame is {first}")
+        frames[:] = [frame - first for frame in frames]
+        return [f"frames of videos are counted from {first} (--first_frame)"]
 
     def _person_in(self, image: str) -> str:
         """Who the path of an image says it is, "" where it does not."""
@@ -180,18 +199,17 @@ class Table(RawDataset):
             problem = "say which column tells, as in --subject COLUMN, or give --subjects, a pattern for image paths"
         if not nameless:
             return True, [f"people: {len(names):,}, from {source}"]
-        unread = f" (columns not read: {', '.join(columns.unread[:MOST_NAMED])})" if columns.unread else ""
+        unread = f" (is it {' or '.join(columns.unread[:MOST_NAMED])}?)" if columns.unread else ""
         return False, [f"{UNKNOWN_PEOPLE}, in {nameless:,} of {len(people):,} rows; {problem}{unread}"]
 
-    def _place(self, columns: Columns, row: Sequence[str], line: int, path: Path, person: str) -> dict[str, object]:
-        image = columns.text(row, "image").replace("\\", "/")
-        stem = image.rpartition(".")[0] or image
-        subject = person or stem
+    def _place(self, columns: Columns, row: Sequence[str], line: int, path: Path, named: str) -> dict[str, object]:
+        stem = named.rpartition(".")[0] or named
+        subject = columns.text(row, "subject") or self._person_in(named) or stem
         digits = re.search(r"(\d+)$", stem)
         frame = columns.text(row, "frame")
         number = whole_number(frame, path, line, "the frame") if frame else int(digits[1]) % MOST if digits else 0
-        named = columns.text(row, "sequence")
-        sequence = f"{subject}/{named}" if named else stem.rpartition("/")[0] or subject
+        task = columns.text(row, "sequence") or columns.text(row, "video")
+        sequence = f"{subject}/{task}" if task else stem.rpartition("/")[0] or subject
         return {"subject": subject, "sequence": sequence, "frame": number, "fold": columns.text(row, "fold")}
 
     def _add_folds(self, listing: Listing, has_folds: bool) -> None:
@@ -229,6 +247,21 @@ def only_table(raw: Path) -> Path:
         shown = f"{len(tables)} tables ({', '.join(tables[:4])})" if tables else "no table (.csv, .tsv or .parquet)"
         raise InputError(f"{raw} has {shown}; say which with --file")
     return raw / tables[0]
+
+
+def _column_notes(columns: Columns, header: Sequence[str]) -> list[str]:
+    """Which columns were understood by a guess, and which were not read."""
+    guessed = [header[at] for column, at in columns.aus.items() if header[at].isdecimal()]
+    sides = [header[at] for places in columns.sides.values() for at in places]
+    strange = [name for name in columns.unread if name.lower().startswith("au")]
+    others = [name for name in columns.unread if name not in strange]
+    said = {
+        "columns taken for AUs by their numbers": guessed,
+        "one side of the face each, the AU counts as present if either side is": sides,
+        "columns that are not understood, and so not read (if one is an AU, say so as in --columns.AU12 NAME)": strange,
+        "columns not read": others,
+    }
+    return [f"{what}: {', '.join(names[:MOST_NAMED])}" for what, names in said.items() if names]
 
 
 def _votes(cell: str, path: Path, line: int) -> int:

@@ -62,7 +62,7 @@ def read_csv(path: Path, what: str, delimiter: str = ",") -> Iterator[tuple[int,
             for cells in reader:
                 number = reader.line_num
                 row = [cell.strip() for cell in cells]
-                if not any(row):
+                if not any(row) or (not width and row == ["sep=", ""]):  # Excel's word on what parts the cells
                     continue
                 if any("\0" in cell for cell in row):
                     raise InputError(_zero_bytes(path, what))

@@ -142,7 +142,7 @@ def benchmark(config: BenchmarkConfig) -> Benchmark:
             refuse_files(out, RESULTS, "move that, or choose another --out")
         for job in jobs:
             if (job.run / CONFIG).exists():
-                check_settings(job.run, job.config.values())
+                check_settings(job.run, job.config.values(), job.config.defaults())
         with naming(out):
             at_once = config.jobs or distributed.cores()
             launch: Launch = start_process

@@ -7,6 +7,7 @@ nose, corners of the mouth) as shares of the face's box. The model file comes wi
 whose own code is not run.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -84,8 +85,18 @@ class CenterFace:
             faces = self._search(image, whole, min(1.0, GLANCE / longer))
             if longer <= GLANCE or any(side(face.box) >= LARGE * min(height, width) for face in faces):
                 return faces
-        scale = min(1.0, SEEN / (self.smallest or SMALL), self.most / longer)
-        return self._search(image, whole, max(scale, 2 * MULTIPLE / longer))
+        return self._search(image, whole, self._scale(longer, self.smallest or SMALL))
+
+    def sought(self, image: Picture) -> tuple[float, str]:
+        """See `FaceFinder`."""
+        longer = max(image.shape[:2])
+        least = SEEN / self._scale(longer, SEEN)
+        pixels = least if longer <= GLANCE and not self.smallest else SEEN / self._scale(longer, self.smallest or SMALL)
+        return pixels, f"--smallest {math.ceil(least)}" if math.ceil(least) < math.ceil(pixels) else ""
+
+    def _scale(self, longer: int, smallest: float) -> float:
+        """At which a picture is searched, so that faces of this side are seen."""
+        return max(min(1.0, SEEN / smallest, self.most / longer), 2 * MULTIPLE / longer)
 
     def _search(self, image: Picture, region: tuple[int, int, int, int], scale: float) -> list[Face]:
         """Faces in a region of the picture, seen at a scale."""

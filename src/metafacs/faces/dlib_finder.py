@@ -74,6 +74,13 @@ class DlibFinder:
             boxes = self._detect(image, inside, min(max(scale, 1.0), NEAR_FACE / side(around)))  # type: ignore[arg-type]
         return [self._face(image, box, score) for box, score in boxes]
 
+    def sought(self, image: Picture) -> tuple[float, str]:
+        """See `FaceFinder`."""
+        longer = max(image.shape[:2])
+        shrunk = 0 < self.width < longer
+        more = f"--width {self.width} --upsample {self.upsample + 1}" if self.upsample < 3 else ""
+        return WINDOW / self._scale(longer), "--width 0" if shrunk else more
+
     def _scale(self, longer: int) -> float:
         scale = max(1.0, SMALL / longer)
         if self.width:

@@ -1,5 +1,6 @@
 """What finds faces in pictures: the common form, the choice by name, and the two that search nothing."""
 
+import math
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, distribution
@@ -26,7 +27,12 @@ class FaceFinder(Protocol):
             around: search only in and around this box, where a face was in the frame before; much faster.
         """
 
+    def sought(self, image: Picture) -> tuple[float, str]:
+        """The side of the smallest faces of a picture that are sought, pixels, and the flags that seek smaller ones."""
 
+
+NO_FACE = "no face found"
+"""So begins what is said where nobody is seen."""
 LIDS, PUPILS = "lids", "pupils"
 CORRECTIONS = {
     "mediapipe": {LIDS: (0.015, 0.003), PUPILS: (0.0, 0.029)},
@@ -113,6 +119,13 @@ def _make(items: tuple[tuple[str, Any], ...]) -> FaceFinder | None:
 def best_finder() -> str:
     """The best finder that is installed; "mediapipe", which says what is missing, where none is."""
     return next((name for name in SEARCHING[:3] if installed(name)), SEARCHING[0])
+
+
+def nobody(finder: FaceFinder, name: str, picture: Picture) -> str:
+    """What is said of a picture without a face: how small faces were sought, and what seeks smaller ones."""
+    pixels, flags = finder.sought(picture)
+    smaller = f"--detector {name} {flags}" if flags else "cut the picture"
+    return f"{NO_FACE} of {math.ceil(pixels)} pixels or more (for smaller ones: {smaller})"
 
 
 def installed(name: str) -> bool:

@@ -42,9 +42,9 @@ BOX = ((0.027, -0.094), (-0.023, -0.020))
 class MediapipeFinder:
     """Finds faces in any usual pose, and 68 landmarks in those that are seen from the front or the side.
 
-    A face without landmarks (seen from behind the cheek, blurred) keeps CenterFace's five points. Around a face of the
-    frame before, landmarks are sought first; where they are found, the face's score is 1. Where CenterFace sees nobody,
-    landmarks are sought in the whole picture; the score of such a face is 0.
+    A face without landmarks (seen from behind the cheek, blurred, upside down) keeps CenterFace's five points. Around a
+    face of the frame before, landmarks are sought first; where they are found, the face's score is 1. Where CenterFace
+    sees nobody, landmarks are sought in the whole picture; the score of such a face is 0.
 
     Args:
         smallest: as of `CenterFace`, like the next two.
@@ -79,6 +79,10 @@ class MediapipeFinder:
         faces = [self._with_landmarks(image, face) for face in self._boxes.find(image, around)]
         return faces if faces or around is not None else self._close_up(image)
 
+    def sought(self, image: Picture) -> tuple[float, str]:
+        """See `FaceFinder`."""
+        return self._boxes.sought(image)
+
     def _close_up(self, image: Picture) -> list[Face]:
         """The face that fills a picture, where CenterFace sees none because hair and chin are cut off."""
         mesh = self._mesh.points(image, close_up(image))
@@ -86,12 +90,22 @@ class MediapipeFinder:
 
     def _with_landmarks(self, image: Picture, face: Face) -> Face:
         mesh = self._mesh.points(image, face.box)
-        return face if mesh is None else self._face(face.box, face.score, mesh)
+        if mesh is None:
+            return face
+        seen = self._face(face.box, face.score, mesh)
+        # into a face that is upside down the mesh is put upright, with the brows on its mouth
+        rough, fine = _down(face.points[:2], face.points[3:5]), _down(seen.points[36:48], seen.points[48:60])
+        return face if rough @ fine < 0 else seen
 
     def _face(self, box: Box, score: float, mesh: Points) -> Face:
         points = mesh[list(POINTS_68)]
         eyes = np.stack([points[36:42].mean(axis=0), points[42:48].mean(axis=0)])
         return Face(box, score, points, corrected(eyes, *self.correction))
+
+
+def _down(eyes: Points, mouth: Points) -> Points:
+    """(2,) from the eyes to the mouth."""
+    return np.asarray(mouth.mean(axis=0) - eyes.mean(axis=0))
 
 
 def close_up(image: Picture) -> Box:

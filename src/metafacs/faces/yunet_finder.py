@@ -13,6 +13,8 @@ from metafacs.faces.face import Box, Face, Picture, surroundings
 
 NEAR_REACH = 0.6
 """How far around the last box is searched, as a share of its side."""
+LEAST = 10
+"""Side of the smallest faces that the network sees, as its authors say, pixels of the searched picture."""
 SMALLEST = 16
 """Smaller pieces of a picture are not searched, pixels."""
 
@@ -62,6 +64,11 @@ class YunetFinder:
         to_picture = np.array([(x1 - x0) / view.width, (y1 - y0) / view.height])
         faces = [_face(row, to_picture, np.array([x0, y0])) for row in ([] if rows is None else rows)]
         return sorted(faces, key=lambda face: (-face.score, face.box))
+
+    def sought(self, image: Picture) -> tuple[float, str]:
+        """See `FaceFinder`."""
+        scale = min(1.0, self.width / max(image.shape[:2])) if self.width else 1.0
+        return LEAST / scale, "--width 0" if scale < 1 else ""
 
 
 def _face(row: Any, to_picture: Any, start: Any) -> Face:

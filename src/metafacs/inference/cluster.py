@@ -64,7 +64,10 @@ def spread(
     gpus = {"num_gpus": 1} if work.options.get("device") == "cuda" else {}
     remote = ray.remote(num_cpus=1, max_retries=TRIES, **gpus)(_detect)
     work = replace(work, model=work.model.resolve())
-    everywhere = [replace(source, path=source.path.resolve()) for source in sources]
+    everywhere = [
+        replace(one, path=one.path.resolve(), pictures={k: path.resolve() for k, path in one.pictures.items()})
+        for one in sources
+    ]
     start = begin or {"source": 0, "frame": 0, "tracker": None}
     waiting = deque[tuple[int, Any]]()
     for first, end in divide(sources, start["source"]):

@@ -25,7 +25,7 @@ from metafacs.datasets.cropping import CLOSEST_EYES
 from metafacs.errors import InputError
 from metafacs.faces import Face, Recipe, align, make_finder, move, to_jpeg
 from metafacs.faces.face import Box, Picture
-from metafacs.faces.finders import SEARCHING, WITH_LANDMARKS, best_finder, installed, settled
+from metafacs.faces.finders import NO_FACE, SEARCHING, WITH_LANDMARKS, best_finder, installed, nobody, settled
 from metafacs.faces.pictures import MOST_PIXELS
 from metafacs.faces.recipe import WHOLE
 from metafacs.faces.tracking import Tracker
@@ -218,6 +218,10 @@ class AUDetector:
         with _FINDING:
             faces = self._finder.find(picture, around)
         return [face for face in faces if float(np.linalg.norm(face.eyes[1] - face.eyes[0])) >= CLOSEST_EYES]
+
+    def nobody(self, picture: Picture) -> str:
+        """What is said of a picture, (H, W, 3) uint8, without a face."""
+        return NO_FACE if self._finder is None else nobody(self._finder, self.finder["name"], picture)
 
     def crop(self, picture: Picture, face: Face) -> Crop:
         """A face aligned, cut out and resized exactly as those of the training data.

@@ -11,12 +11,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from metafacs.errors import InputError
+from metafacs.faces.finders import NO_FACE
 from metafacs.faces.video import announced_frames
 from metafacs.inference.calibration import Person, by_baseline, by_frame, lowered
 from metafacs.inference.detector import AUDetector
 from metafacs.inference.parts import Parts
-from metafacs.inference.rows import NO_FACE, logit_column, tidy
-from metafacs.inference.sources import PICTURE, VIDEO, Source
+from metafacs.inference.rows import logit_column, tidy
+from metafacs.inference.sources import CAMERA, PICTURE, RECORDING, VIDEO, Source
 from metafacs.inference.timeline import plot_timeline
 
 
@@ -99,7 +100,7 @@ def account(parts: Parts, sources: Sequence[Source]) -> Account:
         columns = (part[name].to_pylist() for name in ("source", "input", "frame", "timestamp", "problem"))
         for source, name, frame, time, problem in zip(*columns, strict=True):
             last[source] = frame + 1, time or 0.0
-            if problem in ("", NO_FACE):
+            if not problem or problem.startswith(NO_FACE):
                 seen.add(name)
             else:
                 result.problems.setdefault(name, problem)
@@ -115,9 +116,9 @@ def plot_timelines(folder: Path, sources: Sequence[Source], calibrated: Calibrat
     """A timeline of each video, and one of all pictures together, as PNG files in `folder`."""
     paths: dict[Path, list[int]] = {}
     for k, source in enumerate(sources):
-        stem = {VIDEO: source.path.stem, PICTURE: "pictures"}.get(source.kind, "camera")
+        stem = {PICTURE: "pictures", CAMERA: "camera"}.get(source.kind, source.path.stem)
         path = folder / f"{stem}_timeline.png"
-        if source.kind == VIDEO and (path in paths or stem == "pictures"):
+        if source.kind in (VIDEO, RECORDING) and (path in paths or stem == "pictures"):
             path = folder / f"{stem}_{k}_timeline.png"
         paths.setdefault(path, []).append(k)
     for path, places in paths.items():

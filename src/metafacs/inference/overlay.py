@@ -17,7 +17,7 @@ from metafacs.facs import au_title
 from metafacs.files import atomic_file
 from metafacs.inference.outputs import read_groups
 from metafacs.inference.rows import BOX, face_colour, face_name, present_column
-from metafacs.inference.sources import PICTURE, VIDEO, Source, source_frames
+from metafacs.inference.sources import PICTURE, RECORDING, Source, source_frames
 
 ABSENT, TRACK, BACK = "#707070", "#d9dfe5", "#ffffff"
 SHARE, CELL, COLUMN = 0.45, 1.5, 4
@@ -77,7 +77,7 @@ def overlay_paths(folder: Path, sources: Sequence[Source]) -> list[Path]:
     """Where the drawn copy of each input goes."""
     paths: list[Path] = []
     for source in sources:
-        stem, ending = f"{source.path.stem}_aus", ".mp4" if source.kind == VIDEO else ".png"
+        stem, ending = f"{source.path.stem}_aus", ".png" if source.kind == PICTURE else ".mp4"
         path, number = folder / f"{stem}{ending}", 1
         while path in paths:
             number += 1
@@ -231,7 +231,8 @@ class _Film:
 
     def __init__(self, path: Path, source: Source, first: Picture, stack: ExitStack) -> None:
         self._av = av = import_av()
-        rate = Fraction(frame_rate(source.path) or RATE).limit_denominator(60000)
+        said = source.rate if source.kind == RECORDING else frame_rate(source.path)
+        rate = Fraction(said or RATE).limit_denominator(60000)
         self._sink = stack.enter_context(_Sink(path))
         self._container = stack.enter_context(av.open(self._sink, "w", format="mp4"))
         codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"

@@ -9,9 +9,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from metafacs.faces import Face
+from metafacs.faces.finders import NO_FACE
 from metafacs.faces.video import Frame
 
-NO_FACE = "no face found"
 BOX = ("left", "top", "right", "bottom")
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#7A5195", "#8C6D00")
 """Of the people, by their number: told apart also by those who see few colours (after Okabe and Ito)."""
@@ -63,29 +63,28 @@ def raw_schema(aus: Sequence[str]) -> pa.Schema:
     """Columns of unfinished work: one row per face, and one for each frame without a face."""
     fields = [("source", pa.int32()), ("input", pa.string()), ("frame", pa.int32()), ("timestamp", pa.float64())]
     fields += [("face", pa.int32()), ("success", pa.int8())]
-    fields += [(name, pa.float64()) for name in (*BOX, "score")]
+    fields += [(name, pa.float64()) for name in (*BOX, "score")] + [("turned", pa.int16())]
     fields += [(logit_column(au), pa.float32()) for au in aus]
     fields += [("points", pa.list_(pa.float32())), ("problem", pa.string())]
     return pa.schema(fields)
 
 
-def empty_row(source: int, name: str, frame: Frame) -> dict[str, Any]:
-    """The row of a frame without a face."""
-    problem = frame.problem or NO_FACE
+def empty_row(source: int, name: str, frame: Frame, problem: str = NO_FACE) -> dict[str, Any]:
+    """The row of a frame without a face; `problem` is why, where the frame itself is not at fault."""
     where = {
         "source": source,
         "input": name,
         "frame": frame.number,
         "timestamp": None if frame.time is None else round(frame.time, 6),
     }
-    return {**where, "face": None, "success": 0, "problem": problem}
+    return {**where, "face": None, "success": 0, "problem": frame.problem or problem}
 
 
-def face_row(source: int, name: str, frame: Frame, number: int, face: Face) -> dict[str, Any]:
+def face_row(source: int, name: str, frame: Frame, number: int, face: Face, turned: int = 0) -> dict[str, Any]:
     """The row of a face, still without its logits."""
     points = face.points.ravel().tolist() if face.points.size == COORDINATES else None
-    row = {"face": number, "success": 1, "score": face.score, "points": points, "problem": ""}
-    return {**empty_row(source, name, frame), **row, **dict(zip(BOX, face.box, strict=True))}
+    row = {"face": number, "success": 1, "score": face.score, "turned": turned, "points": points}
+    return {**empty_row(source, name, frame, ""), **row, **dict(zip(BOX, face.box, strict=True))}
 
 
 def raw_table(rows: Sequence[Mapping[str, Any]], logits: NDArray[np.float32], aus: Sequence[str]) -> pa.Table:
@@ -117,14 +116,15 @@ def tidy(raw: pa.Table, aus: Sequence[str], thresholds: Sequence[float]) -> pd.D
     Returns:
         `input`, `frame` (from 0), `timestamp` (seconds; empty for pictures), `face` (number of the person in this
         input, from 1, empty where there is none), `success` (1, or 0 where no face was found), `left`, `top`, `right`,
-        `bottom` (box in pixels), `score` of the face finder, `AU01`... (probabilities, float32 in [0, 1]),
+        `bottom` (box in pixels), `score` of the face finder, `turned` (by how many degrees a photograph had to be
+        turned clockwise to be upright: 0, 90, 180 or 270), `AU01`... (probabilities, float32 in [0, 1]),
         `AU01_present`... (1 or 0), `problem` (why there is no face; empty else).
     """
-    kinds = {pa.int32(): pd.Int32Dtype(), pa.int8(): pd.Int8Dtype()}
+    kinds = {pa.int32(): pd.Int32Dtype(), pa.int16(): pd.Int16Dtype(), pa.int8(): pd.Int8Dtype()}
     table = raw.drop_columns(["source", "points"]).to_pandas(types_mapper=kinds.get)
     faces = table["success"].to_numpy(dtype=bool)
     columns: dict[str, Any] = {name: table[name] for name in ("input", "frame", "timestamp", "face", "success")}
-    columns |= {name: table[name] for name in (*BOX, "score")}
+    columns |= {name: table[name] for name in (*BOX, "score", "turned")}
     columns |= {au: sigmoid(table[logit_column(au)].to_numpy()) for au in aus}
     for au, threshold in zip(aus, thresholds, strict=True):
         values = (columns[au] >= np.float32(threshold)).astype(np.int8)

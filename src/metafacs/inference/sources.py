@@ -3,8 +3,9 @@
 import glob
 import logging
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from metafacs.faces.video import Frame, camera_frames, expected_frames, video_fr
 
 logger = logging.getLogger(__name__)
 
-CAMERA = "camera"
+CAMERA, RECORDING = "camera", "recording"
 NAMED = 3
 """So many of the files that are left out are named."""
 
@@ -29,13 +30,17 @@ class Source:
 
     Attributes:
         name: as it stands in the column `input`.
-        kind: "picture", "video" or "camera".
-        path: the file; of a camera, its number.
+        kind: "picture", "video", "camera" or "recording" (pictures that are the frames of a video).
+        path: the file; of a camera, its number; of a recording, the folder.
+        pictures: of a recording: number in the file's name -> file, in order.
+        rate: of a recording: frames a second.
     """
 
     name: str
     kind: str
     path: Path
+    pictures: Mapping[int, Path] = field(default_factory=dict)
+    rate: float = 25.0
 
 
 def find_sources(inputs: Sequence[str]) -> list[Source]:
@@ -75,6 +80,36 @@ def _named(text: str) -> list[Source] | None:
     return None if text.isdecimal() else _matching(text)
 
 
+def recordings(sources: Sequence[Source], rate: float) -> list[Source]:
+    """The same sources, but the pictures of each folder are the frames of one recording.
+
+    A picture's place in time is the number at the end of its name; numbers that are missing stay missing.
+
+    Args:
+        sources: of `find_sources`.
+        rate: frames a second.
+
+    Raises:
+        InputError: a picture's name does not end in a number, or two of a folder end in the same.
+    """
+    frames: dict[Path, dict[int, Path]] = {}
+    result: dict[Path, Source] = {}
+    for source in sources:
+        if source.kind != PICTURE:
+            result[source.path] = source
+            continue
+        folder, digits = source.path.parent, re.search(r"([0-9]+)$", source.path.stem)
+        if digits is None:
+            raise InputError(f"{source.name}: the name does not end in a number, as those of a recording's frames do")
+        numbered = frames.setdefault(folder, {})
+        if (other := numbered.setdefault(int(digits[1]), source.path)) != source.path:
+            raise InputError(f"{source.name} and {other.name} have the same number; a folder is one recording")
+        result[folder] = _source(folder, RECORDING)
+    for folder, numbered in frames.items():
+        result[folder] = replace(result[folder], pictures=dict(sorted(numbered.items())), rate=rate)
+    return list(result.values())
+
+
 def source_frames(sources: Sequence[Source], first: int = 0, frame: int = 0) -> Iterator[tuple[int, Frame]]:
     """Every frame of the sources, with the source's place, decoded ahead; one that cannot be read is one frame without
     a picture.
@@ -91,8 +126,11 @@ def source_frames(sources: Sequence[Source], first: int = 0, frame: int = 0) -> 
             yield from zip(places, pictures, strict=True)
             continue
         for k in group:
-            path = sources[k].path
-            frames = camera_frames(int(str(path))) if kind == CAMERA else _of_video(path, frame if k == first else 0)
+            path, start = sources[k].path, frame if k == first else 0
+            if kind == RECORDING:
+                frames = _of_recording(sources[k], start)
+            else:
+                frames = camera_frames(int(str(path))) if kind == CAMERA else _of_video(path, start)
             for one in iterated_ahead(frames):
                 yield k, one
 
@@ -111,7 +149,9 @@ def expected_total(sources: Sequence[Source]) -> int:
     """About how many frames the sources have; 0 where that cannot be said."""
     if any(source.kind == CAMERA for source in sources):
         return 0
-    return sum(max(1, expected_frames(source.path)) if source.kind == VIDEO else 1 for source in sources)
+    videos = [source for source in sources if source.kind == VIDEO]
+    pictures = sum(len(source.pictures) or 1 for source in sources if source.kind != VIDEO)
+    return pictures + sum(max(1, expected_frames(source.path)) for source in videos)
 
 
 def _of_video(path: Path, start: int) -> Iterator[Frame]:
@@ -123,6 +163,15 @@ def _of_video(path: Path, start: int) -> Iterator[Frame]:
     except UnreadableError as error:
         if number == 0:
             yield Frame(0, None, None, str(error))
+
+
+def _of_recording(source: Source, start: int) -> Iterator[Frame]:
+    """Frame 0 is the first picture, and one whose name counts 5 more is frame 5."""
+    first = next(iter(source.pictures))
+    for number, path in source.pictures.items():
+        if number - first >= start:
+            shown = picture_frame(path)
+            yield replace(shown, number=number - first, time=(number - first) / source.rate)
 
 
 def _source(path: Path, kind: str) -> Source:

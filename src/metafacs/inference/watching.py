@@ -13,6 +13,7 @@ from metafacs.ahead import ahead
 from metafacs.faces import Face
 from metafacs.faces.face import Box, Picture
 from metafacs.faces.tracking import Tracker
+from metafacs.faces.turning import turned_back, upright_faces
 from metafacs.faces.video import Frame
 from metafacs.inference.rows import empty_row, face_row, raw_table
 
@@ -42,6 +43,9 @@ class Detector(Protocol):
 
     def find(self, picture: Picture, around: Box | None = None) -> list[Face]:
         """All faces of a picture."""
+
+    def nobody(self, picture: Picture) -> str:
+        """What is said of a picture without a face."""
 
     def crop(self, picture: Picture, face: Face) -> Crop:
         """A face as the network's input is cut from."""
@@ -134,12 +138,21 @@ def _crops(
         if source != last:
             tracker.start()
             last = source
-        people = tracker.next(detector.find, frame.picture)
-        for number, face in people:
-            rows.append(face_row(source, names[source], frame, number, face))
-            yield detector.crop(frame.picture, face)  # type: ignore[arg-type]  # there are no faces without a picture
-        if not people:
+        if frame.picture is None:
+            tracker.next(detector.find, None)
             rows.append(empty_row(source, names[source], frame))
+            continue
+        if frame.time is None:  # a photograph
+            picture, faces, turned = upright_faces(detector.find, frame.picture)
+            people = tracker.next(lambda _picture, _around, faces=faces: faces, picture)  # type: ignore[misc]
+        else:
+            picture, people, turned = frame.picture, tracker.next(detector.find, frame.picture), 0
+        for number, face in people:
+            there = turned_back(face, turned, frame.picture)
+            rows.append(face_row(source, names[source], frame, number, there, turned))
+            yield detector.crop(picture, face)
+        if not people:
+            rows.append(empty_row(source, names[source], frame, detector.nobody(frame.picture)))
 
 
 def _batches(crops: Iterator[Crop], size: int) -> Iterator[list[Crop]]:

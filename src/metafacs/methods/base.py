@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -32,6 +33,8 @@ class Setup:
     """(A,) weights of present and (A,) of absent AUs in the reserved set (`class_balance`), for the meta loss."""
     autocast: Callable[[], AbstractContextManager[object]] = nullcontext
     """Makes the context in which forward passes run (mixed precision)."""
+    history: Tensor | None = None
+    """(steps, 2) weights of the AU task and of the expression task in a run that is replayed, on the CPU."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,16 @@ class AUOptions:
 
     au_reduction: AUReduction = "sum"
     """"sum" or "mean" over the labelled AUs of an image; with the mean, 12 AUs together have the say of one."""
+
+
+class StepCount(nn.Module):
+    """The number of steps taken, where it is saved and restored with everything else."""
+
+    count: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("count", torch.zeros((), dtype=torch.int64))  # stays on the CPU: it is read every step
 
 
 class Method(ABC):

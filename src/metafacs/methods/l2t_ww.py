@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from metafacs import distributed
 from metafacs.errors import InputError
-from metafacs.methods.base import METHODS, AUOptions, Batch, Method, Setup, StepLength, Stream
+from metafacs.methods.base import METHODS, AUOptions, Batch, Method, Setup, StepCount, StepLength, Stream
 from metafacs.methods.lookahead import LossesAt, Parameters, RandomState, isolated, weighted_gradient
 from metafacs.methods.losses import au_losses, expression_losses
 from metafacs.methods.unrolled import unrolled_gradient
@@ -115,16 +115,6 @@ def matching_losses(
     return total
 
 
-class _Taken(nn.Module):
-    """The number of steps taken, where it is saved and restored with everything else."""
-
-    count: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("count", torch.zeros((), dtype=torch.int64))  # stays on the CPU: it is read every step
-
-
 @dataclass(frozen=True)
 class L2TWWOptions(AUOptions):
     """Options of `L2TWW`."""
@@ -177,7 +167,7 @@ class L2TWW(Method):
         self.student = Student(network, channels)
         like = network.au_head.weight
         self.meta = TransferWeights(channels).to(like.device, like.dtype)
-        self.taken = _Taken()
+        self.taken = StepCount()
         self.modules |= {"source": self.source, "matching": self.student.matching, "meta": self.meta}
         self.modules["taken"] = self.taken
         self.optimisers["base"] = optimiser(self.student.parameters())

@@ -93,9 +93,13 @@ class JointForward:
     Args:
         setup: of the method.
         options: of the method.
+        balanced: whether the AU losses of training images are class-balanced, too, as meta losses may be.
     """
 
-    def __init__(self, setup: Setup, options: JointOptions) -> None:
+    def __init__(self, setup: Setup, options: JointOptions, balanced: bool = False) -> None:
+        if balanced and setup.class_weights is None:
+            raise ValueError("a balanced loss needs the class weights of the reserved AU images")
+        self.balance = setup.class_weights if balanced else None
         self.network, self.autocast, self.class_weights = setup.network, setup.autocast, setup.class_weights
         self.au_reduction, self.statistics = options.au_reduction, options.statistics
 
@@ -119,7 +123,7 @@ class JointForward:
             if isinstance(network, nn.Module):  # the pass that counts: it must not count these images
                 network = partial(isolated(network), dict(network.named_parameters()))
             second = network(auxiliary.sample)
-        au = au_losses(first.au_logits, primary.labels, self.au_reduction)
+        au = au_losses(first.au_logits, primary.labels, self.au_reduction, self.balance)
         expression = expression_losses(second.expression_logits, auxiliary.labels)
         return (first, second), torch.cat([au, expression])
 

@@ -15,7 +15,7 @@ optimisers: the defaults are ours.
 Ablations, options that are off by default: the length (`alpha`) and the preconditioner (`preconditioned`) of the step
 that the network really takes, one weight a task (`weights`), no normaliser (`normalise`), a plain meta
 loss (`balanced_meta`), a meta network that is given other things (`inputs`) or standardised features
-(`normalised_features`). Smaller, with the same mathematics: `checkpointing`.
+(`normalised_features`). A control: `permuted`. Smaller, with the same mathematics: `checkpointing`.
 """
 
 from collections.abc import Callable, Mapping
@@ -74,6 +74,18 @@ def normalise(raw: Tensor, primary: int) -> Tensor:
     return raw / (raw[:primary].mean() + raw[primary:].mean())
 
 
+def shuffled(weights: Tensor, primary: int) -> Tensor:
+    """The same weights, dealt out at random within each task, alike in all processes.
+
+    Args:
+        weights: (B1 + B2,) of all processes, the AU images' first.
+        primary: B1.
+    """
+    first, second = torch.randperm(primary), primary + torch.randperm(len(weights) - primary)
+    order = torch.cat([first, second]).to(weights.device)
+    return weights[distributed.gather(order)[: len(order)]]  # the first process's
+
+
 @dataclass(frozen=True)
 class MALOptions(LookAheadOptions):
     """Options of `MAL`."""
@@ -101,6 +113,9 @@ class MALOptions(LookAheadOptions):
     within some ten steps."""
     normalised_features: bool = False
     """whether it is given features standardised by running statistics."""
+    permuted: bool = False
+    """whether the network's own step deals the weights out at random among the images of each task: a control, whose
+    tasks are balanced as MAL's and whose images are not selected."""
     checkpointing: Literal["none", "meta", "all"] = "none"
     """whose activations are not kept but computed again, block by block: "none", "meta" (the reserved images') or
     "all"; less memory, the same mathematics with BatchNorm too."""
@@ -182,6 +197,7 @@ class MAL(Method):
         # Base-learning: theta <- theta - gamma * grad sum_i u_i l_i, u from the new phi
         with torch.no_grad():
             r, w = self.weigh(known, n)
+            w = shuffled(w, n) if self.options.permuted else w
         self.update_base(weighted_gradient(images.losses, images.theta, here(over_batches(w, n), n)))
         return {
             **task_losses(images.losses, len(primary)),

@@ -35,6 +35,7 @@ class FaceRow(BaseModel):
     success: bool = Field(description="whether a face was found")
     box: FaceBox | None
     score: float | None = Field(description="how sure the face finder is, in its own scale")
+    turned: int | None = Field(description="degrees clockwise that a photo had to be turned to be upright, 0 in most")
     probabilities: dict[str, float] = Field(description="of each AU, 0 to 1; empty where there is no face")
     present: dict[str, bool] = Field(description="whether each probability reaches the AU's threshold")
     problem: str = Field(description="why there is no face; empty where there is one")
@@ -129,6 +130,7 @@ def _row(row: Mapping[Hashable, Any], aus: Sequence[str]) -> FaceRow:
         success=success,
         box=FaceBox(**{side: row[side] for side in BOX}) if success else None,
         score=row["score"] if success else None,
+        turned=row["turned"] if success else None,
         probabilities={au: row[au] for au in aus if success},
         present={au: row[present_column(au)] == 1 for au in aus if success},
         problem=row["problem"],

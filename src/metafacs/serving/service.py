@@ -15,8 +15,8 @@ import pandas as pd
 from starlette.requests import Request
 
 from metafacs.errors import InputError
+from metafacs.faces.finders import NO_FACE
 from metafacs.inference import AUDetector, StoppedError
-from metafacs.inference.rows import NO_FACE
 from metafacs.serving.limits import Limits
 from metafacs.serving.refusals import RefusedError, internal, timed_out, unreadable
 from metafacs.serving.uploads import PICTURE, VIDEO, Contents, look_at, save_upload
@@ -165,7 +165,7 @@ class Service:
             logger.exception("a request failed")
             raise internal() from error
         problem = str(table["problem"].iloc[0])
-        if job.contents.kind == PICTURE and problem not in ("", NO_FACE):
+        if job.contents.kind == PICTURE and problem and not problem.startswith(NO_FACE):
             raise unreadable(problem)
         table["input"] = job.name
         return table

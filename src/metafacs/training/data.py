@@ -13,6 +13,7 @@ from torch import Tensor
 
 from metafacs import distributed
 from metafacs.config import DataConfig, TrainConfig
+from metafacs.data.copies import copied, signatures
 from metafacs.data.prepared import PreparedDataset
 from metafacs.data.splits import Split, auxiliary_rows, split_by_fold
 from metafacs.data.streams import Faces, Order, Stream
@@ -84,6 +85,8 @@ def open_data(
             raise InputError("this method learns from an expression dataset too; give one with --data.auxiliary DIR")
         second = PreparedDataset.open(settings.auxiliary)
         chosen = _auxiliary_rows(second, primary, split)
+        chosen, caution = _without_copies(second, chosen, primary, split)
+        cautions += [caution] if caution else []
         expressions = list(second.card.expressions)
         faces["auxiliary"] = Faces(second, chosen, settings.resize)
         targets["auxiliary"] = torch.from_numpy(second.expression_labels()[chosen])
@@ -206,6 +209,26 @@ def _auxiliary_rows(second: PreparedDataset, primary: PreparedDataset, split: Sp
     test = {identity for identity in identities(primary) if str(identity[1]) in split.test_subjects}
     expressions = second.column("expression").tolist()
     return auxiliary_rows(second.column("fold").tolist(), expressions, identities(second), test)
+
+
+def _without_copies(
+    second: PreparedDataset, rows: np.ndarray, primary: PreparedDataset, split: Split
+) -> tuple[np.ndarray, str]:
+    """Those of the expression rows that do not show pictures of the test fold, and what to say of the others.
+
+    Raises:
+        InputError: all of them do.
+    """
+    copies = copied(signatures(second, rows), signatures(primary, split.test))
+    if not copies.any():
+        return rows, ""
+    if copies.all():
+        raise InputError(f"all pictures of {second.folder} are of the test fold: give another --data.auxiliary")
+    examples = ", ".join(map(str, second.column("subject")[rows[copies]][:3]))
+    return rows[~copies], (
+        f"{int(copies.sum()):,} of {len(rows):,} pictures of {second.card.name} are pictures of the test fold under "
+        f"other names (as {examples}); these were left out, but others of the same people may have trained"
+    )
 
 
 def _warn_of_rare(aus: list[str], labels: np.ndarray) -> None:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,24 @@ from torch.utils.tensorboard import SummaryWriter
 from metafacs import distributed
 from metafacs.config import NetworkConfig, OptimiserConfig, TrainConfig
 from metafacs.data.streams import mixed_seed, training_batches
+from metafacs.errors import InputError
 from metafacs.evaluation.metrics import au_scores, average_scores
 from metafacs.files import naming
 from metafacs.methods import METHODS, Method, Setup
+from metafacs.methods.mtl import MTLOptions
 from metafacs.models.network import Network, build_network, check_side
 from metafacs.models.synchronised import synchronise
 from metafacs.progress import progress_bar
-from metafacs.runs import DETECTOR, SAMPLE_WEIGHTS, STATE, TENSORBOARD, RunFolder, check_run, peak_memory
+from metafacs.runs import (
+    DETECTOR,
+    SAMPLE_WEIGHTS,
+    STATE,
+    TENSORBOARD,
+    RunFolder,
+    check_run,
+    peak_memory,
+    weight_history,
+)
 from metafacs.training import loop
 from metafacs.training.checkpoint import DetectorCard, load_state, save_detector, save_state
 from metafacs.training.compiling import compiled
@@ -47,17 +59,19 @@ def train(config: TrainConfig, resume: bool = False) -> Path:
 
     Args:
         config: what to train, on what, and how.
-        resume: go on with the unfinished run in that folder, if there is one.
+        resume: go on with the unfinished run in that folder, if there is one, or with a finished one for more steps,
+            where its learning rate does not depend on its length.
 
     Raises:
         InputError: a dataset or a setting cannot be used, the folder holds another run, or training diverged.
     """
     with distributed.joined(config.loop.device) as device, _threads(config.loop.threads):
         first = distributed.rank() == 0
-        console = Console(stderr=True, soft_wrap=True, highlight=False, quiet=not first)
-        if first:
-            check_run(config.out, config.values(), resume)  # again when the folder is made, but nothing waited for yet
         kind = METHODS[config.method]
+        fixed = _fixed(config, kind)
+        console = Console(stderr=True, soft_wrap=True, highlight=False, quiet=not first)
+        if first:  # again when the folder is made, but nothing has been waited for yet
+            check_run(config.out, config.values(), resume, fixed, config.defaults())
         data = open_data(config.data, "auxiliary" in kind.streams, config.seed, console, device)
         torch.manual_seed(config.seed)
         network = base_network(config.network, data)
@@ -68,15 +82,50 @@ def train(config: TrainConfig, resume: bool = False) -> Path:
             data.class_weights(device),
             distributed.autocast(device, config.loop.precision),
         )
+        if isinstance(config.options, MTLOptions):
+            setup = _controlled(setup, config.options, data)
         method = kind(setup, config.options)
         if distributed.count() > 1 and config.loop.synchronise:
             for module in method.modules.values():
                 synchronise(module)
-        folder = RunFolder(config.out, config.values(), resume) if first else None
+        folder = RunFolder(config.out, config.values(), resume, fixed, config.defaults()) if first else None
         distributed.wait_for_all()
         with naming(config.out), compiled(method.network) if config.loop.compile else nullcontext():
             _Session(config, method, data, device, folder, console).run()
     return config.out
+
+
+def _controlled(setup: Setup, options: MTLOptions, data: TrainingData) -> Setup:
+    """Gives MTL's controls what they know: the truth of the images, another run's weights.
+
+    Raises:
+        InputError: they cannot have it.
+    """
+    if options.truth:
+        dataset, faces = data.rows["auxiliary"]
+        values = dataset.column(options.truth)[faces.rows].tolist()
+        texts = np.array([f"{value:g}" if isinstance(value, float) else str(value) for value in values])
+        bad = np.isin(texts, options.bad.split(","))
+        if bad.all() or not bad.any():
+            raise InputError(
+                f"{bad.sum()} of {len(bad)} images of {dataset.folder} have {options.bad} in {options.truth}, a column "
+                f"whose values are {', '.join(sorted(set(texts))[:8])}; name those of bad images, and not of all"
+            )
+        data.streams["auxiliary"].truth = torch.from_numpy(~bad).float()
+    return replace(setup, history=weight_history(Path(options.replay))) if options.replay else setup
+
+
+def _fixed(config: TrainConfig, kind: type[Method]) -> str:
+    """Why the run would have gone another way if it had been longer; "" where it would not."""
+    rate = config.optimiser
+    if rate.schedule != "constant" or rate.warmup:
+        return (
+            f"its learning rate depends on its length (--optimiser.schedule {rate.schedule}, --optimiser.warmup "
+            f"{rate.warmup:g}; with constant and 0 it does not)"
+        )
+    if kind.plan is Method.plan or (isinstance(config.options, MTLOptions) and not config.options.replay):
+        return ""
+    return f"the method {config.method} plans by its length"
 
 
 def base_network(config: NetworkConfig, data: TrainingData) -> Network:

@@ -7,7 +7,7 @@ from metafacs.data.splits import NO_FOLDS
 from metafacs.data.validation import validate
 from metafacs.datasets.audit.material import CHECK, DIFFERS, NOTE, Finding, Material
 from metafacs.datasets.listed import Clip, Listed
-from metafacs.datasets.preparation import SKIPPED_FILE
+from metafacs.datasets.preparation import SEVERAL, SKIPPED_FILE
 from metafacs.datasets.protocols import ABSENT
 
 MOST_LOST = 0.01
@@ -142,13 +142,17 @@ def _check_pictures(material: Material) -> list[Finding]:
 
 def _check_faces(material: Material) -> list[Finding]:
     lost, here = material.lost("face"), len(material.rows)
+    several = material.dataset.card.counts.get(SEVERAL, 0)
+    text = f"{several:,} pictures have several faces; taken was that of the frame before, in photographs the largest"
+    findings = [Finding(NOTE, "faces", text)] if several else []
     if not lost:
-        return [Finding(NOTE, "faces", "a face was found in every readable picture")]
+        return [Finding(NOTE, "faces", "a face was found in every readable picture"), *findings]
     share = lost / (lost + here)
     text = f"no face found in {lost:,} pictures ({100 * share:.2f} % of the readable ones); they are left out"
-    action = "look at them; try --upsample 1, --width 0, another --detector, or the dataset's own landmarks"
+    action = f"look at them; {SKIPPED_FILE} says how small faces were sought and which flag seeks smaller ones; try "
+    action += "another --detector, or the dataset's own landmarks"
     worse = DIFFERS if material.name else CHECK
-    findings = [Finding(worse, "faces", text, action) if share > MOST_LOST else Finding(NOTE, "faces", text)]
+    findings.append(Finding(worse, "faces", text, action) if share > MOST_LOST else Finding(NOTE, "faces", text))
     table = subjects(material)
     hard = table[table["no_face_percent"] > 100 * MOST_LOST_OF_ONE]
     if len(hard):
