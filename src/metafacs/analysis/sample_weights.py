@@ -10,6 +10,7 @@ import pandas as pd
 from metafacs.analysis.records import read_run_name, read_sample_weights
 from metafacs.analysis.statistics import Estimate, spearman_interval
 from metafacs.data.card import true_column
+from metafacs.data.joined import open_datasets
 from metafacs.data.reader import PreparedDataset
 from metafacs.errors import InputError
 from metafacs.evaluation.predictions import PREDICTIONS_FILE, read_predictions
@@ -93,7 +94,7 @@ def dataset_of(images: pd.DataFrame) -> PreparedDataset:
         InputError: it is not there (any more), or holds other faces.
     """
     folder = Path(str(images["folder"].iloc[0]))
-    dataset = PreparedDataset.open(folder)
+    dataset = open_datasets(str(folder).split("\n"))
     rows = images["row"].to_numpy(dtype=np.int64)
     same = rows.max(initial=-1) < len(dataset)
     if same and "subject" in images:
@@ -125,7 +126,8 @@ def _folders(run: Path) -> Mapping[str, str]:
     except InputError:  # tables alone, without the run's settings
         return {"primary": "", "auxiliary": ""}
     data = data if isinstance(data, dict) else {}
-    return {stream: str(data.get(stream) or "") for stream in ("primary", "auxiliary")}
+    folders = {stream: data.get(stream) or "" for stream in ("primary", "auxiliary")}
+    return {k: "\n".join(map(str, v)) if isinstance(v, list) else str(v) for k, v in folders.items()}
 
 
 def _trained_aus(run: Path) -> list[str]:
