@@ -110,7 +110,8 @@ def check_settings(path: Path, config: Mapping[str, Any], defaults: Mapping[str,
     Raises:
         InputError: it has other settings.
     """
-    before, now = {**_flat(defaults), **_flat(read_config(path))}, _flat(config)
+    before, now = _flat(read_config(path)), _flat(config)
+    before = {**{key: value for key, value in _flat(defaults).items() if key in now}, **before}
     different = [key for key in dict.fromkeys([*before, *now]) if before.get(key) != now.get(key)]
     if different:
         shown = "; ".join(f"{key}: {before.get(key)} there, {now.get(key)} now" for key in different[:3])
