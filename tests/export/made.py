@@ -48,6 +48,12 @@ def network(form: str = "plain", backbone: str = BACKBONE, **options: Any) -> tu
         # faces and noise: scaled on noise alone, whose pictures are all alike, probabilities would all be 0 or 1
         faces = torch.from_numpy(np.concatenate([rendered_faces(CARD.side), random_faces(CARD.side)]))
         sample = Sample(faces.permute(0, 3, 1, 2).float() / 255)
+        if form == "jaa":  # deep: without statistics of its own all faces would be alike but for rounding
+            for layer in made.modules():
+                if isinstance(layer, torch.nn.BatchNorm2d):
+                    layer.momentum = 1.0
+            made.train()(sample)
+            made.eval()
         # of deep networks without training all faces are nearly alike: more would be made of rounding
         spread = 2 if form == "plain" else 0.5
         factor, rows = spread / made.logits(sample).std(0), len(made.au_head.weight)
