@@ -1,12 +1,16 @@
 """The report is one whole document that fetches nothing and says what the tables say."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from metafacs.analysis.figures import Gallery, compare_scored, draw_all
 from metafacs.analysis.report import report
+from metafacs.evaluation.comparison import AVERAGE
 from metafacs.evaluation.tables import tables
-from tests.analysis.test_cautions import study
+from tests.analysis.test_cautions import settled, study
 from tests.evaluation.runs import write_run
 from tests.pages import Document
 
@@ -25,8 +29,22 @@ def test_every_number_of_the_tables_is_there(tmp_path: Path) -> None:
     texts = Document(report(runs, comparison, Gallery())).texts
     for made in tables(comparison, spread=True):
         assert {entry for row in made.rows for entry in row if entry} <= set(texts)
-    assert any("Told from STL at 95 %: MAL" in text for text in texts)
+    assert any("Different from STL in average F1, with 95 % intervals: MAL" in text for text in texts)
     assert "Nothing out of the ordinary was found." in texts
+
+
+def test_the_lead_says_what_is_not_known(tmp_path: Path) -> None:
+    never = np.zeros((60, 3))
+    runs = [settled(write_run(tmp_path, method, probabilities=never), method=method) for method in ("stl", "mal")]
+    comparison = compare_scored(runs)
+    assert comparison is not None
+    lead = " ".join(Document(report(runs, comparison, Gallery())).texts)
+    floor = 100 * float(comparison.floor()[AVERAGE])
+    assert "No method reaches" in lead and f"{floor:.1f}" in lead and "STL with 0.0" in lead
+    assert "two pairs of runs with STL" in lead and "no training saw" in lead
+    unknown = replace(comparison, subject_exclusive=False)
+    lead = " ".join(Document(report(runs, unknown, Gallery())).texts)
+    assert "NOT SUBJECT-EXCLUSIVE" in lead and "no training saw" not in lead
 
 
 def test_names_cannot_become_markup(tmp_path: Path) -> None:

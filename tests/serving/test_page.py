@@ -75,6 +75,22 @@ def test_a_video_gets_a_timeline(run: Path, asking: TestClient, tmp_path: Path) 
     assert f"Face 1: present in {shares[1]} % of the frames, Face 2: present in {shares[2]} %" in html
 
 
+def test_a_neutral_picture(run: Path, asking: TestClient, tmp_path: Path) -> None:
+    before, picture, rest = private_folders(), draw([(60, 40)], 1), png(draw([(60, 40)], 2))
+    files = {"file": ("a.png", png(picture)), "neutral": ("b.png", rest)}
+    plain, expected = toy_detector(run).detect(picture), toy_detector(run).detect(picture, neutral=rest)
+    assert (expected[AUS] <= plain[AUS]).all(axis=None) and (expected[AUS] < plain[AUS] - 0.01).any(axis=None)
+    (row,) = asking.post("/api/v1/detect", files=files).json()["rows"]
+    assert row["probabilities"] == pytest.approx(expected[AUS].iloc[0].to_dict(), abs=1e-6)
+    html = json.loads(asking.post("/page/detect", files=files).text.splitlines()[-1])["html"]
+    assert f"{expected['AU12'].iloc[0]:.2f}" in html and "at rest is taken off" in html
+    film = make_video(tmp_path / "v.mp4", walk(5)).read_bytes()
+    for content, reason in ((png(draw([])), "neutral picture: no face found"), (film, "a video"), (b"", "empty")):
+        answer = asking.post("/api/v1/detect", files={**files, "neutral": ("b.png", content)})
+        assert answer.status_code == 422 and reason in answer.json()["error"]["message"]
+    assert private_files(before) == []
+
+
 def test_names_of_files_do_nothing(asking: TestClient) -> None:
     html = last_line(asking, png(draw([(60, 40)])), "<img src=x onerror=alert(1)>\"'.png")["html"]
     assert "<img src=x" not in html and "&lt;img src=x" in html
@@ -109,6 +125,11 @@ def test_a_browser_sends_a_photo_a_video_and_a_bad_file(run: Path, browser: Any,
         assert waiting.value.suggested_filename == "photo_aus.csv"
         expected = toy_detector(run).detect(picture)
         assert np.allclose(pd.read_csv(waiting.value.path())[AUS], expected[AUS], rtol=0, atol=1e-6)
+        page.set_input_files("#neutral", photo)
+        page.set_input_files("#file", photo)
+        wait_until(page, "document.getElementById('results').innerText.includes('at rest is taken off')")
+        assert "photo.png" in page.inner_text("label[for=neutral]")
+        page.click("#forget")
         page.set_input_files("#file", make_video(tmp_path / "v.mp4", walk(30)))
         page.wait_for_selector("#results .timeline", timeout=60_000)
         for name, content in (("bad.jpg", b"no picture"), ("large.jpg", bytes(400_000))):

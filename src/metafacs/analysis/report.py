@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,14 @@ import pandas as pd
 from metafacs import __version__
 from metafacs.analysis.cautions import PER_RUN, cautions, environment_of, settings_of
 from metafacs.analysis.figures import LEFT_OUT, Gallery
-from metafacs.analysis.records import read_run_name
+from metafacs.analysis.records import read_run_name, read_sample_weights
 from metafacs.evaluation.comparison import AVERAGE, Comparison, method_title
 from metafacs.evaluation.costs import costs
 from metafacs.evaluation.predictions import PREDICTIONS_FILE
-from metafacs.evaluation.tables import tables
+from metafacs.evaluation.tables import Table, tables
 from metafacs.pages import data_url, render
-from metafacs.runs import DONE
+from metafacs.runs import DONE, SAMPLE_WEIGHTS
+from metafacs.training.weight_table import by_dataset
 
 COST_REFERENCE = "mtl"
 
@@ -48,16 +50,30 @@ def report(
         ),
         lead=_lead(runs, comparison),
         cautions=[*(f"{note[:1].upper()}{note[1:]}." for note in doubts), *cautions(runs, comparison)],
-        tables=tables(comparison, paper, spread=len(comparison.methods) < 4) if comparison else [],
+        tables=[_upright(one) for one in tables(comparison, paper, spread=len(comparison.methods) < 4)]
+        if comparison
+        else [],
         costs=_costs(runs),
         figures=[
             {"title": one.title, "caption": one.caption, "picture": data_url(one.files[0].read_bytes(), "png")}
             for one in gallery.figures
         ],
+        weights=_weights(runs),
         left_out=left_out,
         settings=_by_run(runs, settings_of, left_out=PER_RUN),
         environment=_by_run(runs, environment_of),
         version=__version__,
+    )
+
+
+def _upright(table: Table) -> Table:
+    """The table with a column for each method where there are more AUs than methods, so that it fits a screen."""
+    if len(table.rows) >= len(table.header):
+        return table
+    grid = [list(column) for column in zip(table.header, *table.rows, strict=True)]
+    marks = {(column - 1, row + 1): mark for (row, column), mark in table.marks.items()}
+    return replace(
+        table, header=["", *grid[0][1:]], rows=grid[1:], marks=marks, rule_before=(table.header.index("Avg.") - 1,)
     )
 
 
@@ -68,30 +84,37 @@ def _lead(runs: Sequence[Path], comparison: Comparison | None) -> list[str]:
         counts = comparison.counts()["seeds"]
         seeds = f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
         folds = f"fold{'s' * int(len(comparison.folds) > 1)} {', '.join(comparison.folds)}"
-        lines.append(
-            f"{len(comparison.aus)} AUs; test {folds}, "
-            f"whose people no training saw; {seeds} seed{'s' * int(counts.max() > 1)}."
-        )
+        who = "whose people no training saw" if comparison.subject_exclusive else "NOT SUBJECT-EXCLUSIVE"
+        lines.append(f"{len(comparison.aus)} AUs; test {folds}, {who}; {seeds} seed{'s' * int(counts.max() > 1)}.")
         lines += _conclusions(comparison)
     return lines
 
 
 def _conclusions(comparison: Comparison) -> list[str]:
-    """The highest score, and each difference to the reference that is told from zero."""
-    means = comparison.means()[AVERAGE]
+    """The highest score beside the floor, and each difference to the reference that is more than chance."""
+    means, floor = 100 * comparison.means()[AVERAGE], 100 * float(comparison.floor()[AVERAGE])
     best = str(means.idxmax())
-    lines = [f"Highest average F1 × 100: {method_title(best)} with {100 * means[best]:.1f}."]
+    highest = f"{method_title(best)} with {means[best]:.1f}"
+    lines = [f"Highest average F1 × 100: {highest}; a predictor that finds every AU in every image has {floor:.1f}."]
+    if means[best] < floor:
+        lines = [
+            f"No method reaches the average F1 × 100 of a predictor that finds every AU in every image, {floor:.1f}. "
+            f"Nearest is {highest}."
+        ]
     differences = comparison.differences()
     if differences.empty:
         return lines
-    reference = method_title(comparison.reference)
+    averages, reference = differences.xs(AVERAGE, level="au"), method_title(comparison.reference)
     clear = []
-    for name, row in differences.xs(AVERAGE, level="au").iterrows():
+    for name, row in averages.iterrows():
         if row["low"] > 0 or row["high"] < 0:
             mean, low, high = (f"{100 * row[part]:+.1f}".replace("-", "−") for part in ("mean", "low", "high"))
             clear.append(f"{method_title(str(name))} {mean} ({low} to {high})")
-    lines.append(f"Told from {reference} at 95 %: {', '.join(clear) or 'no method'}.")
-    return lines
+    if clear:
+        return [*lines, f"Different from {reference} in average F1, with 95 % intervals: {', '.join(clear)}."]
+    if averages["low"].isna().all():
+        return [*lines, f"No method has two pairs of runs with {reference}: any difference to it may be chance."]
+    return [*lines, f"Every difference to {reference} in average F1 may be chance: all 95 % intervals include zero."]
 
 
 def _costs(runs: Sequence[Path]) -> list[list[str]]:
@@ -109,6 +132,20 @@ def _costs(runs: Sequence[Path]) -> list[list[str]]:
         ]
         for name, row in table.iterrows()
     ]
+
+
+def _weights(runs: Sequence[Path]) -> dict[str, list[Any]]:
+    """Mean weight of expression images by method, dataset and expression, where there are several datasets."""
+    tables: dict[str, list[pd.DataFrame]] = {}
+    for run in runs:
+        table = read_sample_weights(run) if (run / SAMPLE_WEIGHTS).exists() else pd.DataFrame()
+        if {"dataset", "expression"} <= {*table.columns} and len(means := by_dataset(table)) > 1:
+            tables.setdefault(method_title(read_run_name(run).method), []).append(means)
+    if not tables:
+        return {}
+    both = pd.concat({method: pd.concat(means).groupby(level=0).mean() for method, means in tables.items()})
+    rows = [[*names, *(_number(value, 3) for value in row)] for names, row in zip(both.index, both.values, strict=True)]
+    return {"header": ["Method", "Dataset", *both.columns], "rows": rows}
 
 
 def _by_run(

@@ -168,6 +168,30 @@ class PairOrder(Order):
         return np.array(both)
 
 
+class EvenOrder(Order):
+    """As many items of every group in every step, each group in an order of its own.
+
+    Args:
+        groups: positions of the items of each.
+        batch: items a step; where they cannot be divided evenly, the first groups have one more.
+        seed: of the permutations.
+        name: of the stream.
+    """
+
+    def __init__(self, groups: Sequence[NDArray[np.int64]], batch: int, seed: int, name: str) -> None:
+        shares = [batch // len(groups) + (k < batch % len(groups)) for k in range(len(groups))]
+        self.groups = [
+            (group, Order(len(group), share, seed, f"{name} {k}"))
+            for k, (group, share) in enumerate(zip(groups, shares, strict=True))
+            if share
+        ]
+        super().__init__(sum(map(len, groups)), sum(order.batch for _, order in self.groups), seed, name)
+
+    def __call__(self, step: int) -> NDArray[np.int64]:
+        """Positions of the items of `step`, (batch,)."""
+        return np.concatenate([group[order(step)] for group, order in self.groups])
+
+
 @dataclass
 class Stream:
     """Images with one kind of label, and their order in training.

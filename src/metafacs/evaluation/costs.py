@@ -24,8 +24,8 @@ def costs(runs: Sequence[Path], reference: str) -> pd.DataFrame:
     Returns:
         One row per method in the order of first appearance: `seconds_per_step` (wall clock),
         `processor_seconds_per_step` (all threads of the process), `training_memory_mib` (what training added to the
-        process's peak), and `time_ratio` and `memory_ratio`, the processor time and memory relative to the reference's
-        (NaN where it has none).
+        process's peak; NaN where that was higher before), and `time_ratio` and `memory_ratio`, the processor time and
+        memory relative to the reference's (NaN where it has none).
 
     Raises:
         InputError: a run's files are missing or damaged.
@@ -35,6 +35,7 @@ def costs(runs: Sequence[Path], reference: str) -> pd.DataFrame:
         name = _name(run)
         (done,) = _records(run / DONE, 1)
         memory = _number(done, "memory_peak_mib", run / DONE) - _number(done, "memory_before_mib", run / DONE)
+        memory = memory if memory > 0 else float("nan")  # the process had needed more before: nothing is known
         for values in _records(run / METRICS):
             if values.get("event") == "train" and all(column in values for column in COLUMNS):
                 taken = {column: _number(values, column, run / METRICS) for column in COLUMNS}

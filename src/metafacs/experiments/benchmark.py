@@ -80,8 +80,8 @@ class BenchmarkConfig:
                 data=replace(
                     variant.data,
                     test_fold=fold,
-                    primary=Path(os.path.realpath(variant.data.primary)),
-                    auxiliary=variant.data.auxiliary and Path(os.path.realpath(variant.data.auxiliary)),
+                    primary=_real(variant.data.primary),
+                    auxiliary=variant.data.auxiliary and _real(variant.data.auxiliary),
                 ),
                 seed=seed,
             )
@@ -89,6 +89,13 @@ class BenchmarkConfig:
             for fold in self.folds
             for variant in self.variants
         ]
+
+
+def _real(folders: list[Path] | Path) -> list[Path] | Path:
+    """The same without links and relative parts."""
+    if isinstance(folders, list):
+        return [Path(os.path.realpath(folder)) for folder in folders]
+    return Path(os.path.realpath(folders))
 
 
 @dataclass(frozen=True)

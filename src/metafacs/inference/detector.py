@@ -30,7 +30,8 @@ from metafacs.faces.pictures import MOST_PIXELS
 from metafacs.faces.recipe import WHOLE
 from metafacs.faces.tracking import Tracker
 from metafacs.faces.video import Frame, video_frames
-from metafacs.inference.rows import raw_schema, tidy
+from metafacs.inference.calibration import lowered
+from metafacs.inference.rows import logit_column, raw_schema, tidy
 from metafacs.inference.sources import picture_frame
 from metafacs.inference.watching import Crop, heeding, watch
 from metafacs.models.network import Network
@@ -138,7 +139,7 @@ class AUDetector:
 
         return cls.from_run(starter_run(), **options)
 
-    def detect(self, images: Input | Iterable[Input], faces: int = 0) -> pd.DataFrame:
+    def detect(self, images: Input | Iterable[Input], faces: int = 0, *, neutral: Input | None = None) -> pd.DataFrame:
         """Detects AUs in pictures that have nothing to do with each other.
 
         Args:
@@ -146,6 +147,8 @@ class AUDetector:
                 array (H, W, 3) in RGB or (H, W) in grey, uint8; an array (N, H, W, 3) is N pictures. Files are turned
                 upright as their EXIF entry says.
             faces: take only so many faces of a picture, the largest; 0 takes all.
+            neutral: a picture of the person with a resting face; what it shows is taken off (see
+                `metafacs.inference.calibration`).
 
         Returns:
             One row per face, and one with `success` 0 for a picture without a face or that cannot be read; columns as
@@ -157,7 +160,7 @@ class AUDetector:
         tracker, pictures = self.tracker(faces=faces), _pictures(images)
         names = [str(one) if isinstance(one, str | os.PathLike) else str(k) for k, one in enumerate(pictures)]
         frames = ((k, _picture_of(picture, k)) for k, picture in enumerate(pictures))
-        return self._table(names, frames, tracker)
+        return self._table(names, frames, tracker, neutral)
 
     def detect_video(
         self,
@@ -165,6 +168,7 @@ class AUDetector:
         every: int = 1,
         faces: int = 0,
         *,
+        neutral: Input | None = None,
         stop: Callable[[], bool] | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> pd.DataFrame:
@@ -178,6 +182,7 @@ class AUDetector:
                 before, which is faster.
             faces: take only so many faces of a frame, those of the people known longest, then the largest; 0 takes
                 all.
+            neutral: as in `detect`.
             stop: asked before each frame; true ends the work.
             progress: told after each frame how many were searched.
 
@@ -198,7 +203,20 @@ class AUDetector:
         if not Path(path).is_file():
             raise InputError(f"there is no video {path}")
         with closing(iterated_ahead((0, frame) for frame in video_frames(Path(path)))) as frames:
-            return self._table([str(path)], heeding(frames, stop, progress), tracker)
+            return self._table([str(path)], heeding(frames, stop, progress), tracker, neutral)
+
+    def rest(self, neutral: Input) -> NDArray[np.float64]:
+        """(A,) logits of the largest face of a picture.
+
+        Raises:
+            InputError: it cannot be read or shows no face.
+        """
+        table = self.detect([neutral], faces=1)
+        if not table["success"].iloc[0]:
+            name = neutral if isinstance(neutral, str | os.PathLike) else "the neutral picture"
+            raise InputError(f"{name}: {table['problem'].iloc[0]}; give a picture of the person with a neutral face")
+        odds = table[self.aus].iloc[0].to_numpy(np.float64).clip(1e-7, 1 - 1e-7)
+        return np.asarray(np.log(odds / (1 - odds)))
 
     def tracker(self, every: int = 1, faces: int = 0) -> Tracker:
         """What follows people as preparation followed those of the training data; arguments as of `detect_video`."""
@@ -249,9 +267,14 @@ class AUDetector:
         logits = self._network.logits(Sample(crop(stack, places, self.card.side), points))
         return np.asarray(logits.float().cpu())
 
-    def _table(self, names: Sequence[str], frames: Iterator[tuple[int, Frame]], tracker: Tracker) -> pd.DataFrame:
+    def _table(
+        self, names: Sequence[str], frames: Iterator[tuple[int, Frame]], tracker: Tracker, neutral: Input | None
+    ) -> pd.DataFrame:
+        rest = None if neutral is None else self.rest(neutral)
         parts = [part.rows for part in watch(self, names, frames, tracker)]
         rows = pa.concat_tables(parts) if parts else raw_schema(self.aus).empty_table()
+        if rest is not None:
+            rows = lowered(rows, [logit_column(au) for au in self.aus], {}, rest)
         return tidy(rows, self.aus, self.thresholds)
 
 

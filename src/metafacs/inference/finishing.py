@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from metafacs.errors import InputError
 from metafacs.faces.finders import NO_FACE
 from metafacs.faces.video import announced_frames
 from metafacs.inference.calibration import Person, by_baseline, by_frame, lowered
@@ -47,7 +46,7 @@ class Calibrated:
         elif neutral and neutral.isdigit():
             self._rests = by_frame(parts.read(), self._logits, int(neutral))
         elif neutral:
-            self._rests, self._everybody = {}, rest_of(detector, Path(neutral))
+            self._rests, self._everybody = {}, detector.rest(Path(neutral))
         self.people = None if self._rests is None or self._everybody is not None else len(self._rests)
 
     def __iter__(self) -> Iterator[pa.Table]:
@@ -62,19 +61,6 @@ class Calibrated:
             if part.num_rows:
                 table = tidy(part, self._detector.aus, self._detector.thresholds)
                 yield table.assign(source=part["source"].to_numpy())
-
-
-def rest_of(detector: AUDetector, picture: Path) -> NDArray[np.float64]:
-    """(A,) logits of the largest face of a picture.
-
-    Raises:
-        InputError: it cannot be read or shows no face.
-    """
-    table = detector.detect(picture, faces=1)
-    if not table["success"].iloc[0]:
-        raise InputError(f"{picture}: {table['problem'].iloc[0]}; give a picture of the person with a neutral face")
-    odds = table[detector.aus].iloc[0].to_numpy(np.float64).clip(1e-7, 1 - 1e-7)
-    return np.asarray(np.log(odds / (1 - odds)))
 
 
 @dataclass

@@ -27,7 +27,7 @@ from metafacs.serving.limits import Limits
 from metafacs.serving.pages import render, result_html
 from metafacs.serving.refusals import RefusedError, error_fields, error_response, internal
 from metafacs.serving.service import Job, Service
-from metafacs.serving.uploads import FIELD
+from metafacs.serving.uploads import FIELD, NEUTRAL
 
 KEEP_ALIVE = 15
 """Seconds that an idle connection stays open."""
@@ -55,7 +55,12 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
     }
 }
 FILE = {"type": "string", "format": "binary", "description": "a photo (JPEG, PNG ...) or a video (MP4, MOV, WebM ...)"}
-FORM = {"schema": {"type": "object", "required": [FIELD], "properties": {FIELD: FILE}}}
+REST = {
+    "type": "string",
+    "format": "binary",
+    "description": "the person at rest: what this photo shows is taken off",
+}
+FORM = {"schema": {"type": "object", "required": [FIELD], "properties": {FIELD: FILE, NEUTRAL: REST}}}
 BODY = {"requestBody": {"required": True, "content": {"multipart/form-data": FORM}}}
 
 api = APIRouter(responses=REFUSALS)
@@ -171,7 +176,7 @@ async def detect_for_page(request: Request, job: Annotated[Job, Depends(_upload)
             while not await job.is_done(request):
                 yield json.dumps({"begun": job.begun, "done": job.frames, "frames": job.contents.frames}) + "\n"
             table = job.table.result()
-            html = await run_in_threadpool(result_html, table, job.path, job.contents, request.app.state.model)
+            html = await run_in_threadpool(result_html, table, job, request.app.state.model)
             yield json.dumps({"html": html}) + "\n"
         except RefusedError as error:
             yield json.dumps({"error": error_fields(error)}) + "\n"

@@ -2,7 +2,6 @@
 
 import base64
 import io
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,7 +15,8 @@ from metafacs.facs import au_title
 from metafacs.inference.outputs import to_csv
 from metafacs.inference.rows import face_colour, face_name, present_column
 from metafacs.serving.answers import Model
-from metafacs.serving.uploads import VIDEO, Contents
+from metafacs.serving.service import Job
+from metafacs.serving.uploads import VIDEO
 
 DASHES = ("", "9 4", "3 3", "12 3 3 3")
 """Of the people's lines, so that they are told apart without colours too."""
@@ -39,29 +39,29 @@ def render(template: str, **facts: object) -> str:
     return _TEMPLATES.get_template(template).render(**facts)
 
 
-def result_html(table: pd.DataFrame, path: Path, contents: Contents, model: Model) -> str:
+def result_html(table: pd.DataFrame, job: Job, model: Model) -> str:
     """What was found, as HTML.
 
     Args:
         table: rows of one file, in the columns of `metafacs.inference.rows.tidy`.
-        path: the file.
-        contents: what it is.
+        job: the file, and what it is.
         model: what the detector is.
     """
     faces = table[table["success"] == 1]
     facts = {
         "model": model,
+        "neutral": job.neutral.exists(),
         "name": str(table["input"].iloc[0]),
         # inside the page itself, so that the server keeps no file of it
         "csv": _inline("text/csv;charset=utf-8", to_csv(table, header=True).encode()),
     }
-    if contents.kind != VIDEO:
-        picture = _shown(read_picture(path), faces, PHOTO_WIDTH)
+    if job.contents.kind != VIDEO:
+        picture = _shown(read_picture(job.path), faces, PHOTO_WIDTH)
         return render("picture.html", picture=picture, **facts)
     times = table.groupby("frame")["timestamp"].first()
     strip = [
         {"time": times[frame], **_shown(picture, faces[faces["frame"] == frame], STRIP_WIDTH)}
-        for frame, picture in read_frames(path, _strip_frames(table))
+        for frame, picture in read_frames(job.path, _strip_frames(table))
     ]
     seconds = float(times.max())
     people = sorted(int(person) for person in faces["face"].value_counts().index[:PEOPLE])

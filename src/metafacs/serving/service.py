@@ -34,6 +34,7 @@ class Job:
 
     Attributes:
         path: where its file lies until the answer is given.
+        neutral: where its neutral picture lies, if it has one.
         name: of the file, as the client calls it.
         contents: what the file is.
         begun: whether it is worked on.
@@ -46,7 +47,7 @@ class Job:
     table: asyncio.Future[pd.DataFrame]
 
     def __init__(self, path: Path, limits: Limits) -> None:
-        self.path = path
+        self.path, self.neutral = path, path.with_name(f"{path.name}-neutral")
         self.begun, self.frames = False, 0
         self._end, self._timeout = float("inf"), limits.timeout
         self._left = threading.Event()
@@ -124,9 +125,13 @@ class Service:
         self._jobs.add(job)
         work = None
         try:
-            job.name = await save_upload(request, job.path, self.limits)
+            job.name = await save_upload(request, job.path, job.neutral, self.limits)
             job.start_clock()
             job.contents = await asyncio.to_thread(look_at, job.path, self.limits, job.is_over)
+            if job.neutral.exists():
+                rest = await asyncio.to_thread(look_at, job.neutral, self.limits, job.is_over)
+                if rest.kind != PICTURE:
+                    raise unreadable("the neutral picture is a video; send a photo")
             work = self._threads[job.contents.kind].submit(self._table, job, faces, every)
             work.add_done_callback(lambda _: self._jobs.discard(job))
             job.table = asyncio.wrap_future(work)
@@ -136,6 +141,7 @@ class Service:
         finally:
             job.leave()
             job.path.unlink(missing_ok=True)
+            job.neutral.unlink(missing_ok=True)
             if work is None:
                 self._jobs.discard(job)
             else:
@@ -153,10 +159,13 @@ class Service:
         """The detector's table of a file, its `input` the file's name; raises nothing but RefusedError."""
         job.begun = True
         try:
+            neutral = job.neutral.read_bytes() if job.neutral.exists() else None
             if job.contents.kind == VIDEO:
-                table = self.detector.detect_video(job.path, every, faces, stop=job.is_over, progress=job.count)
+                table = self.detector.detect_video(
+                    job.path, every, faces, neutral=neutral, stop=job.is_over, progress=job.count
+                )
             else:
-                table = self.detector.detect([job.path], faces)
+                table = self.detector.detect([job.path], faces, neutral=neutral)
         except StoppedError as error:
             raise timed_out() from error
         except InputError as error:

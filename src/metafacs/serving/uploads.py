@@ -19,7 +19,8 @@ from metafacs.faces.video import import_av, open_video
 from metafacs.serving.limits import Limits
 from metafacs.serving.refusals import RefusedError, timed_out, too_large, unreadable
 
-FIELD = "file"
+FIELD, NEUTRAL = "file", "neutral"
+"""Fields of the form: what is to be looked at, and, if one likes, a picture of the person with a resting face."""
 NAME_LENGTH = 120
 OVERHEAD = 100_000
 """Bytes of a request beside the file: the form's boundaries, names and small fields."""
@@ -44,8 +45,8 @@ class Contents:
     frames: int
 
 
-async def save_upload(request: Request, path: Path, limits: Limits) -> str:
-    """Saves the form's file, counted while it comes in; returns its name.
+async def save_upload(request: Request, path: Path, neutral: Path, limits: Limits) -> str:
+    """Saves the form's file, and its neutral picture if it has one, counted while they come in; returns the name.
 
     Raises:
         RefusedError: too large, too slow, or not a form with such a file.
@@ -72,12 +73,15 @@ async def save_upload(request: Request, path: Path, limits: Limits) -> str:
                 raise too_large(limits.most_bytes)
             async with (
                 asyncio.timeout(limits.upload_timeout),
-                Request(request.scope, receive).form(max_files=1, max_fields=8) as form,
+                Request(request.scope, receive).form(max_files=2, max_fields=8) as form,
             ):
                 file = form.get(FIELD)
                 if not isinstance(file, UploadFile):
                     raise RefusedError(422, "no_file", f"there is no file in the field '{FIELD}' of the form; send one")
                 await asyncio.to_thread(shutil.copyfileobj, file.file, out)
+                if isinstance(rest := form.get(NEUTRAL), UploadFile):
+                    with neutral.open("wb") as second:
+                        await asyncio.to_thread(shutil.copyfileobj, rest.file, second)
                 return clean_name(file.filename)
         except RefusedError:
             raise

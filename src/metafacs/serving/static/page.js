@@ -10,7 +10,7 @@ const TITLES = {
   unreadable: "Not a photo or video",
   timeout: "It took too long",
 };
-let stream = null, sending = null;
+let stream = null, sending = null, neutral = null;
 
 function status(text, share) {
   get("status").hidden = text === null;
@@ -52,13 +52,14 @@ async function send(files) {
 // The element that shows the answer to one file.
 async function answer(file, which, signal) {
   const most = Number(get("page").dataset.mostBytes);
-  if (file.size > most) {
+  if (file.size + (neutral ? neutral.size : 0) > most) {
     const megabytes = (size) => `${(size / 1e6).toFixed(1)} MB`;
     return refusal(file.name, { code: "too_large", message: `it has ${megabytes(file.size)}, and this server takes ${megabytes(most)}; send a smaller photo or a shorter video` });
   }
   status(`${which}Sending ...`);
   const form = new FormData();
   form.append("file", file, file.name);
+  if (neutral) form.append("neutral", neutral, neutral.name);
   try {
     const response = await fetch("/page/detect", { method: "POST", body: form, signal });
     const last = response.ok ? await follow(response.body.getReader(), which) : await response.json();
@@ -87,6 +88,13 @@ async function follow(reader, which) {
     }
     if (done) return last;
   }
+}
+
+// What a resting face shows is taken off from now on; null for nothing.
+function setNeutral(file) {
+  neutral = file;
+  document.querySelector("label[for=neutral]").textContent = file ? `Neutral picture: ${file.name}` : "Add a neutral picture";
+  get("forget").hidden = !file;
 }
 
 function stop() {
@@ -139,7 +147,11 @@ get("file").addEventListener("change", (event) => {
   event.target.value = "";
   if (files.length) send(files);
 });
-const BUTTONS = { camera: openCamera, close: closeCamera, shot: shoot, record: film, stop };
+get("neutral").addEventListener("change", (event) => {
+  if (event.target.files.length) setNeutral(event.target.files[0]);
+  event.target.value = "";
+});
+const BUTTONS = { camera: openCamera, close: closeCamera, shot: shoot, record: film, stop, forget: () => setNeutral(null) };
 for (const [id, action] of Object.entries(BUTTONS)) get(id).addEventListener("click", action);
 for (const name of ["dragover", "dragenter", "dragleave", "drop"])
   document.addEventListener(name, (event) => {
