@@ -85,8 +85,8 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     table.add_argument("--compile", nargs="+", default=["no"], choices=["no", "yes"])
     table.add_argument("--timed", type=int, default=20, help="timed steps of a row (a multiple of 4)")
     cells = parser.add_argument_group("cells")
-    cells.add_argument("--primary", type=Path, help="prepared AU dataset")
-    cells.add_argument("--auxiliary", type=Path, help="prepared expression dataset")
+    cells.add_argument("--primary", type=Path, nargs="+", help="prepared AU datasets")
+    cells.add_argument("--auxiliary", type=Path, nargs="+", help="prepared expression datasets")
     cells.add_argument("--truth", help="column of the expression dataset that tells bad images; without it no oracle")
     cells.add_argument("--bad", default="0", help="its values that mean bad, comma-separated")
     cells.add_argument("--folds", default="P1", help="test folds, comma-separated")
@@ -263,8 +263,8 @@ class Cell:
 
 def key_of(options: argparse.Namespace, cell: str, fold: str, seed: str) -> Row:
     """By which the row of a cell is known."""
-    data = {"primary": options.primary.name, "auxiliary": options.auxiliary.name, "steps": options.steps}
-    return {**data, "cell": cell, "fold": fold, "seed": seed}
+    data = {name: "+".join(folder.name for folder in getattr(options, name)) for name in ("primary", "auxiliary")}
+    return {**data, "steps": options.steps, "cell": cell, "fold": fold, "seed": seed}
 
 
 def cells_of(options: argparse.Namespace) -> list[Cell]:

@@ -78,9 +78,9 @@ def test_settings_differ(tmp_path: Path) -> None:
 def test_a_run_of_before_a_setting_was_known_goes_on_with_its_default(tmp_path: Path) -> None:
     RunFolder(tmp_path, CONFIG).close()
     defaults = {"data": {"later": 3}}
-    RunFolder(tmp_path, {**CONFIG, "data": {**CONFIG["data"], "later": 3}}, True, defaults).close()
+    RunFolder(tmp_path, {**CONFIG, "data": {**CONFIG["data"], "later": 3}}, True, defaults=defaults).close()
     with pytest.raises(InputError, match="later: 3 there, 4 now"):
-        RunFolder(tmp_path, {**CONFIG, "data": {**CONFIG["data"], "later": 4}}, True, defaults)
+        RunFolder(tmp_path, {**CONFIG, "data": {**CONFIG["data"], "later": 4}}, True, defaults=defaults)
 
 
 def test_what_is_no_run_folder(tmp_path: Path) -> None:

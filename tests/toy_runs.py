@@ -18,6 +18,17 @@ BACKBONE = "test_efficientnet"
 SMALL_RESNET = {"layers": [2, 2, 2, 2], "channels": [8, 8, 8, 16], "stem_width": 8}
 """Options that make timm's `test_resnet` smaller, with two blocks in every stage."""
 
+SMALL_DRML = {"img_size": 32, "kernels": [5, 3, 3, 3, 3], "width": 8, "grid": 4, "hidden": [32, 16]}
+SMALL: Mapping[str | None, tuple[str, dict[str, Any]]] = {
+    None: (BACKBONE, {"drop_path_rate": 0.2}),
+    "resnet": ("test_resnet", {"drop_path_rate": 0.2, **SMALL_RESNET}),
+    "vgg16": ("metafacs_vgg", {"depth": 16, "width": 2, "mlp_ratio": 1 / 128}),
+    "vgg19": ("metafacs_vgg", {"width": 2, "mlp_ratio": 1 / 128}),
+    "metafacs_jaa": ("metafacs_jaa", {"img_size": 32, "units": 2}),
+    "metafacs_tcae": ("metafacs_tcae", {"img_size": 32, "width": 16}),
+}
+"""For what a method needs (`Method.needs`), the smallest backbone that will do, and its options."""
+
 FLAGS: Mapping[str, object] = {
     "method": "mal",
     "network.backbone": BACKBONE,

@@ -91,7 +91,7 @@ class Run(os.PathLike[str]):
         if (self.path / PREDICTIONS_FILE).exists():
             state += f", average F1 {100 * self.evaluate()['f1'][AVERAGE]:.1f} on its test fold"
         config = self.config
-        rows = {"method": config.label or config.method, "data": config.data.primary, "state": state}
+        rows = {"method": config.label or config.method, "data": config.values()["data"]["primary"], "state": state}
         cells = "".join(f"<tr><th>{k}</th><td>{html.escape(str(v))}</td></tr>" for k, v in rows.items())
         return f"<table><caption>{html.escape(str(self.path))}</caption>{cells}</table>"
 

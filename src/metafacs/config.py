@@ -20,8 +20,10 @@ class DataConfig:
     """What to train on.
 
     Attributes:
-        primary: prepared AU dataset (folder).
-        auxiliary: prepared expression dataset (folder), for methods that use one.
+        primary: prepared AU dataset (folder), or several: the union of their AUs, each image masked where its dataset
+            has no label, people kept apart by dataset.
+        auxiliary: prepared expression dataset (folder), or several, for methods that use one.
+        mixing: images of several datasets in a batch: "size", as many of each as it is large, or "even".
         test_fold: fold that is kept for the test and never seen in training.
         aus: AUs to train: a set ("bp4d", "disfa", "gft"), a list such as "1,2,4,12", or all of the dataset's.
         reserve_fraction: share of every training subject's AU images kept for the meta loss and for validation.
@@ -46,8 +48,9 @@ class DataConfig:
             GPU's free memory.
     """
 
-    primary: Path
-    auxiliary: Path | None = None
+    primary: list[Path] | Path
+    auxiliary: list[Path] | Path | None = None
+    mixing: Literal["size", "even"] = "size"
     test_fold: str = "P1"
     aus: str = "all"
     reserve_fraction: float = 0.02
@@ -65,8 +68,8 @@ class DataConfig:
     device_cache_gib: float | None = None
 
     def __post_init__(self) -> None:
-        self.primary = Path(self.primary)
-        self.auxiliary = None if self.auxiliary is None else Path(self.auxiliary)
+        self.primary = _folders(self.primary)
+        self.auxiliary = None if self.auxiliary is None else _folders(self.auxiliary)
         sizes = dict.fromkeys(("resize", "side", "batch_primary", "batch_auxiliary", "batch_meta"), 1)
         at_least = {**sizes, "reserve_minimum": 0, "workers": 0, "cache_gib": 0, "device_cache_gib": 0}
         _check("data", self, at_least, {"reserve_people": (0, 1)})
@@ -214,12 +217,20 @@ class TrainConfig:
     def values(self) -> dict[str, Any]:
         """All but `out` as plain values, laid out as in a run's `config.yaml`."""
         tree = {name: value for name, value in asdict(self).items() if name not in ("out", "options")}
-        tree["data"] |= {k: str(v) for k, v in tree["data"].items() if isinstance(v, Path)}
+        for name in ("primary", "auxiliary"):
+            folders = tree["data"][name]
+            tree["data"][name] = [*map(str, folders)] if isinstance(folders, list) else folders and str(folders)
         return {**tree, self.method: asdict(self.options)}
 
     def defaults(self) -> dict[str, Any]:
         """`values` with every default: what runs of earlier versions had of settings that they did not know."""
         return TrainConfig(self.out, DataConfig(self.data.primary), self.method).values()
+
+
+def _folders(given: Any) -> list[Path] | Path:
+    """One folder, or several."""
+    several = [Path(folder) for folder in given] if isinstance(given, list | tuple) else [Path(given)]
+    return several if len(several) > 1 else several[0]
 
 
 def _of(kind: type[Kind], values: Mapping[str, Any]) -> Kind:

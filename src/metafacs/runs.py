@@ -150,7 +150,8 @@ def check_settings(
     Raises:
         InputError: it has other settings.
     """
-    before, now = {**flat(defaults), **flat(read_config(path))}, flat(config)
+    before, now = flat(read_config(path)), flat(config)
+    before = {**{key: value for key, value in flat(defaults).items() if key in now}, **before}
     different = [key for key in dict.fromkeys([*before, *now]) if before.get(key) != now.get(key) and key not in free]
     if different:
         shown = "; ".join(f"{key}: {before.get(key)} there, {now.get(key)} now" for key in different[:3])
@@ -177,10 +178,13 @@ def read_config(run: Path) -> dict[str, Any]:
     return config
 
 
-def data_folder(run: Path, folder: str) -> Path:
-    """Where a dataset of the run in folder `run` is: `folder`, from here or from one of the folders around the run."""
-    places = (around / folder for around in (Path(), *run.resolve().parents))
-    return next((place for place in places if place.is_dir()), Path(folder))
+def data_folders(run: Path, named: str | Sequence[str]) -> list[Path]:
+    """Where datasets of the run in folder `run` are: from here, or from one of the folders around the run."""
+    folders = []
+    for folder in [named] if isinstance(named, str) else named:
+        places = (around / folder for around in (Path(), *run.resolve().parents))
+        folders.append(next((place for place in places if place.is_dir()), Path(folder)))
+    return folders
 
 
 def environment() -> dict[str, Any]:

@@ -49,9 +49,12 @@ class Batch:
 
     sample: Sample
     labels: Tensor
-    """(B, A) AU labels, NaN not labelled, for `primary` and `meta`; (B,) expression index for `auxiliary`."""
+    """(B, A) AU labels, NaN not labelled, for `primary` and `meta`; (B,) expression index for `auxiliary`; (B, 0) for
+    `pairs`."""
     truth: Tensor | None = None
     """(B,) float, 1 for good images and 0 for bad ones, where a study knows that and training asks for it."""
+    places: Tensor | None = None
+    """(B,) int64, which of the stream's faces these are."""
 
     def __len__(self) -> int:
         return len(self.labels)

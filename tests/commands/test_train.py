@@ -11,7 +11,7 @@ from metafacs.data.prepared import PreparedDataset
 from metafacs.methods import METHODS
 from metafacs.training.checkpoint import load_detector
 from tests.builders import make_prepared
-from tests.toy_runs import BACKBONE, SMALL_RESNET, flags, logged_steps, metafacs, parameters, same_parameters
+from tests.toy_runs import BACKBONE, SMALL, flags, logged_steps, metafacs, parameters, same_parameters
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +96,8 @@ def test_every_method_trains_from_the_command_line(
     auxiliary = fe_dataset.folder if "auxiliary" in METHODS[method].streams else None
     out = tmp_path / "run"
     changes: dict[str, object] = {"method": method, "loop__steps": 3, "data__aus": "1,2,12"}
-    if METHODS[method].needs:
-        changes |= {"network__backbone": "test_resnet", "network__options": json.dumps(SMALL_RESNET)}
+    backbone, options = SMALL[METHODS[method].needs]
+    changes |= {"network__backbone": backbone, "network__options": json.dumps(options)}
     assert metafacs(*flags(out, au_dataset.folder, auxiliary, **changes)) == 0
     assert load_detector(out / "detector.safetensors")[1].aus == ["AU01", "AU02", "AU12"]
     assert (out / "sample_weights.parquet").exists() == METHODS[method].learns_sample_weights

@@ -7,23 +7,24 @@ from safetensors import safe_open
 
 from metafacs.data.prepared import PreparedDataset
 from metafacs.evaluation.predictions import read_predictions
+from metafacs.methods import METHODS
 from tests.launcher import Launcher
-from tests.toy_runs import SMALL_RESNET, flags, logged_steps, metafacs, same_parameters
+from tests.toy_runs import SMALL, flags, logged_steps, metafacs, same_parameters
 
-METHODS = ["mtan", "cross_stitch", "l2t_ww", "maxl"]
+NAMES = ["mtan", "cross_stitch", "l2t_ww", "maxl", "eac_net", "roi", "jaa_net", "srerl", "gbn", "tcae", "lp_net"]
 DIES = "import metafacs.training.loop as l; f = l._Meter.add\n"
 DIES += "def add(self, *a):\n    global n; n += 1; f(self, *a)\n    if n == %d: import os; os.kill(os.getpid(), 9)\n"
 DIES += "n = 0; l._Meter.add = add"
 
 
 def toy(out: Path, au: PreparedDataset, fe: PreparedDataset, method: str, **changes: object) -> list[str]:
-    small: dict[str, object] = {"network__backbone": "test_resnet"}
-    small["network__options"] = str({"drop_path_rate": 0.2, **SMALL_RESNET})
-    small |= {"loop__steps": 6, "loop__save_every": 1}
+    backbone, options = SMALL[METHODS[method].needs or "resnet"]
+    small: dict[str, object] = {"network__backbone": backbone, "network__options": str(options)}
+    small |= {"loop__steps": 6, "loop__save_every": 1, "data__aus": "1,2,12"}
     return flags(out, au.folder, fe.folder, method=method, **{**small, **changes})
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", NAMES)
 def test_it_is_trained_killed_resumed_and_scored(
     method: str, au_dataset: PreparedDataset, fe_dataset: PreparedDataset, launcher: Launcher, tmp_path: Path
 ) -> None:
@@ -54,5 +55,12 @@ def test_a_backbone_without_stages_is_refused_before_anything_is_written(
 ) -> None:
     run = tmp_path / "run"
     changes = {"network__backbone": "test_efficientnet", "network__options": "{}"}
-    assert metafacs(*toy(run, au_dataset, fe_dataset, "mtan", **changes)) == 2
-    assert "take one such as --network.backbone resnet34" in capsys.readouterr().err and not run.exists()
+    for method, other in {
+        "mtan": "resnet34",
+        "eac_net": "vgg19",
+        "roi": "vgg16",
+        "jaa_net": "metafacs_jaa",
+        "tcae": "metafacs_tcae",
+    }.items():
+        assert metafacs(*toy(run, au_dataset, fe_dataset, method, **changes)) == 2
+        assert f"--network.backbone {other}" in capsys.readouterr().err and not run.exists()

@@ -13,9 +13,13 @@ from metafacs.models.network import FORMS, Network, build_network
 from metafacs.sample import Sample
 from metafacs.training.checkpoint import DetectorCard
 from tests.inference.toys import AUS, EXPRESSIONS
-from tests.toy_runs import BACKBONE, SMALL_RESNET
+from tests.toy_runs import BACKBONE, SMALL
 
 SIZE = 48
+FORMS_ON = {"enhanced": "vgg19", "roi": "vgg16", "related": "vgg19", "jaa": "metafacs_jaa"}
+"""Kind of backbone that each form needs, where not a ResNet."""
+FACTS: dict[str, dict[str, Any]] = {"jaa": {"aus": AUS}, "related": {"aus": AUS}, "joint": {"joint": [0, 1, 2]}}
+"""What a form is built from beside the network, where it must be given."""
 CARD = DetectorCard(
     aus=AUS,
     thresholds=[0.5, 0.4, 0.5, 0.6],
@@ -36,16 +40,26 @@ CARD = DetectorCard(
 def network(form: str = "plain", backbone: str = BACKBONE, **options: Any) -> tuple[Network, DetectorCard]:
     """An untrained network whose logits differ from face to face, and its card."""
     if form != "plain":
-        backbone, options = "test_resnet", SMALL_RESNET
+        backbone, options = SMALL[FORMS_ON.get(form, "resnet")]
     torch.manual_seed(3)
     made = build_network(backbone, len(AUS), len(EXPRESSIONS), "scratch", options)
-    made = FORMS[form].around(made).eval()
+    made = FORMS[form].around(made, **FACTS.get(form, {})).eval()
     with torch.no_grad():
         # faces and noise: scaled on noise alone, whose pictures are all alike, probabilities would all be 0 or 1
         faces = torch.from_numpy(np.concatenate([rendered_faces(CARD.side), random_faces(CARD.side)]))
         sample = Sample(faces.permute(0, 3, 1, 2).float() / 255)
-        made.au_head.weight.mul_(2 / made.logits(sample).std(0)[:, None])
-        made.au_head.bias.sub_(made.logits(sample).mean(0))
+        if form == "jaa":  # deep: without statistics of its own all faces would be alike but for rounding
+            for layer in made.modules():
+                if isinstance(layer, torch.nn.BatchNorm2d):
+                    layer.momentum = 1.0
+            made.train()(sample)
+            made.eval()
+        # of deep networks without training all faces are nearly alike: more would be made of rounding
+        spread = 2 if form == "plain" else 0.5
+        factor, rows = spread / made.logits(sample).std(0), len(made.au_head.weight)
+        made.au_head.weight.mul_(factor[:, None] if rows == len(factor) else factor.mean())  # a joint head has more
+        if rows == len(factor):
+            made.au_head.bias.sub_(made.logits(sample).mean(0))
     return made, replace(CARD, backbone=backbone, backbone_options=options, method=form)
 
 

@@ -76,6 +76,7 @@ def batches(
         "primary": Batch(Sample(images(primary)), aus(primary)),
         "auxiliary": Batch(Sample(images(auxiliary)), torch.randint(0, EXPRESSIONS, (auxiliary,), generator=g)),
         "meta": Batch(Sample(images(meta)), aus(meta)),
+        "pairs": Batch(Sample(images(2 * primary)), torch.empty(2 * primary, 0)),
     }
 
 

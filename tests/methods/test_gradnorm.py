@@ -79,8 +79,10 @@ def test_weights_stay_positive_and_add_up_to_two():
 
 
 def test_the_last_shared_layer_of_a_resnet_is_its_last_convolution():
-    network = timm_network("resnet18")
-    assert build(GradNorm, network).last_shared is network.backbone.layer4[1].conv2.weight
+    for name, layer in {"resnet18": "1.conv2", "ecaresnet26t": "1.conv3", "test_resnet": "0.conv2"}.items():
+        network = timm_network(name)
+        expected = network.backbone.layer4.get_parameter(f"{layer}.weight")
+        assert build(GradNorm, network).last_shared is expected, name
 
 
 def test_a_negative_alpha_is_refused():

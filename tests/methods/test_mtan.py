@@ -59,7 +59,7 @@ def attended_by_hand(network: AttendedNetwork, task: int, x: Tensor) -> Tensor:
         if attended is not None:
             conv, bn, _ = network.encoders[k - 1]
             encoded = F.relu(bn(F.conv2d(attended, conv.weight, padding=1)))
-            pooled = F.max_pool2d(encoded, 3, 2, 1) if encoded.shape[-1] != before.shape[-1] else encoded
+            pooled = F.max_pool2d(encoded, 2, 2, ceil_mode=True) if encoded.shape[-1] != before.shape[-1] else encoded
             seen = torch.cat([before, pooled], 1)
         mask = torch.sigmoid(bn2(F.conv2d(F.relu(bn1(F.conv2d(seen, conv1.weight))), conv2.weight)))
         attended = mask * x

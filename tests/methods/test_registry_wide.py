@@ -10,20 +10,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from metafacs.methods import METHODS, Batch, Method, Setup
+from metafacs.facs import EXPRESSIONS as EXPRESSION_NAMES
+from metafacs.methods import METHODS, Batch, Facts, Method, Setup
 from metafacs.methods.losses import class_balance
 from metafacs.models.network import build_network
 from metafacs.sample import Sample
 from metafacs.training.checkpoint import DetectorCard, load_detector, load_state, save_detector, save_state
 from tests.methods.networks import AUS, EXPRESSIONS, batches
-from tests.toy_runs import BACKBONE, SMALL_RESNET
+from tests.toy_runs import SMALL
 
 CARD = DetectorCard(
     aus=[f"AU{k:02d}" for k in (1, 2, 4, 6, 12)],
     thresholds=[0.5] * AUS,
-    expressions=[str(k) for k in range(EXPRESSIONS)],
-    backbone=BACKBONE,
-    backbone_options={"drop_path_rate": 0.2},
+    expressions=list(EXPRESSION_NAMES),
+    backbone=SMALL[None][0],
+    backbone_options=SMALL[None][1],
     side=32,
     resize=36,
     crop={},
@@ -55,16 +56,17 @@ def adamw(parameters) -> torch.optim.Optimizer:
 
 def card_of(name: str) -> DetectorCard:
     """The card of a method's detector: on the smallest backbone that it works with."""
-    if not METHODS[VARIANTS.get(name, (name,))[0]].needs:
-        return CARD
-    return replace(CARD, backbone="test_resnet", backbone_options={"drop_path_rate": 0.2, **SMALL_RESNET})
+    backbone, options = SMALL[METHODS[VARIANTS.get(name, (name,))[0]].needs]
+    return replace(CARD, backbone=backbone, backbone_options=options)
 
 
 def build(name: str, seed: int = 0, autocast: Callable[[], Any] = nullcontext, **options: Any) -> Method:
     torch.manual_seed(seed)
     card = card_of(name)
     network = build_network(card.backbone, AUS, EXPRESSIONS, "scratch", card.backbone_options)
-    setup = Setup(network, adamw, class_balance(batches(meta=40)["meta"].labels.float()), autocast)
+    many = batches(meta=40, masked=0.2, dtype=torch.float32)["meta"].labels
+    facts = Facts(CARD.aus, CARD.expressions, many, ["S000", "S001"] * 20, torch.rand(40, 68, 2))
+    setup = Setup(network, adamw, class_balance(batches(meta=40)["meta"].labels.float()), autocast, facts)
     kind, of_variant = VARIANTS.get(name, (name, {}))
     history = torch.rand(100, 2, generator=torch.Generator().manual_seed(4)) if "replay" in of_variant else None
     return METHODS[kind](replace(setup, history=history), METHODS[kind].Options(**of_variant, **options))
@@ -99,7 +101,10 @@ def test_three_steps_train_and_report_finite_scalars(name: str) -> None:
     assert not torch.equal(before["network.au_head.weight"], after["network.au_head.weight"])
     assert all(torch.isfinite(value).all() for value in after.values())
     counted = [v for k, v in after.items() if k.startswith("network.") and k.endswith("num_batches_tracked")]
-    assert counted and all(value == 3 for value in counted), "one pass a step counts for the running statistics"
+    # TCAE's encoder is frozen where no step learns from pairs, LP-Net leaves a stage out
+    expected = {0, 3} if name in ("tcae", "lp_net") else {3}
+    assert counted or "vgg" in card_of(name).backbone
+    assert {int(value) for value in counted} <= expected, "one pass a step counts for the running statistics"
 
 
 @pytest.mark.parametrize("name", ["mal", "maxl", "meta_weight_net", "l2t_ww"])

@@ -80,7 +80,8 @@ def test_a_step_of_mal_is_the_same(way: str, monkeypatch: pytest.MonkeyPatch) ->
     assert others.sums > 0
     (one, values), (other, other_values) = after
     for name, value in one.items():
-        assert torch.allclose(value, other[name], 1e-7, 1e-9), name
+        tolerance = 1e-5 if way == "difference" else 1e-7  # a difference quotient is exact to some 1e-7 in float64
+        assert torch.allclose(value, other[name], tolerance, tolerance / 100), name
     assert values["meta_loss"] == pytest.approx(other_values["meta_loss"].item(), rel=1e-8)
     assert one["linear.weight"].abs().max() > 1e-6
 

@@ -140,4 +140,6 @@ def _few(names: Sequence[str]) -> str:
 
 def _short(folder: Any) -> Any:
     """The last two names of a path: enough to tell folders apart, and nothing about the machine."""
+    if isinstance(folder, list):
+        return [_short(one) for one in folder]
     return "/".join(Path(folder).parts[-2:]) if isinstance(folder, str) and Path(folder).is_absolute() else folder

@@ -11,13 +11,14 @@ import pandas as pd
 from metafacs import __version__
 from metafacs.analysis.cautions import PER_RUN, cautions, environment_of, settings_of
 from metafacs.analysis.figures import LEFT_OUT, Gallery
-from metafacs.analysis.records import read_run_name
+from metafacs.analysis.records import read_run_name, read_sample_weights
 from metafacs.evaluation.comparison import AVERAGE, Comparison, method_title
 from metafacs.evaluation.costs import costs
 from metafacs.evaluation.predictions import PREDICTIONS_FILE
 from metafacs.evaluation.tables import Table, tables
 from metafacs.pages import data_url, render
-from metafacs.runs import DONE
+from metafacs.runs import DONE, SAMPLE_WEIGHTS
+from metafacs.training.weight_table import by_dataset
 
 COST_REFERENCE = "mtl"
 
@@ -57,6 +58,7 @@ def report(
             {"title": one.title, "caption": one.caption, "picture": data_url(one.files[0].read_bytes(), "png")}
             for one in gallery.figures
         ],
+        weights=_weights(runs),
         left_out=left_out,
         settings=_by_run(runs, settings_of, left_out=PER_RUN),
         environment=_by_run(runs, environment_of),
@@ -130,6 +132,20 @@ def _costs(runs: Sequence[Path]) -> list[list[str]]:
         ]
         for name, row in table.iterrows()
     ]
+
+
+def _weights(runs: Sequence[Path]) -> dict[str, list[Any]]:
+    """Mean weight of expression images by method, dataset and expression, where there are several datasets."""
+    tables: dict[str, list[pd.DataFrame]] = {}
+    for run in runs:
+        table = read_sample_weights(run) if (run / SAMPLE_WEIGHTS).exists() else pd.DataFrame()
+        if {"dataset", "expression"} <= {*table.columns} and len(means := by_dataset(table)) > 1:
+            tables.setdefault(method_title(read_run_name(run).method), []).append(means)
+    if not tables:
+        return {}
+    both = pd.concat({method: pd.concat(means).groupby(level=0).mean() for method, means in tables.items()})
+    rows = [[*names, *(_number(value, 3) for value in row)] for names, row in zip(both.index, both.values, strict=True)]
+    return {"header": ["Method", "Dataset", *both.columns], "rows": rows}
 
 
 def _by_run(

@@ -10,11 +10,12 @@ import pandas as pd
 from metafacs.analysis.records import read_run_name, read_sample_weights
 from metafacs.analysis.statistics import Estimate, spearman_interval
 from metafacs.data.card import true_column
+from metafacs.data.joined import open_datasets
 from metafacs.data.reader import PreparedDataset
 from metafacs.errors import InputError
 from metafacs.evaluation.predictions import PREDICTIONS_FILE, read_predictions
 from metafacs.facs import ACTION_UNITS, PRESENT_FROM, au_column
-from metafacs.runs import SAMPLE_WEIGHTS, data_folder, read_config
+from metafacs.runs import SAMPLE_WEIGHTS, data_folders, read_config
 
 IMAGE = ["stream", "folder", "row"]
 """What an image is known by: its stream, and its row in the prepared dataset in a folder."""
@@ -93,7 +94,7 @@ def dataset_of(images: pd.DataFrame) -> PreparedDataset:
         InputError: it is not there (any more), or holds other faces.
     """
     folder = Path(str(images["folder"].iloc[0]))
-    dataset = PreparedDataset.open(folder)
+    dataset = open_datasets(str(folder).split("\n"))
     rows = images["row"].to_numpy(dtype=np.int64)
     same = rows.max(initial=-1) < len(dataset)
     if same and "subject" in images:
@@ -125,9 +126,8 @@ def _folders(run: Path) -> Mapping[str, str]:
     except InputError:  # tables alone, without the run's settings
         return {"primary": "", "auxiliary": ""}
     data = data if isinstance(data, dict) else {}
-    return {
-        stream: str(data_folder(run, data[stream])) if data.get(stream) else "" for stream in ("primary", "auxiliary")
-    }
+    folders = {stream: data.get(stream) or [] for stream in ("primary", "auxiliary")}
+    return {stream: "\n".join(map(str, data_folders(run, named))) for stream, named in folders.items()}
 
 
 def _trained_aus(run: Path) -> list[str]:

@@ -12,12 +12,17 @@ from metafacs.commands.parsing import parse
 from metafacs.commands.train import train_config, train_parser
 from metafacs.errors import InputError
 from metafacs.experiments.benchmark import BenchmarkConfig, benchmark
+from metafacs.experiments.paper_tables import table_variants
 from metafacs.methods import METHODS
 
 DESCRIPTION = """Trains and scores every method on every fold from every seed, and prints one table: F1 per AU and on
 average, mean and standard deviation, AUC, the all-positive floor, paired differences with 95 % intervals, and what each
 method costs relative to MTL. All other flags are those of `metafacs train` and hold for every cell. What is done
 already is not done again; what was killed goes on; a cell that fails is named with its log, and the rest is done.
+
+With --table I, II or III the variants are the rows of that table of the MAL paper, each detector on its own network and
+image size, and the paper's averages stand beside the measured ones; --small takes networks and images that a CPU can
+train.
 
 Variants of a method have a name: --methods "mal,gentle=mal:alpha=0.01;optimiser.learning_rate=1e-4"."""
 
@@ -37,6 +42,10 @@ def benchmark_parser(prog: str) -> ArgumentParser:
     flags.add_argument(
         "--paper", type=Literal["bp4d", "disfa", "gft"] | None, default=None, help="add the paper's own table below."
     )
+    flags.add_argument(
+        "--table", type=Literal["I", "II", "III"] | None, default=None, help="the rows of this table of the paper."
+    )
+    flags.add_argument("--small", action="store_true", help="with --table: networks and images for a CPU.")
     return flags
 
 
@@ -67,7 +76,8 @@ def benchmark_config(flags: ArgumentParser, arguments: Sequence[str]) -> Benchma
     seeds = read_list(values.seeds)
     if wrong := [entry for entry in seeds if not entry.isdecimal()]:
         raise InputError(f"--seeds: '{wrong[0]}' is not a seed; give whole numbers from 0 on, such as 0,1,2")
-    variants = [train_config(flags, [*arguments, *variant])[0] for variant in read_variants(values.methods)]
+    chosen = table_variants(values.table, values.small) if values.table else read_variants(values.methods)
+    variants = [train_config(flags, [*arguments, *variant])[0] for variant in chosen]
     return BenchmarkConfig(
         Path(values.out),
         variants,
@@ -76,8 +86,9 @@ def benchmark_config(flags: ArgumentParser, arguments: Sequence[str]) -> Benchma
         int(values.jobs),
         values.cluster,
         values.address,
-        values.reference,
+        values.reference or ("STL" if values.table else None),
         values.paper,
+        values.table,
     )
 
 

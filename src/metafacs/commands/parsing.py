@@ -30,6 +30,9 @@ def _load_plain(text: str) -> Any:
     return value
 
 
+SEVERAL = ("--data.primary", "--data.auxiliary")
+"""Flags that take one value or more."""
+
 set_loader("yaml", _load_plain, (yaml.YAMLError, ValueError))
 
 
@@ -55,13 +58,33 @@ def parse(flags: ArgumentParser, arguments: Sequence[str]) -> Namespace:
         elif path.exists():
             raise InputError(f"{path} is not a file; give a YAML file with --config")
     try:
-        return flags.parse_args(list(arguments))
+        return flags.parse_args(_listed(arguments))
     except UnicodeDecodeError as error:
         raise InputError(f"a file that was given for settings is not text: {error}") from error
     except SystemExit as ended:
         for path in map(Path, given if ended.code else []):
             _hint_version(path)
         raise
+
+
+def _listed(arguments: Sequence[str]) -> list[str]:
+    """Several values of a flag as one, a list.
+
+    Example:
+        >>> _listed(["--data.primary", "A", "B", "--out", "C"])
+        ['--data.primary', '["A", "B"]', '--out', 'C']
+    """
+    listed: list[str] = []
+    values: list[str] = []
+    for text in [*arguments, "--"]:
+        if values and not text.startswith("--"):
+            values.append(text)
+            continue
+        if values:
+            listed += [values[0], json.dumps(values[1:])] if len(values) > 2 else values
+        values = [text] if text in SEVERAL else []
+        listed += [] if values else [text]
+    return listed[:-1]
 
 
 def _hint_version(path: Path) -> None:
@@ -81,6 +104,8 @@ def plain(namespace: Any) -> Any:
         return {key: plain(value) for key, value in vars(namespace).items()}
     if isinstance(namespace, dict):
         return {key: plain(value) for key, value in namespace.items()}
+    if isinstance(namespace, list):
+        return [plain(value) for value in namespace]
     for kind in (str, int, float):  # restricted numbers are types of their own
         if isinstance(namespace, kind) and not isinstance(namespace, bool):
             return kind(namespace)

@@ -12,7 +12,8 @@ from metafacs.training.session import train
 
 DESCRIPTION = """Trains a detector of facial Action Units on a prepared AU dataset, with the help of a prepared
 expression dataset where the method uses one, and writes a run folder: configuration, logs, checkpoints and, for
-methods that learn them, sample weights. The test fold is not touched: `metafacs evaluate` scores it. A run that was
+methods that learn them, sample weights. The test fold is not touched (its pictures are only compared
+with the expression pictures, so that copies can be left out): `metafacs evaluate` scores it. A run that was
 killed goes on with --resume and, on the CPU, ends with the very same parameters."""
 RESUME_HELP = "go on with the unfinished run in `out`, if there is one; or prolong a finished one to a larger "
 RESUME_HELP += "--loop.steps, where the learning rate is constant without warmup."

@@ -5,12 +5,12 @@ seen, however many workers decode.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import repeat
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 from zlib import crc32
 
 import numpy as np
@@ -30,9 +30,9 @@ from metafacs.sample import Batch, Sample
 
 Progress = Callable[[int, int], None]
 Made = TypeVar("Made")
-Decoded = dict[str, tuple[Tensor, Tensor | None, Tensor, Tensor | None]]
-"""By stream: images (n, 3, S, S), uint8, as they were decoded, their landmarks if asked for, labels, and truth if asked
-for."""
+Decoded = dict[str, tuple[Tensor, Tensor | None, Tensor, Tensor | None, Tensor]]
+"""By stream: images (n, 3, S, S), uint8, as they were decoded, landmarks if asked for, labels, truth if asked for,
+and places."""
 
 AHEAD = 2
 """Steps whose images are gathered for a GPU while it is busy with earlier ones."""
@@ -115,6 +115,9 @@ class Order:
         name: of the stream, so that streams with one seed differ.
     """
 
+    together: ClassVar[int] = 1
+    """How many items that follow each other are mirrored alike."""
+
     def __init__(self, size: int, batch: int, seed: int, name: str) -> None:
         self.size = size
         self.batch = min(batch, size)
@@ -135,13 +138,67 @@ class Order:
         return np.random.default_rng([self.seed, crc32(self.name.encode()), number]).permutation(self.size)
 
 
+class PairOrder(Order):
+    """Pairs: an item in the order of `Order`, then another one of its group, drawn anew in every step.
+
+    Args:
+        groups: of each item; the only one of its group is paired with itself.
+        pairs: pairs a step; if there are fewer items than that, every step takes all of them.
+        seed: of the permutations and of the partners.
+        name: of the stream.
+    """
+
+    together = 2
+
+    def __init__(self, groups: Sequence[Hashable], pairs: int, seed: int, name: str) -> None:
+        super().__init__(len(groups), pairs, seed, name)
+        self.firsts, self.batch = Order(len(groups), pairs, seed, name), 2 * self.batch
+        self.groups = groups
+        self.members: dict[Hashable, list[int]] = {}
+        for position, group in enumerate(groups):
+            self.members.setdefault(group, []).append(position)
+
+    def __call__(self, step: int) -> NDArray[np.int64]:
+        """Positions of the items of `step`, (batch,), those of a pair one after the other."""
+        rng = np.random.default_rng([self.seed, crc32(self.name.encode()), step, 1])
+        both = []
+        for first in self.firsts(step).tolist():
+            others = [position for position in self.members[self.groups[first]] if position != first]
+            both += [first, int(rng.choice(others or [first]))]
+        return np.array(both)
+
+
+class EvenOrder(Order):
+    """As many items of every group in every step, each group in an order of its own.
+
+    Args:
+        groups: positions of the items of each.
+        batch: items a step; where they cannot be divided evenly, the first groups have one more.
+        seed: of the permutations.
+        name: of the stream.
+    """
+
+    def __init__(self, groups: Sequence[NDArray[np.int64]], batch: int, seed: int, name: str) -> None:
+        shares = [batch // len(groups) + (k < batch % len(groups)) for k in range(len(groups))]
+        self.groups = [
+            (group, Order(len(group), share, seed, f"{name} {k}"))
+            for k, (group, share) in enumerate(zip(groups, shares, strict=True))
+            if share
+        ]
+        super().__init__(sum(map(len, groups)), sum(order.batch for _, order in self.groups), seed, name)
+
+    def __call__(self, step: int) -> NDArray[np.int64]:
+        """Positions of the items of `step`, (batch,)."""
+        return np.concatenate([group[order(step)] for group, order in self.groups])
+
+
 @dataclass
 class Stream:
     """Images with one kind of label, and their order in training.
 
     Attributes:
         faces: the images.
-        labels: (N, A) float AU labels, NaN not labelled, or (N,) int64 expressions.
+        labels: (N, A) float AU labels, NaN not labelled, or (N,) int64 expressions; (N, 0) where there are none.
         order: which of them come when.
         truth: (N,) as in `Batch`, if asked for.
     """
@@ -172,7 +229,7 @@ class _Steps(Dataset[Decoded | InputError]):
     def at(self, step: int) -> Decoded:
         return {name: self._of(stream, step) for name, stream in self.streams.items()}
 
-    def _of(self, stream: Stream, step: int) -> tuple[Tensor, Tensor | None, Tensor, Tensor | None]:
+    def _of(self, stream: Stream, step: int) -> tuple[Tensor, Tensor | None, Tensor, Tensor | None, Tensor]:
         positions = stream.order(step)
         positions = positions[distributed.share(len(positions))]
         images = stream.faces.images(positions)
@@ -180,7 +237,8 @@ class _Steps(Dataset[Decoded | InputError]):
             images = images.pin_memory()
         places = torch.from_numpy(positions)
         landmarks = stream.faces.landmarks[places] if self.landmarks else None
-        return images, landmarks, stream.labels[places], None if stream.truth is None else stream.truth[places]
+        truth = None if stream.truth is None else stream.truth[places]
+        return images, landmarks, stream.labels[places], truth, places
 
 
 def _decoded_steps(
@@ -266,11 +324,12 @@ def training_batches(
         if isinstance(decoded, InputError):
             raise decoded
         batch = {}
-        for name, (images, points, labels, truth) in decoded.items():
+        for name, (images, points, labels, truth, places) in decoded.items():
             sample = Sample(images, points).to(device, non_blocking=True)
             sample = _augmented(sample, streams[name], name, step, side, seed, photographic)
             truth = None if truth is None else truth.to(device, non_blocking=True)
-            batch[name] = Batch(sample, labels.to(device, non_blocking=True), truth)
+            labels, places = labels.to(device, non_blocking=True), places.to(device, non_blocking=True)
+            batch[name] = Batch(sample, labels, truth, places)
         yield batch
 
 
@@ -281,7 +340,8 @@ def _augmented(
     generator = torch.Generator().manual_seed(mixed_seed(seed, step, crc32(name.encode())))
     count = stream.order.batch
     share = distributed.share(count)
-    crops = random_crops(count, stream.faces.size - side, generator).part(share)
+    crops, together = random_crops(count, stream.faces.size - side, generator), stream.order.together
+    crops = crops._replace(flipped=crops.flipped[::together].repeat_interleave(together)).part(share)
     images, points = crop(decoded.images, crops, side), decoded.landmarks
     points = None if points is None else crop_points(points, crops, side)
     if photographic:

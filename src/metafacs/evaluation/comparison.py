@@ -36,7 +36,8 @@ METHOD_TITLES = {
     "roi": "ROI", "jaa-net": "JAA-Net", "ofs-cnn": "OFS-CNN", "dsin": "DSIN", "lp-net": "LP-Net", "tae": "TAE",
     "gbn": "gBN", "srerl": "SRERL", "l2t_ww": "L2T-WW", "cross_stitch": "Cross-stitch", "maxl": "MAXL", "dwa": "DWA",
     "uncertainty": "Uncertainty", "gradnorm": "GradNorm", "pcgrad": "PCGrad", "loss_balanced": "LBTW", "l2rw": "L2RW",
-    "meta_weight_net": "MW-Net", "density_ratio": "Density ratio",
+    "meta_weight_net": "MW-Net", "eac_net": "EAC-Net", "jaa_net": "JAA-Net", "tcae": "TCAE", "lp_net": "LP-Net",
+    "density_ratio": "Density ratio",
 }  # fmt: skip
 
 

@@ -4,7 +4,7 @@ import csv
 import io
 import math
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -228,6 +228,32 @@ def _paper_table(dataset: str) -> Table:
     title = f"Paper ({PAPER_TABLES[dataset]}, {dataset.upper()}), F1 × 100: {PAPER_NOTE}"
     header = ["Method", *map(au_title, aus), "Avg."]
     return Table(title, header, rows, _marks([scores[au] / 100 for au in [*aus, AVERAGE]]), notes=notes)
+
+
+def beside_paper(comparison: Comparison, dataset: str, rows: Mapping[str, tuple[str, str]]) -> Table:
+    """Average F1 of each method beside the one that the paper prints.
+
+    Args:
+        comparison: what `compare` returned.
+        dataset: "bp4d", "disfa" or "gft".
+        rows: of each method: the paper's row, and why the two do not compare, empty where they might.
+    """
+    here, paper = comparison.means()[AVERAGE], paper_scores(dataset)[AVERAGE] / 100
+    lines = [
+        [
+            name,
+            _percent(float(here.get(name, math.nan))),
+            _percent(float(paper.get(row, math.nan))),
+            f"not comparable: {why}" if why else "",
+        ]
+        for name, (row, why) in rows.items()
+        if name in here.index or row in paper.index
+    ]
+    title = f"Average F1 × 100 here and in the paper's {PAPER_TABLES[dataset]} ({dataset.upper()})"
+    notes = [
+        "The paper's are measured on the real dataset, most of them copied from other papers, with other protocols."
+    ]
+    return Table(title, ["Method", "here", "paper", ""], lines, notes=notes)
 
 
 def _row(table: pd.DataFrame, name: str) -> dict[str, float]:

@@ -16,9 +16,10 @@ from metafacs.config import TrainConfig
 from metafacs.errors import InputError
 from metafacs.evaluation.comparison import Comparison, compare, method_title
 from metafacs.evaluation.costs import costs
-from metafacs.evaluation.tables import forms, tables, to_text
+from metafacs.evaluation.tables import Table, beside_paper, forms, tables, to_text
 from metafacs.experiments.jobs import Job, run_jobs
 from metafacs.experiments.launching import Launch, RayTasks, start_process
+from metafacs.experiments.paper_tables import dataset_of, printed
 from metafacs.files import LOCK, lock, naming, refuse_files, write_text
 from metafacs.runs import CONFIG, check_settings
 from metafacs.training.data import steps_of
@@ -42,6 +43,7 @@ class BenchmarkConfig:
         address: of the Ray cluster; without one, a cluster starts here.
         reference: the variant that the others are compared with; the first where not given.
         paper: add this table of the paper's own below.
+        table: the variants are the rows of this table of the paper ("I", "II" or "III"); print its numbers beside them.
     """
 
     out: Path
@@ -53,6 +55,7 @@ class BenchmarkConfig:
     address: str | None = None
     reference: str | None = None
     paper: Literal["bp4d", "disfa", "gft"] | None = None
+    table: Literal["I", "II", "III"] | None = None
 
     def __post_init__(self) -> None:
         self.out = Path(self.out).absolute()
@@ -77,8 +80,8 @@ class BenchmarkConfig:
                 data=replace(
                     variant.data,
                     test_fold=fold,
-                    primary=Path(os.path.realpath(variant.data.primary)),
-                    auxiliary=variant.data.auxiliary and Path(os.path.realpath(variant.data.auxiliary)),
+                    primary=_real(variant.data.primary),
+                    auxiliary=variant.data.auxiliary and _real(variant.data.auxiliary),
                 ),
                 seed=seed,
             )
@@ -86,6 +89,13 @@ class BenchmarkConfig:
             for fold in self.folds
             for variant in self.variants
         ]
+
+
+def _real(folders: list[Path] | Path) -> list[Path] | Path:
+    """The same without links and relative parts."""
+    if isinstance(folders, list):
+        return [Path(os.path.realpath(folder)) for folder in folders]
+    return Path(os.path.realpath(folders))
 
 
 @dataclass(frozen=True)
@@ -97,12 +107,16 @@ class Benchmark:
         failures: what went wrong in each of the others, with the end of its log.
         comparison: of the runs; None where none is done.
         costs: of a training step, one row per method, as `evaluation.costs.costs` returns them.
+        cost_reference: the method whose cost is 1.
+        beside: the average scores beside the paper's, where its table was asked for.
     """
 
     runs: list[Path]
     failures: list[str]
     comparison: Comparison | None = None
     costs: pd.DataFrame = field(default_factory=pd.DataFrame)
+    cost_reference: str = "mtl"
+    beside: Sequence[Table] = ()
 
     def _repr_html_(self) -> str:
         shown = self.comparison._repr_html_() if self.comparison else ""
@@ -114,10 +128,12 @@ class Benchmark:
             return ""
         shown = self.costs.assign(method=[method_title(str(name)) for name in self.costs.index])
         shown["ms a step"] = (1000 * shown["processor_seconds_per_step"]).round(1)
-        shown["time / MTL"], shown["memory / MTL"] = shown["time_ratio"].round(2), shown["memory_ratio"].round(2)
-        columns = ["method", "ms a step", "time / MTL", "memory / MTL"]
+        one = method_title(self.cost_reference)
+        columns = ["method", "ms a step", f"time / {one}", f"memory / {one}"]
+        shown[columns[2]], shown[columns[3]] = shown["time_ratio"].round(2), shown["memory_ratio"].round(2)
         title = "Cost of a training step (processor time; memory that training adds):"
-        return f"{to_text(tables(self.comparison, paper))}\n{title}\n{shown[columns].to_string(index=False)}"
+        shown_tables = [*tables(self.comparison, paper), *self.beside]
+        return f"{to_text(shown_tables)}\n{title}\n{shown[columns].to_string(index=False)}"
 
 
 def benchmark(config: BenchmarkConfig) -> Benchmark:
@@ -154,8 +170,13 @@ def benchmark(config: BenchmarkConfig) -> Benchmark:
             runs = [job.run for job in jobs if job.done]
             if not runs:
                 return Benchmark(runs, failures)
-            comparison, cost = compare(runs, reference=config.reference), costs(runs, "mtl")
-            for ending, text in forms(tables(comparison, config.paper), comparison, config.paper).items():
+            reference = "STL" if config.table else "mtl"
+            comparison, cost = compare(runs, reference=config.reference), costs(runs, reference)
+            beside: list[Table] = []
+            if config.table:
+                beside = [beside_paper(comparison, dataset_of(config.table), printed(config.table))]
+            shown = [*tables(comparison, config.paper), *beside]
+            for ending, text in forms(shown, comparison, config.paper).items():
                 write_text(out / f"table.{ending}", text)
             write_text(out / "costs.csv", cost.round(4).to_csv())
-    return Benchmark(runs, failures, comparison, cost)
+    return Benchmark(runs, failures, comparison, cost, reference, beside)

@@ -11,13 +11,14 @@ import torch
 from numpy.typing import NDArray
 
 from metafacs import __version__
+from metafacs.data.joined import PLUS, open_datasets
 from metafacs.data.prepared import DatasetCard, PreparedDataset
 from metafacs.data.streams import Faces
 from metafacs.errors import InputError
 from metafacs.evaluation.predictions import PREDICTIONS_FILE, prediction_rows, write_predictions
 from metafacs.facs import au_title
 from metafacs.models.network import Network
-from metafacs.runs import CONFIG, DETECTOR, data_folder, read_config
+from metafacs.runs import CONFIG, DETECTOR, data_folders, read_config
 from metafacs.training.checkpoint import DetectorCard, load_detector
 from metafacs.training.data import common_aus
 from metafacs.training.predicting import Progress, face_probabilities
@@ -63,7 +64,7 @@ def predict_run(run: Path, batch: int = 256, progress: Progress | None = None) -
         return path
     config = read_config(run)
     network, card = load_detector(run / DETECTOR)
-    dataset = PreparedDataset.open(data_folder(run, config["data"]["primary"]))
+    dataset = open_datasets(data_folders(run, config["data"]["primary"]))
     if dataset.card.name != card.dataset:
         raise InputError(f"{run} was trained on '{card.dataset}', but {dataset.folder} is '{dataset.card.name}'")
     rows = _labelled_rows(dataset, card.aus)
@@ -109,7 +110,7 @@ def predict_across(
     rows = _labelled_rows(dataset, aus)
     if not len(rows):
         raise InputError(f"{data} has no row with a label of {', '.join(aus)}")
-    rows, notes = _unseen(rows, dataset, card, _auxiliary_name(file.parent), unseen_only)
+    rows, notes = _unseen(rows, dataset, card, _auxiliary_names(file.parent), unseen_only)
     missing = [au_title(au) for au in card.aus if au not in aus]
     notes += [f"not labelled there, and so not scored: {', '.join(missing)}"] if missing else []
     notes += recipe_differences(card.crop, dataset.card.crop)
@@ -183,12 +184,15 @@ def recipe_differences(trained: Mapping[str, Any], tested: Mapping[str, Any]) ->
 
 
 def _unseen(
-    rows: NDArray[np.int64], dataset: PreparedDataset, card: DetectorCard, auxiliary: str, unseen_only: bool
+    rows: NDArray[np.int64], dataset: PreparedDataset, card: DetectorCard, auxiliary: list[str], unseen_only: bool
 ) -> tuple[NDArray[np.int64], list[str]]:
     """The rows of people who cannot have trained the detector; raises InputError where others are not wanted out."""
     names, subjects = dataset.column("dataset")[rows], dataset.column("subject")[rows]
-    trained = np.isin(names, [card.dataset]) & ~np.isin(subjects, card.test_subjects)
-    trained |= np.isin(names, [auxiliary]) if auxiliary != card.dataset else False
+    own = card.dataset.split(PLUS)
+    people = np.array([f"{name}/{subject}" for name, subject in zip(names, subjects, strict=True)])
+    tested = np.isin(people if len(own) > 1 else subjects, card.test_subjects)
+    trained = np.isin(names, own) & ~tested
+    trained |= np.isin(names, [name for name in auxiliary if name not in own])
     if not trained.any():
         return rows, []
     who = sorted(set(subjects[trained].tolist()))
@@ -199,13 +203,14 @@ def _unseen(
     return rows[~trained], [f"{finding}: left out"]
 
 
-def _auxiliary_name(run: Path) -> str:
-    """Name of the expression dataset that helped to train, as far as its folder is still there."""
+def _auxiliary_names(run: Path) -> list[str]:
+    """Names of the expression datasets that helped to train, as far as their folders are still there."""
     if not (run / CONFIG).is_file():
-        return ""
-    folder = (read_config(run).get("data") or {}).get("auxiliary")
-    try:
-        return DatasetCard.read(data_folder(run, folder)).name if folder else ""
-    except InputError:
-        logger.warning("%s is gone: whether its people are in this dataset too cannot be checked", folder)
-        return ""
+        return []
+    names = []
+    for folder in data_folders(run, (read_config(run).get("data") or {}).get("auxiliary") or []):
+        try:
+            names.append(DatasetCard.read(folder).name)
+        except InputError:
+            logger.warning("%s is gone: whether its people are in this dataset too cannot be checked", folder)
+    return names

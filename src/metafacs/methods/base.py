@@ -1,9 +1,9 @@
 """What a method is: a class that takes training steps of its own and predicts AUs; and the table of methods."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import torch
@@ -14,11 +14,33 @@ from metafacs.models.network import Network
 from metafacs.registry import Registry
 from metafacs.sample import Batch, Sample
 
-Stream = Literal["primary", "auxiliary", "meta"]
+Stream = Literal["primary", "auxiliary", "meta", "pairs"]
+""""pairs": two frames of one video after each other, of the AU training images, without their labels."""
 AUReduction = Literal["mean", "sum"]
 StepLength = float | Literal["rate"]
 """Of a virtual step: a number, or "rate", the learning rate that the base optimiser has by then."""
 OptimiserFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a method may know of its data beside batches; all of it is of the training rows alone."""
+
+    aus: Sequence[str] = ()
+    """Names of the AUs, as "AU01", in the order of the network's outputs."""
+    expressions: Sequence[str] = ()
+    """Names of the expressions, likewise."""
+    labels: Tensor = field(default_factory=lambda: torch.empty(0, 0))
+    """(N, A) AU labels, NaN not labelled."""
+    subjects: Sequence[str] = ()
+    """(N,) who each row shows."""
+    landmarks: Tensor | None = None
+    """(N, 68, 2) landmarks in the middle crop, as shares of its side, NaN not known; where the method uses any."""
+
+    @property
+    def mean_shape(self) -> Tensor | None:
+        """(68, 2): the mean of the landmarks."""
+        return None if self.landmarks is None else self.landmarks.nanmean(0)
 
 
 @dataclass(frozen=True)
@@ -33,6 +55,8 @@ class Setup:
     """(A,) weights of present and (A,) of absent AUs in the reserved set (`class_balance`), for the meta loss."""
     autocast: Callable[[], AbstractContextManager[object]] = nullcontext
     """Makes the context in which forward passes run (mixed precision)."""
+    facts: Facts = Facts()
+    """Of the data."""
     history: Tensor | None = None
     """(steps, 2) weights of the AU task and of the expression task in a run that is replayed, on the CPU."""
 
@@ -70,9 +94,10 @@ class Method(ABC):
     streams: ClassVar[tuple[Stream, ...]]
     learns_sample_weights: ClassVar[bool] = False
     needs: ClassVar[str | None] = None
-    """The kind of backbone that it works on, if not on any: "resnet" (timm's, with two blocks or more in a stage)."""
+    """The kind of backbone that it works on, if not on any: "resnet" (timm's, with two blocks or more in a stage),
+    "vgg16" or "vgg19" (timm's), or one of metafacs' own by name."""
     uses_landmarks: ClassVar[bool] = False
-    """Whether its losses look at the landmarks of training faces."""
+    """Whether its losses or its network look at the landmarks of training faces."""
 
     def __init__(self, setup: Setup, options: AUOptions = AUOptions()) -> None:
         self.network = setup.network

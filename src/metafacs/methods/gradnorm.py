@@ -8,15 +8,16 @@ weights, G_t = w_t g_t, and r_t = (L_t / L_t(0)) / mean over tasks of the same,
 
 w takes a step down L_grad and is scaled to add up to the number of tasks; the network's step has the w of before.
 
-Differs from the paper in: the last shared layer is the backbone's last parameter of two or more dimensions, in the
-order in which the backbone lists them (the last convolution of a ResNet), since both heads are linear on the pooled
-feature; w stays above 0.01, which the paper leaves open; the loss is the mean over the tasks, not their sum.
+Differs from the paper in: the last shared layer is the last convolution of a ResNet's main branch (`last_shared`),
+since both heads are linear on the pooled feature; w stays above 0.01, which the paper leaves open; the loss is the mean
+over the tasks, not their sum.
 """
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from timm.models.resnet import ResNet
 from torch import Tensor, nn
 
 from metafacs import distributed
@@ -63,6 +64,21 @@ def weights_gradient(weights: Tensor, norms: Tensor, losses: Tensor, initial: Te
     return torch.sign(weights * norms - target) * norms
 
 
+def last_shared(backbone: nn.Module) -> nn.Parameter:
+    """The weights of the last convolution of a ResNet's main branch, or of another backbone's last layer.
+
+    Raises:
+        InputError: the backbone has no weights.
+    """
+    if isinstance(backbone, ResNet):
+        block = backbone.layer4[-1]  # a gate on its channels (squeeze and excitation) comes after
+        return (block.conv3 if hasattr(block, "conv3") else block.conv2).weight
+    matrices = [parameter for parameter in backbone.parameters() if parameter.dim() > 1]
+    if not matrices:
+        raise InputError("GradNorm needs a layer that both tasks share, but the backbone has no weights")
+    return matrices[-1]
+
+
 @dataclass(frozen=True)
 class GradNormOptions(JointOptions):
     """Options of `GradNorm`."""
@@ -86,10 +102,7 @@ class GradNorm(TaskWeighting):
     def __init__(self, setup: Setup, options: GradNormOptions = GradNormOptions()) -> None:
         super().__init__(setup, options)
         self.alpha = options.alpha
-        matrices = [parameter for parameter in setup.network.backbone.parameters() if parameter.dim() > 1]
-        if not matrices:
-            raise InputError("GradNorm needs a layer that both tasks share, but the backbone has no weights")
-        self.last_shared = matrices[-1]
+        self.last_shared = last_shared(setup.network.backbone)
         self.balance = Balance(self.like)
         self.modules["balance"] = self.balance
         self.optimisers["balance"] = torch.optim.Adam(self.balance.parameters(), lr=options.rate)

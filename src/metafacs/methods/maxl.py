@@ -14,24 +14,27 @@ present and absent, each of which is split into K: so the auxiliary head has 2K 
 and y of an AU lives on the K that belong to its label. Unlabelled AUs have no auxiliary label. L_aux of an image is the
 mean (or sum) over its labelled AUs, H the mean over the AUs. Since y enters the loss linearly, d/dy is the look-ahead
 gradient of `lookahead.py`, exactly; the rest of the chain is first order.
+The primary loss of an AU is focal too, -(1 - p)^2 log p of its label's probability p, in both updates, as in the
+authors' code (`au_loss`).
 Differs from the paper in: the above; the expression images are a further task with a fixed weight as in MTL, so that
-the method sees the data of every other one (`auxiliary_weight` 0 is the paper's own form); both updates share one
-forward pass of the same batch, where the authors' code takes turns after every epoch; the label network is the backbone
-with one linear layer, and its optimiser is Adam.
+the method sees the data of every other one (`auxiliary_weight` 0 with `statistics: separate` is the paper's own form:
+joint statistics let expression images into BatchNorm in the inner step and not in the outer one); both updates share
+one forward pass of the same batch, where the authors' code takes turns after every epoch; the label network is the
+backbone with one linear layer, and its optimiser is Adam.
 """
 
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from metafacs import distributed
 from metafacs.errors import InputError
-from metafacs.methods.base import METHODS, AUOptions, Batch, Method, Setup, StepLength, Stream
+from metafacs.methods.base import METHODS, AUOptions, AUReduction, Batch, Method, Setup, StepLength, Stream
 from metafacs.methods.lookahead import Call, LookAhead, weighted_gradient
 from metafacs.methods.losses import JointForward, LookAheadOptions, au_losses, over_batches, task_losses
 from metafacs.models.network import Network
@@ -120,6 +123,14 @@ def focal_terms(logits: Tensor) -> Tensor:
     return -((1 - log_p.exp()) ** 2) * log_p
 
 
+def focal_au_losses(logits: Tensor, labels: Tensor, reduction: AUReduction = "mean") -> Tensor:
+    """(N,): -(1 - p)^2 log p, p the probability of the label, over the labelled AUs of each image; both (N, A)."""
+    labelled = ~labels.isnan()
+    terms = focal_terms(torch.stack([logits, torch.zeros_like(logits)], -1))
+    total = torch.where(labelled, torch.where(labels == 1, terms[..., 0], terms[..., 1]), 0.0).sum(1)
+    return total if reduction == "sum" else total / labelled.sum(1).clamp(min=1)
+
+
 def collapse(labels: Tensor, labelled: Tensor) -> Tensor:
     """H: for each AU sum_k m_k log m_k of the batch's mean label m, averaged over the AUs with a label in the batch.
 
@@ -153,7 +164,9 @@ class MAXLOptions(LookAheadOptions):
     label_decay: float = 5e-4
     """weight decay of the label network."""
     auxiliary_weight: float = 0.5
-    """a, share of the expression task in the loss, in [0, 1]; 0 is the paper's own form."""
+    """a, share of the expression task in the loss, in [0, 1]; 0, with `statistics` "separate", is the paper's own."""
+    au_loss: Literal["focal", "cross-entropy"] = "focal"
+    """the AUs' own loss: focal, as in the authors' code, or MTL's."""
 
     def __post_init__(self) -> None:
         length = 1.0 if self.alpha == "rate" else self.alpha
@@ -231,11 +244,15 @@ class MAXL(Method):
     def all_losses(self, primary: Batch, auxiliary: Batch, learner: Call) -> tuple[Any, Tensor]:
         """The losses of both streams, then every focal term of the AU images, flat."""
         outputs, losses = self.joint.through(primary, auxiliary, learner)
+        if self.options.au_loss == "focal":
+            au = focal_au_losses(outputs[0].au_logits, primary.labels, self.options.au_reduction)
+            losses = torch.cat([au, losses[len(primary) :]])
         return outputs, torch.cat([losses, focal_terms(outputs[0].generated_logits).flatten()])
 
     def primary_loss(self, primary: Batch, learner: Call) -> Tensor:
         """This process's share of the mean AU loss."""
-        losses = au_losses(learner(primary.sample).au_logits, primary.labels, self.options.au_reduction)
+        function = focal_au_losses if self.options.au_loss == "focal" else au_losses
+        losses = function(learner(primary.sample).au_logits, primary.labels, self.options.au_reduction)
         return losses.sum() / (len(primary) * distributed.count())
 
     def _update_labels(self, u: Tensor, gradient: Tensor, entropy: Tensor) -> None:

@@ -10,7 +10,10 @@ NeurIPS 2019, Eq. 3-5, Algorithm 1. With V(l; phi) a network of one hidden layer
 Differs from the paper in: there is one V for each task, for the losses of AU and of expression images are of different
 scale and mean different things; the reserved images' loss is the class-balanced AU loss of MAL; phi is trained by Adam;
 the gradient is computed without a second-order graph (`lookahead.py`), exactly. Weights are not normalised, as in the
-paper's equations; the authors' code divides them by their sum (`normalise`: by MAL's normaliser).
+paper's equations and in the authors' stable code, which divides by the batch's size; another script of theirs divides
+by the weights' sum (`normalise`: by MAL's normaliser). The loss is the sum of the two tasks' means, twice the paper's
+mean over the whole mini-batch, and weighs images of streams of unequal batches otherwise. Their Adam has a weight decay
+of 1e-4, ours none.
 """
 
 from collections.abc import Mapping

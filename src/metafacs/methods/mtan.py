@@ -13,7 +13,9 @@ With saturated attention (every mask exactly one) it is MTL on the shared networ
 Differs from the paper in: each image has labels of one task only, so that a task's loss sees half of the batch, while
 its BatchNorm layers see all of it (`statistics` as for MTL); the encoders take both tasks' features as one batch, so
 that in training and in use they are normalised by the same statistics; the task weights are fixed, DWA is a method of
-its own; the authors' code for ResNets has a residual block where E_k has one convolution (the paper's own form).
+its own; the authors' code for ResNets has a residual block where E_k has one convolution (the paper's own form); their
+pooling, 2 x 2 of stride 2, meets even sizes only, ours keeps the rim of odd ones. Between the two convolutions of A lie
+a quarter of the channels, as theirs have it for bottleneck blocks; for basic blocks others use all.
 """
 
 from dataclasses import replace

@@ -7,7 +7,7 @@ Differs from the paper in: nothing known.
 from collections.abc import Mapping
 from typing import ClassVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from metafacs import distributed
 from metafacs.methods.base import METHODS, Batch, Method, Stream
@@ -22,12 +22,20 @@ class STL(Method):
     streams: ClassVar[tuple[Stream, ...]] = ("primary",)
 
     def training_step(self, batch: Mapping[Stream, Batch]) -> dict[str, Tensor]:
-        """One gradient step on the mean AU loss."""
+        """One gradient step on the mean loss."""
         self.network.train()
-        primary = batch["primary"]
         with self.autocast():
-            losses = au_losses(self.network(primary.sample).au_logits, primary.labels, self.options.au_reduction)
+            losses = self.losses(batch)
         weights = losses.new_full(losses.shape, 1 / (len(losses) * distributed.count()))
-        parameters = dict(self.network.named_parameters())
-        self.update_base(weighted_gradient(losses, parameters, weights))
+        parameters = self.trained()
+        self.update_base(weighted_gradient(losses, parameters, weights), parameters)
         return {"loss_primary": losses.detach().mean()}
+
+    def losses(self, batch: Mapping[Stream, Batch]) -> Tensor:
+        """(B,): loss of each image of the step."""
+        primary = batch["primary"]
+        return au_losses(self.network(primary.sample).au_logits, primary.labels, self.options.au_reduction)
+
+    def trained(self) -> dict[str, nn.Parameter]:
+        """The parameters that this step moves, by name."""
+        return dict(self.network.named_parameters())

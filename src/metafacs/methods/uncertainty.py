@@ -3,7 +3,7 @@
 Paper: Kendall, Gal & Cipolla, Multi-Task Learning Using Uncertainty to Weigh Losses for Scene Geometry and Semantics,
 CVPR 2018, Eq. 10. Both tasks here are classification, so with s_t = log sigma_t^2 learned beside the network
 
-    loss = sum_t exp(-s_t) L_t + s_t / 2.
+    loss = sum_t [exp(-s_t) L_t + s_t / 2].
 
 Differs from the paper in: the loss is half of that sum, so that with s = 0, the start, it is MTL's; s has an optimiser
 of its own, Adam with a constant rate, where the paper trains it with the network's.

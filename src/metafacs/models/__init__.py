@@ -1,5 +1,22 @@
-"""Networks: any timm backbone with an AU head and an expression head, and the forms that some methods build from it."""
+"""Networks: any timm backbone with an AU head and an expression head, and the forms that some methods build from it.
 
-from metafacs.models import attended, stitched
+Importing this package registers the forms, and the backbones of metafacs' own with timm.
+"""
 
-__all__ = ["attended", "stitched"]
+from metafacs.models import alexnet, attended, drml, enhanced, jaa, joint, lp, ofs, related, roi, stitched, tcae, vgg
+
+__all__ = [
+    "alexnet",
+    "attended",
+    "drml",
+    "enhanced",
+    "jaa",
+    "joint",
+    "lp",
+    "ofs",
+    "related",
+    "roi",
+    "stitched",
+    "tcae",
+    "vgg",
+]

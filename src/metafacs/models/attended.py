@@ -93,7 +93,7 @@ class AttendedNetwork(Network):
         """Each task's attended feature of the stage before k with the channels and the size of stage k."""
         encoded = self.encoders[k - 1](torch.cat(attended))  # one batch: BatchNorm counts one pass a step
         if encoded.shape[2:] != size:
-            encoded = F.max_pool2d(encoded, 3, 2, 1)  # to the same size as a convolution of stride 2
+            encoded = F.max_pool2d(encoded, 2, 2, ceil_mode=True)  # to the same size as a convolution of stride 2
         # not `chunk`: its pieces' number depends on the size, which an exported graph leaves open
         return encoded.unflatten(0, (TASKS, -1)).unbind(0)
 

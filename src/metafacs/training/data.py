@@ -14,11 +14,14 @@ from torch import Tensor
 from metafacs import distributed
 from metafacs.config import DataConfig, TrainConfig
 from metafacs.data.copies import copied, signatures
+from metafacs.data.joined import JoinedDataset, identities, open_datasets
 from metafacs.data.prepared import PreparedDataset
 from metafacs.data.splits import Split, auxiliary_rows, split_by_fold
-from metafacs.data.streams import Faces, Order, Stream
+from metafacs.data.streams import EvenOrder, Faces, Order, PairOrder, Stream
+from metafacs.data.transforms import centre_crops, crop_points
 from metafacs.errors import InputError
 from metafacs.facs import au_title, parse_aus
+from metafacs.methods.base import Facts
 from metafacs.methods.losses import class_balance
 from metafacs.progress import Update, progress_bar
 
@@ -31,7 +34,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class TrainingData:
-    """Everything a run sees, apart from the test fold, of which it only knows who is in it."""
+    """Everything a run sees, apart from the test fold, of which it only knows who is in it.
+
+    Test pictures are looked at once, to leave copies of them out of the expression pictures.
+    """
 
     primary: PreparedDataset
     split: Split
@@ -49,6 +55,15 @@ class TrainingData:
         present, absent = class_balance(torch.from_numpy(self.reserve_labels))
         return present.to(device), absent.to(device)
 
+    def facts(self, side: int, landmarks: bool) -> Facts:
+        """What a method may know of the training rows; their landmarks in crops of `side` pixels if asked for."""
+        primary, points = self.streams["primary"], None
+        if landmarks:
+            places = centre_crops(len(primary.faces), primary.faces.size - side)
+            points = crop_points(primary.faces.landmarks, places, side) / side
+        subjects = [str(subject) for subject in self.primary.column("subject")[self.split.train]]
+        return Facts(self.aus, self.expressions, primary.labels, subjects, points)
+
 
 def open_data(
     settings: DataConfig, auxiliary: bool, seed: int, console: Console, device: torch.device = CPU
@@ -59,7 +74,7 @@ def open_data(
         InputError: a dataset that cannot be used for this run.
     """
     _check_sizes(settings)
-    primary = PreparedDataset.open(settings.primary)
+    primary = open_datasets(settings.primary)
     aus, labels, split, left_out = split_primary(primary, settings, seed)
     if left_out:
         reasons = ", ".join(f"{au_title(au)} ({reason})" for au, reason in left_out.items())
@@ -83,7 +98,7 @@ def open_data(
     if auxiliary:
         if settings.auxiliary is None:
             raise InputError("this method learns from an expression dataset too; give one with --data.auxiliary DIR")
-        second = PreparedDataset.open(settings.auxiliary)
+        second = open_datasets(settings.auxiliary)
         chosen = _auxiliary_rows(second, primary, split)
         chosen, caution = _without_copies(second, chosen, primary, split)
         cautions += [caution] if caution else []
@@ -93,9 +108,14 @@ def open_data(
         rows["auxiliary"] = (second, faces["auxiliary"])
     batches = {"primary": settings.batch_primary, "auxiliary": settings.batch_auxiliary, "meta": settings.batch_meta}
     streams = {
-        name: Stream(pictures, targets[name], Order(len(pictures), batches[name], seed, name))
+        name: Stream(pictures, targets[name], _order(pictures, batches[name], seed, name, settings.mixing))
         for name, pictures in {**faces, "meta": reserve}.items()
     }
+    keys = zip(
+        *(primary.column(name)[split.train].tolist() for name in ("dataset", "subject", "sequence")), strict=True
+    )
+    pairs = PairOrder(list(keys), settings.batch_primary, seed, "pairs")
+    streams["pairs"] = Stream(faces["primary"], torch.empty(len(split.train), 0), pairs)
     _check_shares(streams)
     for caution in cautions:
         logger.warning("scores will not be subject-exclusive: %s", caution)
@@ -111,9 +131,9 @@ def steps_of(config: TrainConfig) -> int:
     Raises:
         InputError: it has no data that it can be trained and tested on.
     """
-    primary = PreparedDataset.open(config.data.primary)
+    primary = open_datasets(config.data.primary)
     if config.data.auxiliary:
-        PreparedDataset.open(config.data.auxiliary)  # one that is not there, too, is an error now
+        open_datasets(config.data.auxiliary)  # one that is not there, too, is an error now
     images = len(split_primary(primary, config.data, config.seed)[2].train)
     return config.loop.steps or max(1, round(config.loop.epochs * images / config.data.batch_primary))
 
@@ -203,10 +223,9 @@ def common_aus(primary: PreparedDataset, wanted: str) -> list[str]:
 
 
 def _auxiliary_rows(second: PreparedDataset, primary: PreparedDataset, split: Split) -> np.ndarray:
-    def identities(dataset: PreparedDataset) -> list[tuple[str, str]]:
-        return list(zip(dataset.column("dataset").tolist(), dataset.column("subject").tolist(), strict=True))
-
-    test = {identity for identity in identities(primary) if str(identity[1]) in split.test_subjects}
+    subjects = primary.column("subject").tolist()
+    tested = zip(identities(primary), subjects, strict=True)
+    test = {identity for identity, subject in tested if str(subject) in split.test_subjects}
     expressions = second.column("expression").tolist()
     return auxiliary_rows(second.column("fold").tolist(), expressions, identities(second), test)
 
@@ -229,6 +248,15 @@ def _without_copies(
         f"{int(copies.sum()):,} of {len(rows):,} pictures of {second.card.name} are pictures of the test fold under "
         f"other names (as {examples}); these were left out, but others of the same people may have trained"
     )
+
+
+def _order(faces: Faces, batch: int, seed: int, name: str, mixing: str) -> Order:
+    """Which images come when; those of several datasets as `mixing` says, the reserve's as they come."""
+    dataset = faces.dataset
+    if mixing == "size" or name == "meta" or not isinstance(dataset, JoinedDataset):
+        return Order(len(faces), batch, seed, name)
+    of = np.searchsorted(np.cumsum(dataset.sizes), faces.rows, side="right")
+    return EvenOrder([np.flatnonzero(of == k) for k in np.unique(of)], batch, seed, name)
 
 
 def _warn_of_rare(aus: list[str], labels: np.ndarray) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from rich.console import Console
 from torch import nn
@@ -41,7 +42,7 @@ from metafacs.training.data import TrainingData, open_data
 from metafacs.training.nonfinite import Batches, Taken, save_batch
 from metafacs.training.predicting import over_faces
 from metafacs.training.together import check_together
-from metafacs.training.weight_table import write_sample_weights
+from metafacs.training.weight_table import by_dataset, write_sample_weights
 
 _SHOWN = {
     "loss_primary": "AU loss",
@@ -81,6 +82,7 @@ def train(config: TrainConfig, resume: bool = False) -> Path:
             optimiser_factory(config.optimiser),
             data.class_weights(device),
             distributed.autocast(device, config.loop.precision),
+            data.facts(config.data.side, kind.uses_landmarks),
         )
         if isinstance(config.options, MTLOptions):
             setup = _controlled(setup, config.options, data)
@@ -284,6 +286,12 @@ class _Session:
         if self.method.learns_sample_weights:
             path, side = self.config.out / SAMPLE_WEIGHTS, self.config.data.side
             write_sample_weights(path, self.method, self.data, side, self.device, self.steps)
+            means = by_dataset(pd.read_parquet(path))
+            if len(means) > 1:
+                values = {f"{name}/{of}": mean for name, row in means.iterrows() for of, mean in row.dropna().items()}
+                self._record("weights", self.steps, values)
+                shown = ", ".join(f"{name} {mean:.3f}" for name, mean in means["all"].items())
+                self.console.print(f"mean weight of expression images: {shown}", markup=False)
         save_detector(self.config.out / DETECTOR, self.method.network, self._card())
 
     def _card(self) -> DetectorCard:

@@ -44,3 +44,15 @@ def write_sample_weights(
     weights["weight"] = weights["raw_weight"] / means.sum()
     with atomic_file(path) as partial:
         weights.to_parquet(partial)
+
+
+def by_dataset(weights: pd.DataFrame) -> pd.DataFrame:
+    """Mean weight of the expression images of each dataset: of all (column "all") and by expression.
+
+    Args:
+        weights: such a table.
+    """
+    images = weights[weights["stream"] == "auxiliary"]
+    means = images.pivot_table("weight", "dataset", "expression", "mean")
+    means.insert(0, "all", images.groupby("dataset")["weight"].mean())
+    return means
