@@ -20,7 +20,8 @@ from metafacs.faces import Recipe, align, move, to_jpeg
 from metafacs.inference import AUDetector
 from metafacs.methods.base import METHODS, Setup
 from metafacs.methods.mtl import MTL, MTLOptions
-from metafacs.models.network import FORMS, Network, Output
+from metafacs.models.enhanced import EnhancedNetwork
+from metafacs.models.network import FORMS, Network, Output, build_network
 from metafacs.runs import DETECTOR
 from metafacs.sample import Batch, Sample, concatenated
 from metafacs.training.checkpoint import load_detector, save_detector
@@ -28,7 +29,7 @@ from metafacs.training.predicting import face_probabilities
 from tests.builders import make_prepared
 from tests.inference.toys import AUS, DotFinder, draw, save_toy
 from tests.methods.networks import batches, build, tiny_network
-from tests.toy_runs import flags, metafacs
+from tests.toy_runs import SMALL, flags, metafacs
 
 CPU = torch.device("cpu")
 
@@ -190,14 +191,20 @@ def test_a_dataset_without_landmarks_is_refused(
         next(training_batches({"primary": stream}, range(1), 32, 1, CPU, landmarks=True))
 
 
+@pytest.mark.parametrize("kind", ["pointed", "enhanced"])
 def test_a_picture_gives_what_its_prepared_crop_gives(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """With the same points; without any it is the network that sees images alone."""
     plain, card = load_detector(save_toy(tmp_path / "toy") / DETECTOR)
     torch.manual_seed(1)
     network = PointedNetwork(plain).eval()
     nn.init.normal_(network.points.weight, 0, 0.003)  # the toy's heads are steep
+    if kind == "enhanced":
+        backbone, options = SMALL["vgg19"]
+        vgg = build_network(backbone, len(AUS), len(card.expressions), "scratch", options)
+        network = EnhancedNetwork(vgg, torch.rand(68, 2), 8, 16).eval()
+        nn.init.normal_(network.au_head.weight, 0, 10.0)
     picture, recipe = draw([(60, 40)], seed=5), Recipe.from_card(card.crop)
     (face,) = DotFinder().find(picture)
     aligned, matrix = align(picture, face.eyes, recipe)

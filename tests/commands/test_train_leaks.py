@@ -11,10 +11,11 @@ from rich.console import Console
 from metafacs.commands.train import train_config, train_parser
 from metafacs.data.prepared import PreparedDataset, true_levels
 from metafacs.facs import EXPRESSIONS
+from metafacs.methods import METHODS
 from metafacs.training import data as training_data
 from metafacs.training.data import TrainingData, open_data
 from tests.builders import make_prepared
-from tests.toy_runs import flags, metafacs, rewrite, same_parameters
+from tests.toy_runs import SMALL, flags, metafacs, rewrite, same_parameters
 
 Row = dict[str, Any]
 Change = Callable[[int, Row], Any]
@@ -113,6 +114,28 @@ def test_test_images_and_labels_do_not_matter(
     run = train(tmp_path / "run", *poisoned)
     assert same_parameters(run, clean)
     assert (run / "sample_weights.parquet").read_bytes() == (clean / "sample_weights.parquet").read_bytes()
+
+
+@pytest.mark.parametrize("method", ["srerl", "lp_net", "tcae"])
+def test_what_a_method_is_told_of_its_data_is_of_training_rows(
+    method: str, primary: PreparedDataset, auxiliary: PreparedDataset, tmp_path: Path
+) -> None:
+    """Rates and relations of AUs, shapes of faces, pairs of frames."""
+
+    def mark(number: int, row: Row) -> None:
+        row["landmarks"] = np.random.default_rng(number).uniform(0, 48, (68, 2))
+
+    def poison_marked(number: int, row: Row) -> None:
+        if of_test(row):
+            poison(row)
+            row["landmarks"] = np.zeros((68, 2))
+
+    marked = rewrite(primary, tmp_path / "marked", mark)
+    poisoned = rewrite(marked, tmp_path / "poisoned", poison_marked)
+    backbone, options = SMALL[METHODS[method].needs]
+    changes = {"method": method, "network__backbone": backbone, "network__options": str(options), "data__aus": "1,2,12"}
+    runs = [train(tmp_path / d.folder.name / "run", d, auxiliary, **changes) for d in (marked, poisoned)]
+    assert same_parameters(*runs)
 
 
 def test_test_images_are_never_decoded_by_workers_either(

@@ -244,7 +244,7 @@ def beside_paper(comparison: Comparison, dataset: str, rows: Mapping[str, tuple[
             name,
             _percent(float(here.get(name, math.nan))),
             _percent(float(paper.get(row, math.nan))),
-            f"not comparable: {why}" if why else "",
+            why if not why or name not in here.index else f"not comparable: {why}",
         ]
         for name, (row, why) in rows.items()
         if name in here.index or row in paper.index
