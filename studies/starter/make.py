@@ -4,7 +4,8 @@
     python studies/starter/make.py --ferplus ferplus --real DIR [--out DIR]
 
 Renders people (`faces.py`), puts real ones beside them (`people.py`), trains with `metafacs train` from ImageNet
-weights, lowers what is said of neutral faces, scores it on rendered people who never trained and on real ones
+weights, first with AUs that expressions stand for, then without them, takes the mean of both, lowers what is said of
+neutral faces, scores it on rendered people who never trained and on real ones
 (`studies/real_faces.py`, which says what `--real` holds), and writes `detector.safetensors` and `MODEL_CARD.md` into
 the package. What is done is not done again; rendering and training go on where they were interrupted.
 """
@@ -12,6 +13,7 @@ the package. What is done is not done again; rendering and training go on where 
 import argparse
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +29,8 @@ import faces
 from metafacs import cli
 from metafacs.data.prepared import PreparedDataset
 from metafacs.data.streams import Faces
+from metafacs.faces import Recipe
+from metafacs.faces.finders import PUPILS
 from metafacs.progress import progress_bar
 from metafacs.runs import DETECTOR, DONE
 from metafacs.training.checkpoint import load_detector, save_detector
@@ -34,9 +38,10 @@ from metafacs.training.predicting import face_probabilities
 
 PACKAGE = Path(__file__).parents[2] / "src" / "metafacs" / "starter"
 REAL_FACES = Path(__file__).parents[1] / "real_faces.py"
-STEPS = 3600
+STEPS, SETTLING = 3600, 500
 QUIET = 0.02
 """Share of the reserve's neutral faces that may be called to show an AU; its logit is lowered until that holds."""
+SHARP = 64
 TRAINING = {
     "data.test_fold": "test",
     "data.reserve_fold": people.RESERVE,
@@ -63,6 +68,7 @@ def main() -> None:
     parser.add_argument("--real", type=Path, help="real faces to score on; without, the card says that there were none")
     parser.add_argument("--people", type=int, default=faces.PEOPLE)
     parser.add_argument("--steps", type=int, default=STEPS, help="of `metafacs train`")
+    parser.add_argument("--settling", type=int, default=SETTLING, help="steps of the second training")
     parser.add_argument("--weights", default="pretrained", help="what the backbone starts from")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=0, help="processes that render; 0 for all cores")
@@ -70,13 +76,16 @@ def main() -> None:
     with progress_bar("rendering") as (update, _):
         numbers = range(settings.people)
         rendered = faces.render(settings.out / "faces", numbers, settings.seed, settings.workers, update)
-    aus, expressions = people.combine(rendered, PreparedDataset.open(settings.ferplus), settings.out)
-    run = settings.out / "run"
-    if not (run / DONE).exists():
-        data = {"data.primary": aus, "data.auxiliary": expressions, "seed": settings.seed, "out": run}
-        flags = {**TRAINING, **data, "loop.steps": settings.steps, "network.weights": settings.weights}
-        metafacs("train", "--resume", *(f"--{name}={value}" for name, value in flags.items()))
-    write_package(run, aus, settings.package)
+    aus, quiet, expressions = people.combine(rendered, PreparedDataset.open(settings.ferplus), settings.out)
+    runs = [settings.out / "run", settings.out / "settled"]
+    common = {**TRAINING, "data.auxiliary": expressions, "seed": settings.seed}
+    first = {"data.primary": aus, "loop.steps": settings.steps, "network.weights": settings.weights}
+    second = {"data.primary": quiet, "loop.steps": settings.settling, "network.weights": runs[0] / DETECTOR}
+    for run, own in zip(runs, (first, {**second, "optimiser.learning_rate": 5e-4}), strict=True):
+        if not (run / DONE).exists():
+            flags = {**common, **own, "out": run}
+            metafacs("train", "--resume", *(f"--{name}={value}" for name, value in flags.items()))
+    write_package(runs, aus, settings.package)
     measured = scores.measure(aus, settings.package, settings.people, settings.seed)
     real = None
     if settings.real:
@@ -93,9 +102,16 @@ def metafacs(*arguments: str) -> None:
         sys.exit(status)
 
 
-def write_package(run: Path, data: Path, package: Path) -> None:
-    """The run's detector, quiet on neutral faces that never trained, in half precision, which halves the file."""
-    network, about = load_detector(run / DETECTOR)
+def write_package(runs: Sequence[Path], data: Path, package: Path) -> None:
+    """The mean of the runs' detectors, quiet on neutral faces that never trained, in half precision.
+
+    Half precision halves the file. Crops have `SHARP` pixels: FERPlus's faces have no more.
+    """
+    detectors = [load_detector(run / DETECTOR) for run in runs]
+    network, about = detectors[-1]
+    states = [one.float().state_dict() for one, _ in detectors]
+    mean = {name: torch.stack([state[name].double() for state in states]).mean(0) for name in states[0]}
+    network.load_state_dict(mean)
     dataset = PreparedDataset.open(data)
     labels = dataset.au_labels(about.aus)
     neutral = np.flatnonzero((dataset.column("fold") == people.RESERVE) & (labels == 0).all(axis=1))
@@ -107,9 +123,12 @@ def write_package(run: Path, data: Path, package: Path) -> None:
         network.au_head.bias.sub_(torch.from_numpy(excess).float())
     lowered = ", ".join(f"{au} {by:.2f}" for au, by in zip(about.aus, excess, strict=True) if by)
     console.print(f"{len(neutral)} neutral faces; logits lowered: {lowered}")
-    crop = about.crop | {"finder": {"name": "auto"}}  # whatever is installed may find the faces
-    save_detector(package / DETECTOR, network.to(torch.float16), replace(about, crop=crop))
-
+    crop = Recipe(size=SHARP, eyes=PUPILS).to_card()  # whatever is installed may find the faces
+    save_detector(
+        package / DETECTOR,
+        network.to(torch.float16),
+        replace(about, crop=crop, steps=sum(one.steps for _, one in detectors)),
+    )
 
 
 if __name__ == "__main__":

@@ -61,13 +61,16 @@ def labels_of(expression: str | None, votes: list[int]) -> dict[str, int]:
     return {au_column(au): 1 for au in present} | {au_column(au): 0 for au in absent}
 
 
-def combine(rendered: PreparedDataset, ferplus: PreparedDataset, out: Path) -> tuple[Path, Path]:
-    """Writes what the starter trains on, AU data (`out`/aus) and expression data (`out`/expressions), once.
+def combine(rendered: PreparedDataset, ferplus: PreparedDataset, out: Path) -> tuple[Path, Path, Path]:
+    """Writes what the starter trains on, once.
 
     Args:
         rendered: of `faces.render`.
         ferplus: as `metafacs prepare ferplus` makes it.
-        out: folder of the two prepared datasets.
+        out: folder of the prepared datasets.
+
+    Returns:
+        AU data; AU data whose only real faces that train are neutral ones; expression data.
     """
     expressions, labelled = [], []
     rng, counts = np.random.default_rng(5), Counter[str]()
@@ -90,8 +93,10 @@ def combine(rendered: PreparedDataset, ferplus: PreparedDataset, out: Path) -> t
             row["image"] = _grey(row["image"], side if chance < SMALL else None)
         pictures.append(row | {"dataset": "rendered"})
     aus = [au_column(au) for au in ALL]
+    quiet = [row for row in labelled if row["fold"] == RESERVE or not any(row.get(au) for au in aus)]
     return (
         _write(out / "aus", pictures + labelled, rendered.card, ferplus.card, aus),
+        _write(out / "quiet", pictures + quiet, rendered.card, ferplus.card, aus),
         _write(out / "expressions", expressions, ferplus.card, ferplus.card, []),
     )
 

@@ -84,11 +84,13 @@ def test_people_who_agree_give_aus_in_part_and_some_of_them_never_train(tmp_path
     ]
     real = ferplus(tmp_path / "real", {"neutral": 10, "happiness": 10, "anger": 6}, 30)
     paths = people.combine(dataset(tmp_path / "drawn", rendered, aus), real, tmp_path / "out")
-    primary, auxiliary = map(PreparedDataset.open, paths)
+    primary, quiet, auxiliary = map(PreparedDataset.open, paths)
     table = primary.to_pandas().set_index("subject")
     smile = table.loc["fer60"]
     assert (smile["AU12"], smile["AU04"]) == (1, 0) and pd.isna(smile["AU25"])
     assert set(table.index[table["dataset"] == "ferplus"]) == {f"fer{k}" for k in [*range(30), *range(60, 90)]}
+    others = quiet.to_pandas().query("dataset == 'ferplus' and fold == 'train'")
+    assert len(others) > 20 and not others[aus].eq(1).any(axis=None)
     kept = set(table.index[table["fold"] == people.RESERVE])
     assert 2 <= len(kept) <= 20 and not kept & set(auxiliary.column("subject"))
     assert set(auxiliary.column("expression")) == {"neutral", "happiness", "anger"}
@@ -108,12 +110,12 @@ def test_the_starter_model_is_made_from_nothing_and_not_made_twice(
     package = tmp_path / "package"
     package.mkdir()
     ferplus(tmp_path / "ferplus", {"neutral": 10, "happiness": 10}, 30)
-    sizes = ["--people", "30", "--steps", "3", "--workers", "1", "--weights", "scratch"]
+    sizes = ["--people", "30", "--steps", "3", "--settling", "2", "--workers", "1", "--weights", "scratch"]
     sizes += ["--ferplus", str(tmp_path / "ferplus")]
     monkeypatch.setattr(sys, "argv", ["make.py", "--out", str(tmp_path / "out"), "--package", str(package), *sizes])
     make.main()
     network, about = load_detector(package / "detector.safetensors")
-    assert about.steps == 3 and len(about.aus) == 17 and len(about.test_subjects) == 3
+    assert about.steps == 5 and len(about.aus) == 17 and len(about.test_subjects) == 3
     assert all(value.dtype == torch.float32 for value in network.state_dict().values() if value.is_floating_point())
     text = (package / "MODEL_CARD.md").read_text()
     assert "162 rendered pictures of 27 made-up adults" in text and "No real faces were at hand" in text
