@@ -4,8 +4,8 @@
     python studies/starter/make.py --ferplus ferplus --real DIR [--out DIR]
 
 Renders people (`faces.py`), puts real ones beside them (`people.py`), trains with `metafacs train` from ImageNet
-weights, first with AUs that expressions stand for, then without them, takes the mean of both, lowers what is said of
-neutral faces, scores it on rendered people who never trained and on real ones
+weights, first with AUs that expressions stand for, then without them, takes the mean of both, moves logits until
+neutral faces are quiet, scores it on rendered people who never trained and on real ones
 (`studies/real_faces.py`, which says what `--real` holds), and writes `detector.safetensors` and `MODEL_CARD.md` into
 the package. What is done is not done again; rendering and training go on where they were interrupted.
 """
@@ -39,8 +39,9 @@ from metafacs.training.predicting import face_probabilities
 PACKAGE = Path(__file__).parents[2] / "src" / "metafacs" / "starter"
 REAL_FACES = Path(__file__).parents[1] / "real_faces.py"
 STEPS, SETTLING = 3600, 500
-QUIET = 0.02
-"""Share of the reserve's neutral faces that may be called to show an AU; its logit is lowered until that holds."""
+QUIET, RAISED = 0.02, 1.0
+"""Share of the reserve's neutral faces that are called to show an AU: its logit is moved until that holds, but is raised
+by so much at most."""
 SHARP = 64
 TRAINING = {
     "data.test_fold": "test",
@@ -118,11 +119,11 @@ def write_package(runs: Sequence[Path], data: Path, package: Path) -> None:
     crops = Faces(dataset, neutral, about.resize)
     chances = face_probabilities(network.float().eval(), crops, about.side, torch.device("cpu"))
     logits = np.log(chances / (1 - chances))
-    excess = np.maximum(np.quantile(logits, 1 - QUIET, axis=0), 0)
+    excess = np.maximum(np.quantile(logits, 1 - QUIET, axis=0), -RAISED)
     with torch.no_grad():
         network.au_head.bias.sub_(torch.from_numpy(excess).float())
-    lowered = ", ".join(f"{au} {by:.2f}" for au, by in zip(about.aus, excess, strict=True) if by)
-    console.print(f"{len(neutral)} neutral faces; logits lowered: {lowered}")
+    moved = ", ".join(f"{au} {-by:+.2f}" for au, by in zip(about.aus, excess, strict=True))
+    console.print(f"{len(neutral)} neutral faces; logits moved: {moved}")
     crop = Recipe(size=SHARP, eyes=PUPILS).to_card()  # whatever is installed may find the faces
     save_detector(
         package / DETECTOR,
