@@ -63,7 +63,8 @@ class RunFolder:
                     file.unlink()
         if prolonged or not (path / CONFIG).exists():
             write_text(path / CONFIG, yaml.safe_dump(dict(config), sort_keys=False))
-        (path / DONE).unlink(missing_ok=True)
+        if prolonged:
+            (path / DONE).unlink()
         write_text(path / ENVIRONMENT, json.dumps(environment(), indent=2) + "\n")
         self._metrics: IO[str] | None = None
 

@@ -34,6 +34,8 @@ PEOPLE = 4000
 FIRST = 2000
 """People of the first edition; whoever comes after them shows more AUs alone and in small mixtures."""
 PEOPLE_A_PART = 20
+NAME = "rendered-starter"
+"""Of the dataset."""
 FRAMES = 6
 """Pictures of each person, each in another place."""
 FOLDS = ("test", *["train"] * 9)
@@ -84,7 +86,7 @@ def render(
         progress: is told how many pictures are done, and of how many.
     """
     card = DatasetCard(
-        "rendered-starter",
+        NAME,
         "rendered faces (metafacs synth), people and places of all kinds: no real person is in it",
         LICENCE,
         [au_column(au) for au in AUS],

@@ -40,9 +40,10 @@ PACKAGE = Path(__file__).parents[2] / "src" / "metafacs" / "starter"
 REAL_FACES = Path(__file__).parents[1] / "real_faces.py"
 STEPS, SETTLING = 3600, 500
 QUIET, RAISED = 0.02, 1.0
-"""Share of the reserve's neutral faces that are called to show an AU: its logit is moved until that holds, but is raised
+"""Share of the reserve's neutral faces that are called to show an AU: its logit is moved until that holds. It is raised
 by so much at most."""
 SHARP = 64
+"""Side of the crops in use, pixels: FERPlus's faces have no more, and sharper ones show AU5 where there is none."""
 TRAINING = {
     "data.test_fold": "test",
     "data.reserve_fold": people.RESERVE,
@@ -125,11 +126,9 @@ def write_package(runs: Sequence[Path], data: Path, package: Path) -> None:
     moved = ", ".join(f"{au} {-by:+.2f}" for au, by in zip(about.aus, excess, strict=True))
     console.print(f"{len(neutral)} neutral faces; logits moved: {moved}")
     crop = Recipe(size=SHARP, eyes=PUPILS).to_card()  # whatever is installed may find the faces
-    save_detector(
-        package / DETECTOR,
-        network.to(torch.float16),
-        replace(about, crop=crop, steps=sum(one.steps for _, one in detectors)),
-    )
+    steps = sum(one.steps for _, one in detectors)
+    about = replace(about, crop=crop, steps=steps, dataset=faces.NAME)  # whose people are known, test people among them
+    save_detector(package / DETECTOR, network.to(torch.float16), about)
 
 
 if __name__ == "__main__":

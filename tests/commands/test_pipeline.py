@@ -98,6 +98,7 @@ def test_report_of_a_grid(place: Path, tmp_path: Path) -> None:
     for method in ("mtl", "mal"):
         shutil.copytree(place / method, tmp_path / "grid" / "runs" / method)
     (tmp_path / "grid" / "runs" / "half").mkdir()
+    shutil.copy(place / "mtl" / "config.yaml", tmp_path / "grid" / "runs" / "half")
     assert metafacs("report", tmp_path / "grid", "--out", tmp_path / "report.html", "--paper", "disfa") == 0
     text = (tmp_path / "report.html").read_text()
     assert text.count("data:image/png;base64,") == 9

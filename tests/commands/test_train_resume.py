@@ -238,7 +238,7 @@ def test_a_finished_run_can_be_prolonged(
     [
         ({}, "schedule cosine"),
         ({**CONSTANT, "optimiser__warmup": 0.1}, "warmup 0.1"),
-        ({**CONSTANT, **L2T_WW}, "l2t_ww divides the run"),
+        ({**CONSTANT, **L2T_WW}, "l2t_ww plans by its length"),
     ],
 )
 def test_what_depends_on_its_length_is_not_prolonged(

@@ -1,4 +1,4 @@
-"""The detector that ships with the package: trained on rendered faces, for trying things out."""
+"""The detector that ships with the package: for trying things out."""
 
 from metafacs.starter.locate import starter_run
 
