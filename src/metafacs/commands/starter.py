@@ -29,8 +29,8 @@ def announced_starter(console: Console) -> Path:
 
     folder = starter_run()
     console.print(
-        "no --model given: this is the detector that comes with metafacs, for trying things out, not for measuring people "
-        "(it was never scored against FACS codes of real faces)",
+        "no --model given: this is the detector that comes with metafacs, for trying things out, not for measuring "
+        "people (it was never scored against FACS codes of real faces)",
         markup=False,
     )
     return folder
