@@ -20,6 +20,7 @@ pytest.importorskip("httpx")
 pytest.importorskip("av")
 from starlette.testclient import TestClient
 
+from metafacs.serving.answers import WEAK, About
 from metafacs.serving.door import Door
 from metafacs.serving.limits import Limits
 from metafacs.serving.service import Service
@@ -57,10 +58,40 @@ def test_the_page_is_there_and_names_what_it_is(asking: TestClient) -> None:
 def test_the_table_to_download_has_the_detectors_own_numbers(run: Path, asking: TestClient) -> None:
     picture = draw([(40, 40), (140, 50)])
     html = last_line(asking, png(picture))["html"]
-    (content,) = re.findall(r'href="data:text/csv;charset=utf-8;base64,([^"]+)"', html)
-    table, expected = pd.read_csv(io.BytesIO(base64.b64decode(content))), toy_detector(run).detect(picture)
+    people, table = tables(html)
+    expected = toy_detector(run).detect(picture)
     assert np.allclose(table[AUS], expected[AUS], rtol=0, atol=1e-6)
     assert html.count('class="box"') == 2 and f"{expected['AU12'].iloc[0]:.2f}" in html
+    assert np.allclose(people["AU12 Lip corner puller (present from 0.5)"], expected["AU12"], rtol=0, atol=5.1e-4)
+    present = [[f"AU{int(au[2:])}" for au in AUS if row[f"{au}_present"]] for _, row in expected.iterrows()]
+    assert people["present"].fillna("").tolist() == [", ".join(aus) for aus in present]
+    assert people["file"].tolist() == ["a.png"] * 2 and people["model"].str.startswith("toy, metafacs ").all()
+
+
+def tables(html: str) -> list[pd.DataFrame]:
+    """The two tables of an answer: for people, and for programs."""
+    contents = re.findall(r'href="data:text/csv;charset=utf-8;base64,([^"]+)"', html)
+    return [pd.read_csv(io.BytesIO(base64.b64decode(content))) for content in contents]
+
+
+def test_present_action_units_stand_first(asking: TestClient) -> None:
+    html = last_line(asking, png(draw([(40, 40), (140, 50)])))["html"]
+    for face in html.split("<details")[1:]:
+        states = re.findall(r'<li class="bar (\w+)"', face)
+        assert len(states) == len(AUS) and states == sorted(states, reverse=True)  # present, then absent
+
+
+def test_the_model_card_and_its_marks(run: Path, asking: TestClient) -> None:
+    assert "/card" not in asking.get("/").text and asking.get("/card").status_code == 404
+    assert 'class="weak"' not in last_line(asking, png(draw([(60, 40)])))["html"]
+    card = f"# A card\n<script>bad()</script>\n\n## {WEAK}\n\n| AU | why |\n| --- | --- |\n| AU12 | a reason |\n"
+    with client(run, SMALL, about=About("toy", "a toy", card)) as asking:
+        page, shown = asking.get("/").text, asking.get("/card").text
+        assert "/card" in page and "<h1>A card</h1>" in shown and "<td>AU12</td>" in shown and "<script" not in shown
+        html = last_line(asking, png(draw([(60, 40)])))["html"]
+        assert html.count("weak on real people: a reason") == page.count("weak on real people: a reason") == 1
+        units = asking.get("/api/v1/model").json()["aus"]
+        assert {unit["au"]: unit["weak"] for unit in units if unit["weak"]} == {"AU12": "a reason"}
 
 
 def test_a_video_gets_a_timeline(run: Path, asking: TestClient, tmp_path: Path) -> None:
