@@ -36,6 +36,8 @@ def run(name: str) -> None:
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    os.environ["PYTHONWARNINGS"] = "ignore"  # other packages' own, which no reader can mend
+    os.environ.pop("MPLBACKEND", None)  # plots belong on the page
     resources = {"metadata": {"path": str(place)}}
     NotebookClient(notebook, timeout=LIMIT, kernel_name="python3", resources=resources).execute()
     BUILT.mkdir(parents=True, exist_ok=True)

@@ -38,10 +38,7 @@ photos.T
 # !metafacs detect astronaut.jpg --out photos.csv --overlay seen
 
 # %%
-from pathlib import Path
-
-(picture,) = Path("seen").glob("*.jpg")
-Image.open(picture)
+Image.open("seen/astronaut_aus.png")
 
 # %% [markdown]
 # Look at such a picture before you believe a table.
@@ -52,6 +49,7 @@ Image.open(picture)
 
 # %%
 from dataclasses import replace
+from pathlib import Path
 
 from facsynth.activity import calibrate
 from facsynth.footage import film, write_video
@@ -75,11 +73,14 @@ video = detector.detect_video("session.avi")
 video[["frame", "timestamp", "face", "success", "AU01", "AU04", "AU06", "AU12"]].iloc[::12].round(2)
 
 # %% [markdown]
-# It is a pandas table. So a plot is one line.
+# It is a pandas table. So a plot is short.
 
 # %%
+import matplotlib.pyplot as plt
+
 axes = video.plot("timestamp", ["AU04", "AU06", "AU12"], figsize=(8, 3), ylim=(0, 1))
 axes.set(xlabel="seconds", ylabel="probability")
+plt.show()
 # %% [markdown]
 # The same as a command. `--plot` draws every AU, `--faces 1` follows one person only.
 
@@ -87,7 +88,7 @@ axes.set(xlabel="seconds", ylabel="probability")
 # !metafacs detect session.avi --out session.csv --plot plots --faces 1
 
 # %%
-(picture,) = Path("plots").glob("*.png")
+(picture,) = Path("plots").iterdir()
 Image.open(picture)
 
 # %% [markdown]
@@ -102,3 +103,4 @@ axes = video.plot("timestamp", "AU12", figsize=(8, 2.5), ylim=(0, 1.02), label="
 axes.step(video["timestamp"], truth / 5, where="mid", color="0.6", label="AU12, true (intensity / 5)")
 axes.set(xlabel="seconds")
 axes.legend()
+plt.show()

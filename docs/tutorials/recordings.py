@@ -105,9 +105,9 @@ data = DataConfig(
     aus="4,6,12,25",
     resize=72,
     side=64,
-    batch_primary=32,
-    batch_auxiliary=32,
-    batch_meta=64,
+    batch_primary=16,
+    batch_auxiliary=16,
+    batch_meta=32,
 )
 run = metafacs.train(TrainConfig("runs/mal", data, method="mal", **small))
 
@@ -116,7 +116,7 @@ run = metafacs.train(TrainConfig("runs/mal", data, method="mal", **small))
 #
 # ```bash
 # metafacs train --method mal --data.primary prepared --data.auxiliary expressions --data.aus 4,6,12,25 --out runs/mal \
-#     --data.resize 72 --data.side 64 --data.batch_primary 32 --data.batch_auxiliary 32 --data.batch_meta 64 \
+#     --data.resize 72 --data.side 64 --data.batch_primary 16 --data.batch_auxiliary 16 --data.batch_meta 32 \
 #     --network.backbone test_resnet --network.weights scratch --optimiser.learning_rate 3e-3 \
 #     --optimiser.schedule one-cycle --loop.steps 150 --loop.log_every 5
 # ```

@@ -83,7 +83,7 @@ def train(seed, learned, steps=300):
     optimiser = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     learning = AuxiliaryLearning(model, optimiser, is_large, which_digit, features=64, alpha=0.5, beta=0.01)
     for _ in range(steps):
-        first, second = [x[torch.tensor(rng.integers(len(x), size=32))] for x in (torch.arange(60), torch.arange(900))]
+        first, second = (torch.tensor(rng.integers(size, size=32)) for size in (60, 900))
         few, many = [part[first] for part in primary], [part[second] for part in auxiliary]
         if learned:
             learning.step(few, many, reserve)
@@ -118,6 +118,7 @@ plt.hist([weights[~faint].numpy(), weights[faint].numpy()], bins=30, label=["cle
 plt.xlabel("weight before it is normalised")
 plt.ylabel("auxiliary images")
 plt.legend()
+plt.show()
 
 # %% [markdown]
 # This setting was chosen to show the effect. Where wrong labels do not mislead the primary task, or the feature
