@@ -25,7 +25,7 @@ from skimage.data import astronaut
 Image.fromarray(astronaut()).save("astronaut.jpg", quality=95)
 detector = metafacs.AUDetector.starter()
 photos = detector.detect("astronaut.jpg")
-photos.T
+photos[["input", "face", "success", "AU01", "AU04", "AU06", "AU12", "AU12_present"]]
 
 # %% [markdown]
 # One row a face. `AU12` is a probability from 0 to 1, `AU12_present` is 1 where it reaches the threshold. A
