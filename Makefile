@@ -2,7 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test test-all format lint types bench gpu starter clean
+PYTHONS ?= 3.11 3.12 3.13
+
+.PHONY: install demo test test-all pythons format lint types bench gpu starter clean
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("metafacs needs Python 3.11 or later, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
@@ -22,6 +24,16 @@ test: install  ## everything that is not marked slow
 test-all: install  ## the slow tests too (kills, full disks and damaged files at length), and those that need Ray
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[cluster]"
 	$(BIN)/python -m pytest
+
+pythons:  ## a short trial of the wheel on each Python that is here, in an environment of its own (several GB each, removed again)
+	rm -rf build/pythons
+	set -e; for version in $(PYTHONS); do \
+	  if ! python$$version --version; then echo "python$$version is not here: not tried"; continue; fi; \
+	  python$$version -m venv build/pythons; \
+	  build/pythons/bin/python -m pip install --quiet --disable-pip-version-check ".[faces]"; \
+	  build/pythons/bin/python -m tests.smoke; \
+	  rm -rf build/pythons; \
+	done
 
 format: install
 	$(BIN)/ruff format .
