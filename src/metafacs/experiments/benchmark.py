@@ -10,7 +10,6 @@ from typing import Literal
 import pandas as pd
 from rich.console import Console
 
-from metafacs import distributed
 from metafacs.analysis.records import RUNS
 from metafacs.config import TrainConfig
 from metafacs.errors import InputError
@@ -21,6 +20,7 @@ from metafacs.experiments.jobs import Job, run_jobs
 from metafacs.experiments.launching import Launch, RayTasks, start_process
 from metafacs.experiments.paper_tables import dataset_of, printed
 from metafacs.files import LOCK, lock, naming, refuse_files, write_text
+from metafacs.pool import cores
 from metafacs.runs import CONFIG, check_settings
 from metafacs.training.data import steps_of
 
@@ -160,7 +160,7 @@ def benchmark(config: BenchmarkConfig) -> Benchmark:
             if (job.run / CONFIG).exists():
                 check_settings(job.run, job.config.values(), job.config.defaults())
         with naming(out):
-            at_once = config.jobs or distributed.cores()
+            at_once = config.jobs or cores()
             launch: Launch = start_process
             if config.cluster:
                 on_gpu = any(variant.loop.device == "cuda" for variant in config.variants)
