@@ -50,6 +50,7 @@ OTHER_WORLD = "ferplus"
 """What the dataset of real faces is called."""
 PAIRS = (
     *(("mtl", "stl"), ("oracle", "mtl"), ("tuned", "mtl"), ("mal", "stl"), ("mal", "mtl"), ("mal", "tuned")),
+    *(("mal_paper", "mtl"), ("mal", "mal_paper")),
     *(("replayed", "mtl"), ("mal", "replayed"), ("mal", "permuted")),
 )
 
@@ -66,8 +67,9 @@ def methods(au_reduction: str) -> dict[str, str]:
         "mtl": f"mtl:{loss}",
         **{f"mtl_{w}": f"mtl:{loss};auxiliary_weight={w}" for w in TASK_WEIGHTS if w != 0.5},
         "oracle": f"mtl:{loss};truth=dataset;bad={OTHER_WORLD}",
-        "mal": f"mal:{loss};alpha=rate",
-        "permuted": f"mal:{loss};alpha=rate;permuted=true",
+        "mal": f"mal:{loss}",
+        "mal_paper": f"mal:{loss};alpha=0.1;fixed_length=false;inputs=feature",
+        "permuted": f"mal:{loss};permuted=true",
     }
 
 

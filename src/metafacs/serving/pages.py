@@ -16,13 +16,11 @@ from metafacs.faces.pictures import read_picture
 from metafacs.faces.video import read_frames
 from metafacs.facs import au_title
 from metafacs.inference.outputs import to_csv
-from metafacs.inference.rows import BOX, COLOURS, face_colour, face_name, present_column
+from metafacs.inference.rows import BOX, COLOURS, DASHES, face_colour, face_name, present_column
 from metafacs.serving.answers import Model, Unit
 from metafacs.serving.service import Job
 from metafacs.serving.uploads import VIDEO
 
-DASHES = ("", "9 4", "3 3", "12 3 3 3")
-"""Of the people's lines, so that they are told apart without colours too."""
 CSV = "text/csv;charset=utf-8"
 PHOTO_WIDTH, STRIP_WIDTH = 1200, 360
 """Pixels of the pictures that are sent back."""
