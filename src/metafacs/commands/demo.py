@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 
 from rich.console import Console
 
@@ -50,6 +51,28 @@ def _demonstrate(out: Path, console: Console) -> None:
         write_text(out / f"table.{ending}", text)
     console.print(to_text(chosen), markup=False)
     figures.draw(runs, out / "figures")
+    console.rule("what to try next")
+    for purpose, command in next_commands(out):
+        console.print(f"{purpose}:\n    {command}", markup=False)
+
+
+def next_commands(out: Path) -> list[tuple[str, str]]:
+    """Three things to try after the demo in `out`: what for, and the command."""
+    data = f"--data.primary {quote(str(out / 'data' / 'au'))} --data.auxiliary {quote(str(out / 'data' / 'fe'))}"
+    small = "--network.backbone test_resnet --network.weights scratch --data.resize 72 --data.side 64"
+    runs = " ".join(quote(str(out / "runs" / method)) for method in METHODS)
+    report, grid = quote(str(out / "report.html")), quote(str(out / "grid"))
+    return [
+        (
+            "one page with the tables, figures and settings",
+            f"metafacs report {runs} --out {report}",
+        ),
+        ("AUs in photographs and videos of your own, on a page in your browser", "metafacs serve"),
+        (
+            "methods compared on all folds, with differences and intervals",
+            f"metafacs benchmark --methods stl,mtl,mal --seeds 0 {data} {small} --loop.steps 1500 --out {grid}",
+        ),
+    ]
 
 
 def demo_config(out: Path, method: str) -> TrainConfig:
