@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test test-all format lint types bench gpu starter clean
+.PHONY: install demo test test-all docs format lint types bench gpu starter clean
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("metafacs needs Python 3.11 or later, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
@@ -22,6 +22,11 @@ test: install  ## everything that is not marked slow
 test-all: install  ## the slow tests too (kills, full disks and damaged files at length), and those that need Ray
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[cluster]"
 	$(BIN)/python -m pytest
+
+docs: install  ## run the tutorials and build the site into site/: open site/index.html
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	$(BIN)/python docs/site/tutorials.py
+	$(BIN)/python -m mkdocs build --quiet
 
 format: install
 	$(BIN)/ruff format .
@@ -44,4 +49,4 @@ gpu: install  ## a step's cost on a GPU and, with GPU="--primary AU --auxiliary 
 	$(BIN)/python benchmarks/gpu.py $(GPU)
 
 clean:
-	rm -rf .venv build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv build site src/*.egg-info .pytest_cache .mypy_cache .ruff_cache
