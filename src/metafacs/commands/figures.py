@@ -36,6 +36,7 @@ def draw(folders: Sequence[Path], out: Path, reference: str | None = None) -> li
     runs, notes = find_runs(folders)
     gallery = draw_all(runs, compare_scored(runs, reference), out)
     console = Console(soft_wrap=True, highlight=False)
-    for line in [*map(str, gallery.files), *notes, *gallery.notes]:
+    seen = [f"{drawn.title}: {drawn.finding}" for drawn in gallery.figures]
+    for line in [*map(str, gallery.files), *seen, *notes, *gallery.notes]:
         console.print(line, markup=False)
     return gallery.files
