@@ -36,7 +36,7 @@ STL = "stl=stl:au_reduction=mean;optimiser.learning_rate=2e-3"
 MTL = "mtl=mtl:au_reduction=sum"
 MAL = "mal=mal:au_reduction=sum"
 MAL_LOSS = "mal_loss=mal:au_reduction=sum;inputs=loss;beta=1e-2"
-"""The settings that `search.py` found best on people who are in no fold."""
+"""The settings that a search found best on people who are in no fold."""
 CAUSES = {
     **{"weak": "weak", "blend": "blend", "gaze": "gaze", "head pose": "pose"},
     **{"unreadable": "unreadable", "wrong label": "mislabelled"},
@@ -173,20 +173,26 @@ class Study:
         return str((runs[0] / DETECTOR).resolve())
 
     def train(
-        self, grid: str, primary: Path, auxiliary: Path, methods: str | None = None, fold: str | None = None
+        self,
+        grid: str,
+        primary: Path,
+        auxiliary: Path | Sequence[Path],
+        methods: str | None = None,
+        fold: str | None = None,
     ) -> list[Path]:
         """Trains and scores a grid of runs where that is not done yet; the run folders.
 
         Args:
             grid: its name within the study.
             primary: AU data.
-            auxiliary: expression data.
+            auxiliary: expression data, one dataset or several.
             methods: instead of the study's.
             fold: instead of the study's folds.
         """
         out, s = self.out / self.name / grid, self.scale
         cells = {"methods": methods or self.methods, "folds": fold or s.folds, "seeds": s.seeds, "jobs": s.at_once}
-        data = {"data.primary": str(primary.resolve()), "data.auxiliary": str(auxiliary.resolve())}
+        several = [auxiliary] if isinstance(auxiliary, Path) else auxiliary
+        data = {"data.primary": str(primary.resolve()), "data.auxiliary": [str(folder.resolve()) for folder in several]}
         settings = {**s.settings, "loop.steps": s.steps, "network.weights": self.weights, **data}
         metafacs("benchmark", *as_flags({"out": str(out), **cells, **settings}))
         return find_runs([out])[0]

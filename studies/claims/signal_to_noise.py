@@ -23,7 +23,6 @@ import torch
 import torch.autograd.forward_ad as forward_ad
 from numpy.typing import NDArray
 from rich.console import Console
-from search import unseen_people
 from torch import Tensor
 
 from metafacs.analysis.statistics import spearman
@@ -71,6 +70,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name, parts in tables.items():
         table = pd.concat(parts, ignore_index=True)
         study.write(table[["step", *table.columns.drop("step")]], name)
+
+
+def unseen_people(study: common.Study) -> PreparedDataset:
+    """AU images of people who train nothing but what all networks start from."""
+    people, frames = min(30, study.scale.subjects), study.scale.frames // 5 + 1
+    return PreparedDataset.open(study.au_data("unseen_au", subjects=people, frames=frames, seed=common.OTHERS))
 
 
 def _settings(study: common.Study) -> TrainConfig:

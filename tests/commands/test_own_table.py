@@ -59,13 +59,13 @@ def test_unknown_people_are_said_everywhere(
     assert "people" not in printed.split("Frames per fold")[1].split("\n")[1]
     run = tmp_path / "run"
     assert metafacs(*flags(run, out, None, method="stl", loop__steps=2)) == 0
-    assert "not be subject-exclusive: nobody knows who is who in table" in caplog.text
+    assert "not be subject-exclusive: nobody knows who is who in out" in caplog.text
     assert "whole people are reserved" in caplog.text
     capsys.readouterr()
     assert metafacs("evaluate", run) == 0
     printed = capsys.readouterr().out
-    assert printed.startswith("F1 × 100 on table (NOT SUBJECT-EXCLUSIVE)")
-    assert "people of the test fold may have trained: nobody knows who is who in table" in printed
+    assert printed.startswith("F1 × 100 on out (NOT SUBJECT-EXCLUSIVE)")
+    assert "people of the test fold may have trained: nobody knows who is who in out" in printed
     assert not compare([run]).subject_exclusive
 
 
@@ -88,15 +88,16 @@ def test_without_folds_the_audit_and_training_name_the_fix(
     drawn: PreparedDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    assert prepare(write(tmp_path / "raw", drawn, "VP", folds=False), out) == 0
+    assert prepare(write(tmp_path / "raw", drawn, "code", folds=False), out) == 0
     verdict, rest = capsys.readouterr().out.split("VERDICT:")[1].split("\n\n", 1)
-    assert "to check: folds" in verdict and "no fault" not in verdict and "--folds 3" in rest
+    assert "to check: people, folds" in verdict and "no fault" not in verdict and "no fold" in rest
     assert metafacs(*flags(tmp_path / "run", out, None, method="stl")) == 2
     printed = capsys.readouterr().err
     assert "no fold 'P1'" in printed and "--folds 3" in printed and not (tmp_path / "run").exists()
-    assert prepare(tmp_path / "raw", tmp_path / "dealt", "--folds", "3") == 0
+    assert prepare(tmp_path / "raw", tmp_path / "dealt", "--subject", "code", "--name", "smiles") == 0
     printed = capsys.readouterr().out
-    assert "P1 2, P2 2, P3 2" in printed and "no fault was found" in printed
+    assert "P1 2, P2 2, P3 2, as the table gives no folds" in printed and "no fault was found" in printed
+    assert PreparedDataset.open(tmp_path / "dealt").card.name == "smiles"
     assert metafacs(*flags(tmp_path / "run", tmp_path / "dealt", None, method="stl", loop__steps=2)) == 0
     assert metafacs("evaluate", tmp_path / "run") == 0
 

@@ -5,12 +5,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from metafacs.cli import main
 from metafacs.datasets.audit.report import audit
 from metafacs.datasets.preparation import prepare
 from metafacs.datasets.table import Table
 from metafacs.errors import InputError
 from metafacs.faces import Recipe
 from tests.datasets.trees import picture, table, text
+from tests.inference.toys import make_video
 
 HEADER = ["image_path", "subject", "frame", "fold", "au1", "AU02", "AU 12", "expression"]
 ROWS = [
@@ -293,6 +295,50 @@ def test_labels_by_video_and_frame(
     )
     with pytest.raises(InputError, match=f"frame {numbers[0]}, but --first_frame is 5"):
         Table(first_frame=5).read(tmp_path)
+
+
+def videos(raw: Path, *names: str) -> None:
+    """Ten frames each, five a second."""
+    for name in names:
+        make_video(raw / name, [np.full((32, 32, 3), 20 * k, np.uint8) for k in range(10)], rate=5)
+
+
+def test_labels_by_video_and_second(tmp_path: Path) -> None:
+    videos(tmp_path, "P01_a.mp4", "P01_b.mp4", "P02_a.avi")
+    (tmp_path / "P03.mp4").write_bytes(b"damaged")
+    seconds = ["0", "0.39", "0:00:01.0", "7.5"]
+    rows = [[name, second, 1] for name in ("P01_a.mp4", "P01_b", "P02_a") for second in seconds]
+    table(tmp_path / "t.csv", [["clip", "time", "AU1"], *rows, ["P03.mp4", 0, 1]])
+    listing = Table().read(tmp_path)
+    assert listing.rows["frame"].tolist() == listing.rows["video_frame"].tolist() == 3 * [0, 2, 5]
+    assert listing.rows["subject"].tolist() == 6 * ["P01"] + 3 * ["P02"] and listing.rows["sequence"].nunique() == 3
+    assert listing.people_known and "P01, P02" in listing.notes[0] and "--subjects" in listing.notes[0]
+    lines = [f"t.csv, line {line}" for line in (5, 9, 13, 14)]
+    assert [skip.where for skip in listing.skipped] == lines and "second 7.5" in listing.skipped[0].reason
+    assert set(listing.rows["fold"]) == {"P1", "P2"} and any("P1 1, P2 1" in note for note in listing.notes)
+    table(tmp_path / "t.csv", [["clip", "time", "AU1"], ["P01_a", "soon", 1]])
+    with pytest.raises(InputError, match="line 2: second is 'soon'"):
+        Table().read(tmp_path)
+
+
+def test_videos_that_begin_alike_are_a_person_each(tmp_path: Path) -> None:
+    names = ["talk_eve.mp4", "talk_bob.mp4"]
+    for name in names:
+        (tmp_path / name).write_bytes(b"a video")
+    table(tmp_path / "t.csv", [["video", "frame", "AU1"], *([name, k, 1] for name in names for k in (1, 2))])
+    assert set(Table().read(tmp_path).rows["subject"]) == {"talk_eve", "talk_bob"}
+    assert set(Table(subjects="talk_(.*)[.]").read(tmp_path).rows["subject"]) == {"eve", "bob"}
+
+
+def test_the_example_can_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prepare", "table", "--example"]) == 0
+    printed = capsys.readouterr()
+    (tmp_path / "codes.csv").write_text(printed.out)
+    videos(tmp_path, *{line.split(",")[0] for line in printed.out.splitlines()[1:]})
+    listing = Table().read(tmp_path)
+    assert len(listing.rows) == len(printed.out.splitlines()) - 1 and not listing.skipped
+    assert listing.aus == ["AU01", "AU04", "AU06", "AU12"] and listing.rows["fold"].nunique() == 3
+    assert "second" in printed.err and "subject" in printed.err
 
 
 @pytest.mark.parametrize("column, green", [("", [False] * 4), (",frame", [False, True, True, True])])

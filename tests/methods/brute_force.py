@@ -53,16 +53,22 @@ def ahead(
     u_of: Callable[[Tensor, Tensor], Tensor],
     alpha: float,
     balance: tuple[Tensor, Tensor] | None,
-    preconditioner: Parameters = {},  # noqa: B006
+    fixed_length: bool = False,
 ) -> Tensor:
-    """The meta loss after a virtual step with weights `u_of(features, losses)`, with its second-order graph."""
+    """The meta loss after a virtual step with weights `u_of(features, losses)`, with its second-order graph.
+
+    With `fixed_length` the step is divided by its length, which depends on the weights, and multiplied by it, as a
+    constant; the expression head, which the meta loss does not depend on, does not count.
+    """
     theta = dict(network.named_parameters())
     feature, losses = training_losses(network, theta, batch)
     loss = (u_of(feature.detach(), losses.detach()) * losses).sum()
     gradients = torch.autograd.grad(loss, list(theta.values()), create_graph=True)
-    virtual = {
-        name: p - alpha * preconditioner.get(name, 1) * g for (name, p), g in zip(theta.items(), gradients, strict=True)
-    }
+    if fixed_length:
+        felt = [g.flatten() for name, g in zip(theta, gradients, strict=True) if not name.startswith("expression_head")]
+        length = torch.cat(felt).norm()
+        gradients = [g / length * length.detach() for g in gradients]
+    virtual = {name: p - alpha * g for (name, p), g in zip(theta.items(), gradients, strict=True)}
     return meta_loss(network, virtual, batch["meta"], balance)
 
 

@@ -64,6 +64,7 @@ def make_mal(network, batch, random_phi=True, **options):
         network,
         class_balance(batch["meta"].labels),
         alpha=ALPHA,
+        **{"inputs": "feature", "fixed_length": False},  # the paper's form
         **{"beta": BETA, "meta_optimiser": "sgd", "way": "forward", **options},
     )
     if random_phi:

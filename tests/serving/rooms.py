@@ -17,12 +17,14 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from metafacs.inference import AUDetector, detector
+from metafacs.serving.answers import About
 from metafacs.serving.app import make_app, open_port
 from metafacs.serving.limits import Limits
 from tests.inference.toys import DotFinder
 
 LOCAL = "http://127.0.0.1:7860"
 NOTE = "a toy"
+ABOUT = About("toy", NOTE)
 
 
 class Slow(DotFinder):
@@ -44,10 +46,12 @@ def toy_detector(run: Path, seconds: float = 0.0) -> AUDetector:
         return AUDetector.from_run(run, device="cpu")
 
 
-def toy_app(run: Path | AUDetector, limits: Limits | None = None, seconds: float = 0.0, **options: Any) -> Any:
+def toy_app(
+    run: Path | AUDetector, limits: Limits | None = None, seconds: float = 0.0, about: About = ABOUT, **options: Any
+) -> Any:
     """A server's application."""
     served = run if isinstance(run, AUDetector) else toy_detector(run, seconds)
-    return make_app(served, "toy", NOTE, limits or Limits(), **options)
+    return make_app(served, about, limits or Limits(), **options)
 
 
 @contextmanager

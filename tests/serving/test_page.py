@@ -20,10 +20,12 @@ pytest.importorskip("httpx")
 pytest.importorskip("av")
 from starlette.testclient import TestClient
 
+from metafacs.inference import AUDetector, detector
+from metafacs.serving.answers import WEAK, About
 from metafacs.serving.door import Door
 from metafacs.serving.limits import Limits
 from metafacs.serving.service import Service
-from tests.inference.toys import AUS, draw, make_video, save_picture, save_toy, walk
+from tests.inference.toys import AUS, DotFinder, draw, make_video, save_picture, save_toy, walk
 from tests.serving.browsing import open_page, wait_until
 from tests.serving.hostile import bad_files
 from tests.serving.rooms import client, listening, png, private_files, private_folders, toy_detector
@@ -57,10 +59,40 @@ def test_the_page_is_there_and_names_what_it_is(asking: TestClient) -> None:
 def test_the_table_to_download_has_the_detectors_own_numbers(run: Path, asking: TestClient) -> None:
     picture = draw([(40, 40), (140, 50)])
     html = last_line(asking, png(picture))["html"]
-    (content,) = re.findall(r'href="data:text/csv;charset=utf-8;base64,([^"]+)"', html)
-    table, expected = pd.read_csv(io.BytesIO(base64.b64decode(content))), toy_detector(run).detect(picture)
+    people, table = tables(html)
+    expected = toy_detector(run).detect(picture)
     assert np.allclose(table[AUS], expected[AUS], rtol=0, atol=1e-6)
     assert html.count('class="box"') == 2 and f"{expected['AU12'].iloc[0]:.2f}" in html
+    assert np.allclose(people["AU12 Lip corner puller (present from 0.5)"], expected["AU12"], rtol=0, atol=5.1e-4)
+    present = [[f"AU{int(au[2:])}" for au in AUS if row[f"{au}_present"]] for _, row in expected.iterrows()]
+    assert people["present"].fillna("").tolist() == [", ".join(aus) for aus in present]
+    assert people["file"].tolist() == ["a.png"] * 2 and people["model"].str.startswith("toy, metafacs ").all()
+
+
+def tables(html: str) -> list[pd.DataFrame]:
+    """The two tables of an answer: for people, and for programs."""
+    contents = re.findall(r'href="data:text/csv;charset=utf-8;base64,([^"]+)"', html)
+    return [pd.read_csv(io.BytesIO(base64.b64decode(content))) for content in contents]
+
+
+def test_present_action_units_stand_first(asking: TestClient) -> None:
+    html = last_line(asking, png(draw([(40, 40), (140, 50)])))["html"]
+    for face in html.split("<details")[1:]:
+        states = re.findall(r'<li class="bar (\w+)"', face)
+        assert len(states) == len(AUS) and states == sorted(states, reverse=True)  # present, then absent
+
+
+def test_the_model_card_and_its_marks(run: Path, asking: TestClient) -> None:
+    assert "/card" not in asking.get("/").text and asking.get("/card").status_code == 404
+    assert 'class="weak"' not in last_line(asking, png(draw([(60, 40)])))["html"]
+    card = f"# A card\n<script>bad()</script>\n\n## {WEAK}\n\n| AU | why |\n| --- | --- |\n| AU12 | a reason |\n"
+    with client(run, SMALL, about=About("toy", "a toy", card)) as asking:
+        page, shown = asking.get("/").text, asking.get("/card").text
+        assert "/card" in page and "<h1>A card</h1>" in shown and "<td>AU12</td>" in shown and "<script" not in shown
+        html = last_line(asking, png(draw([(60, 40)])))["html"]
+        assert html.count("on real people: a reason") == page.count("on real people: a reason") == 1
+        units = asking.get("/api/v1/model").json()["aus"]
+        assert {unit["au"]: unit["weak"] for unit in units if unit["weak"]} == {"AU12": "a reason"}
 
 
 def test_a_video_gets_a_timeline(run: Path, asking: TestClient, tmp_path: Path) -> None:
@@ -91,6 +123,19 @@ def test_a_neutral_picture(run: Path, asking: TestClient, tmp_path: Path) -> Non
     assert private_files(before) == []
 
 
+def test_smaller_faces_are_sought_where_that_is_asked_for(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sought: list[float] = []
+    monkeypatch.setattr(
+        detector, "make_finder", lambda settings: sought.append(settings.get("smallest", 0.0)) or DotFinder()
+    )
+    with client(AUDetector.from_run(run, finder="centerface", device="cpu")) as asking:
+        assert 'id="smaller"' in asking.get("/").text
+        for wish in ("", "?smaller=false", "?smaller=true"):
+            for path in ("/page/detect", "/api/v1/detect"):
+                assert asking.post(path + wish, files={"file": png(draw([(60, 40)]))}).status_code == 200
+    assert sought == [0.0, 16.0, 16.0]  # made once, and once for each request that asked
+
+
 def test_names_of_files_do_nothing(asking: TestClient) -> None:
     html = last_line(asking, png(draw([(60, 40)])), "<img src=x onerror=alert(1)>\"'.png")["html"]
     assert "<img src=x" not in html and "&lt;img src=x" in html
@@ -117,16 +162,17 @@ def test_a_browser_sends_a_photo_a_video_and_a_bad_file(run: Path, browser: Any,
         page, elsewhere = open_page(browser, address, width)
         page.set_input_files("#file", photo)
         page.wait_for_selector("#results .photo", timeout=60_000)
-        assert page.locator(".box").count() == 2
+        assert page.locator(".box").count() == 2 and page.inner_text("#said") == "photo.png: 2 faces"
         top = "document.querySelector('#results header').getBoundingClientRect().top"
         wait_until(page, f"Math.abs({top} - 16) < 8")  # the result's own head is what one sees first
         with page.expect_download() as waiting:
-            page.click("[download]")
+            page.click("text=Download table")
         assert waiting.value.suggested_filename == "photo_aus.csv"
+        with page.expect_download() as waiting:
+            page.click("text=for programs")
         expected = toy_detector(run).detect(picture)
         assert np.allclose(pd.read_csv(waiting.value.path())[AUS], expected[AUS], rtol=0, atol=1e-6)
-        page.set_input_files("#neutral", photo)
-        page.set_input_files("#file", photo)
+        page.set_input_files("#neutral", photo)  # what is shown is looked at anew
         wait_until(page, "document.getElementById('results').innerText.includes('at rest is taken off')")
         assert "photo.png" in page.inner_text("label[for=neutral]")
         page.click("#forget")
@@ -141,6 +187,38 @@ def test_a_browser_sends_a_photo_a_video_and_a_bad_file(run: Path, browser: Any,
             page.evaluate("document.getElementById('results').replaceChildren()")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert elsewhere == []
+        page.close()
+
+
+@pytest.mark.slow
+def test_a_browser_plays_a_video_and_its_cursor_goes_over_all_strips(run: Path, browser: Any, tmp_path: Path) -> None:
+    plays = make_video(tmp_path / "v.webm", walk(30, gaps=(9, 10)), "libvpx-vp9")
+    expected = toy_detector(run).detect_video(plays)
+    with listening(run, Limits()) as address:
+        page, elsewhere = open_page(browser, address)
+        page.set_input_files("#file", plays)
+        page.wait_for_selector("#results .player", timeout=60_000)
+        assert page.is_hidden(".strip") and page.inner_text("#said").startswith("v.webm: 1.2 s, 30 frames")
+        page.focus(".timeline input")
+        for _ in range(20):
+            page.keyboard.press("ArrowRight")
+        wait_until(page, "Math.abs(document.querySelector('#results video').currentTime - 0.82) < 0.01")
+        page.wait_for_timeout(300)  # what the player shows by then would move the cursor, were it another frame
+        assert page.inner_text(".time") == "0.80 s" and page.locator(".boxes .box").count() == 2
+        rows = expected[expected["frame"] == 20].sort_values("face")
+        shown = [text.split() for text in page.locator(".now").all_inner_texts()]
+        assert shown == [[f"{value:.2f}" for value in rows[au]] for au in AUS]
+        strip = page.locator(".plot").first.bounding_box()
+        page.mouse.click(strip["x"] + strip["width"] * 9.5 / 29, strip["y"] + 5)
+        wait_until(page, "document.querySelector('.time').innerText === '0.36 s'")
+        assert page.locator(".boxes .box").count() == 0 and page.inner_text(".now >> nth=0").split() == ["–", "–"]
+        page.evaluate("document.querySelector('#results video').play()")
+        wait_until(page, "document.querySelector('.time').innerText === '1.16 s'")
+        page.set_input_files("#file", make_video(tmp_path / "old.mp4", walk(30)))
+        page.wait_for_selector("#results .cannot", timeout=60_000)
+        assert page.locator(".strip figure:visible").count() == 6 and page.is_hidden(".player")
+        page.press(".timeline input", "End")
+        assert page.inner_text(".time") == "1.16 s" and elsewhere == []
         page.close()
 
 

@@ -105,3 +105,13 @@ def test_rendered_smiles_and_open_mouths_are_told_from_faces_at_rest() -> None:
     smiling, open_jaw = (rows[au].to_numpy().reshape(5, 3) for au in ("AU12", "AU26"))
     assert (smiling[:, 1] > smiling[:, 0] + 0.2).sum() >= 4 and (smiling[:, 1] > smiling[:, 2]).sum() >= 4
     assert (open_jaw[:, 2] > open_jaw[:, 0] + 0.2).sum() >= 4
+
+
+def test_the_page_knows_which_aus_are_weak() -> None:
+    pytest.importorskip("fastapi")
+    from metafacs.serving.answers import About
+
+    weak = About("", "", card()).weak()
+    assert {"AU14", "AU25"} <= weak.keys() < {au_title(au) for au in AUDetector.starter(device="cpu").aus}
+    scored = set(re.findall(r"^\| \w+: (AU\d+) \|", card(), re.MULTILINE))  # on real faces
+    assert {au_title(au) for au in AUDetector.starter(device="cpu").aus} - scored <= weak.keys()

@@ -10,18 +10,15 @@ import pytest
 
 from metafacs.data.prepared import PreparedDataset
 from metafacs.errors import InputError
+from tests import builders
 
 CLAIMS = Path(__file__).parents[2] / "studies" / "claims"
 SIZES = ["--subjects", "6", "--frames", "6", "--images", "42", "--size", "36", "--steps", "5", "--pretraining", "2"]
 SLOW = pytest.mark.slow
 CASES = [
     pytest.param("signal_to_noise", "mtl", {"signal_to_noise_told": 50, "signal_to_noise_reserve": 5}),
-    pytest.param("cost", "mtl", {"cost": 1}),
-    pytest.param("rivals", "mal,stl", {"rivals": 2}, marks=SLOW),
     pytest.param("average_f1", "stl,mtl", {"average_f1": 6, "average_f1_gains": 3}, marks=SLOW),
-    pytest.param("negative_transfer", "mal", {"negative_transfer": 11}, marks=SLOW),
     pytest.param("learned_weights", "mal", {"learned_weights": 1, "learned_weights_causes": 6}, marks=SLOW),
-    pytest.param("search", "stl_0=stl:au_reduction=mean", {"search": 1}, marks=SLOW),
 ]
 
 
@@ -43,12 +40,9 @@ def test_a_claims_script_writes_its_results(
     files: dict[str, int],
     out: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> None:
     script = importlib.import_module(name)
-    if name == "negative_transfer":
-        monkeypatch.setattr(script, "SHARES", (50,))
     start = "pretrain" if request.node.get_closest_marker("slow") else "scratch"
     arguments = ["--small", *SIZES, "--start", start, "--methods", methods, "--out", str(out)]
     script.main([*arguments, "--results", str(tmp_path)])
@@ -58,6 +52,33 @@ def test_a_claims_script_writes_its_results(
         head = dict(line[2:].split(": ", 1) for line in path.read_text().splitlines() if line.startswith("# "))
         assert {"command", "commit", "date", "machine", "settings"} <= set(head)
         assert json.loads(head["settings"])["steps"] == 5 and str(out) not in path.read_text()
+
+
+@SLOW
+def test_what_mal_is_worth_is_taken_apart(out: Path, tmp_path: Path) -> None:
+    worth = importlib.import_module("worth")
+    builders.make_prepared(tmp_path / "real", kind="fe", name=worth.OTHER_WORLD)
+    arguments = ["--small", *SIZES, "--start", "scratch", "--out", str(out), "--results", str(tmp_path), "--seeds", "0"]
+    worth.main([*arguments, "--ferplus", str(tmp_path / "real"), "--regimes", "scale"])
+    table, weights = (pd.read_csv(tmp_path / f"{name}.csv", comment="#") for name in ("worth", "worth_weights"))
+    scores = table.set_index("method")
+    expected = {"stl", "mtl", "mtl_0.02", "mtl_0.1", "oracle", "mal", "permuted", "replayed", "tuned"}
+    assert set(scores.index) == expected and scores.loc["replayed", "fe_weight"] == scores.loc["mal", "fe_weight"]
+    assert scores.loc["tuned", "f1"] == scores.loc[scores.loc["tuned", "chosen"], "f1"]
+    assert set(weights.loc[weights["expression"] == "all", "images"]) == {"rendered", "real"}
+
+
+def test_gains_are_paired_by_fold_and_seed() -> None:
+    worth = importlib.import_module("worth")
+    cells = [
+        {"regime": "r", "fold": fold, "seed": seed, "method": method, "f1": 10 * seed + score, "auc": 50.0}
+        for fold in ("P1", "P2")
+        for seed in (0, 1)
+        for method, score in (("mtl", 1.0), ("mal", 3.0))
+    ]
+    table = worth.gains(pd.DataFrame(cells)).set_index(["score", "gain"])
+    assert table.loc[("f1", "mal - mtl"), ["mean", "low", "high", "pairs"]].tolist() == [2, 2, 2, 4]
+    assert list(table["verdict"]) == ["more", "not told from zero"]
 
 
 def test_flags_change_the_scale_and_the_settings(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from metafacs.commands.parsing import parse, parser, plain
 from metafacs.datasets import DATASETS, fold_numbering
 from metafacs.datasets.base import SourceCard
 from metafacs.datasets.preparation import SKIPPED_FILE, Prepared, prepare
+from metafacs.datasets.table import EXAMPLE, EXPLAINED
 from metafacs.errors import InputError
 from metafacs.faces import FINDERS, Recipe, make_finder
 from metafacs.faces.finders import PUPILS, SMALLEST_HELP, best_finder, search_settings, settled
@@ -73,7 +74,13 @@ def _prepare(prog: str, name: str, arguments: Sequence[str]) -> None:
     command.add_argument("--raw", type=Path, required=True, help="folder of the raw release.")
     command.add_argument("--out", type=Path, required=True, help="folder of the prepared dataset to make.")
     names = command.add_class_arguments(reader)
+    if name == "table":
+        command.add_argument("--example", action="store_true", help="print such a table with its columns explained.")
     _add_flags(command)
+    if name == "table" and "--example" in arguments:
+        Console(stderr=True, soft_wrap=True, highlight=False).print(EXPLAINED, markup=False)
+        Console(soft_wrap=True, highlight=False).print(EXAMPLE, markup=False, end="")
+        return
     settings = plain(parse(command, arguments))
     options = {key: settings[key] for key in names}
     raw, out = Path(settings["raw"]), Path(settings["out"])
@@ -99,6 +106,7 @@ def _prepare(prog: str, name: str, arguments: Sequence[str]) -> None:
             raw,
             out,
             name=name,
+            title=settings["name"] or (out.resolve().name if name == "table" else ""),
             source=reader.card,
             recipe=recipe,
             options=options,
@@ -116,6 +124,12 @@ def _sentences(card: SourceCard) -> str:
 
 def _add_flags(command: ArgumentParser) -> None:
     finders = "; ".join(f"{name}: {what}" for name, what in FINDERS.items())
+    command.add_argument(
+        "--name",
+        type=str,
+        default="",
+        help="of the dataset, for tables and figures; by default the reader's, for a table that of the folder --out.",
+    )
     command.add_argument("--size", type=PositiveInt, default=256, help="side of the crops, pixels.")
     command.add_argument(
         "--margin", type=float, default=0.0, help="added on each side of the template, as a share of the crop."

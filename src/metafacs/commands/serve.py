@@ -20,13 +20,14 @@ DESCRIPTION = """Serves a detector: a web page where one drops a photo or a vide
 and nothing is sent anywhere. Ctrl-C ends it."""
 STARTER = "the starter detector"
 STARTER_NOTE = (
-    "This is the starter detector. It learned from rendered faces only: it is for trying things out, not for "
-    "measuring people."
+    "This is the starter detector. It is for trying things out, not for measuring people: it was never scored against "
+    "FACS codes of real faces."
 )
 NOTE = (
     "A detector is only as good as its training: on people, cameras, ages, skin tones or head poses unlike those it "
     "learned from, it may be wrong with confidence. Look at the boxes before you believe the numbers."
 )
+MODEL_CARD = "MODEL_CARD.md"
 FRAMES_A_SECOND = 60
 """So many frames are allowed for each second of video that is."""
 
@@ -38,16 +39,17 @@ def main(prog: str, arguments: Sequence[str]) -> None:
     password = _password(settings)
     _check_reach(settings, password)
     try:
+        from metafacs.serving.answers import About
         from metafacs.serving.app import make_app, open_port, run
     except ImportError as error:
         raise InputError(
             f"`metafacs serve` needs a package that is not installed ({error}); pip install 'metafacs[serve]'"
         ) from error
-    model, name, note = _model(settings.model, console)
+    model, *about = _model(settings.model, console)
     with open_port(settings.host, settings.port) as listening:
         detector = AUDetector.from_run(model, device=settings.device, batch=settings.batch)
         hosts = [settings.host, *settings.allow_host]
-        app = make_app(detector, name, note, _limits(settings), password=password, hosts=hosts)
+        app = make_app(detector, About(*about), _limits(settings), password=password, hosts=hosts)
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         address = f"http://{host}:{listening.getsockname()[1]}"
         console.print(f"metafacs: serving at {address} (Ctrl-C ends it)", markup=False)
@@ -131,8 +133,9 @@ def _is_local(host: str) -> bool:
         return False
 
 
-def _model(path: Path | None, console: Console) -> tuple[Path, str, str]:
-    """Where the model is, its name, and what is to be said of it."""
+def _model(path: Path | None, console: Console) -> tuple[Path, str, str, str]:
+    """Where the model is, its name, what is to be said of it, and its model card."""
     if path is not None:
-        return path, path.stem if path.name != DETECTOR else path.parent.name, NOTE
-    return announced_starter(console), STARTER, STARTER_NOTE
+        return path, path.stem if path.name != DETECTOR else path.parent.name, NOTE, ""
+    folder = announced_starter(console)
+    return folder, STARTER, STARTER_NOTE, (folder / MODEL_CARD).read_text(encoding="utf-8")

@@ -25,6 +25,7 @@ GUESSES: Mapping[str, tuple[str, ...]] = {
     "sequence": ("sequence", "task", "session"),
     "video": ("video", "video_path", "video_file", "video_name", "clip", "recording", "movie"),
     "frame": ("frame", "frame_id", "frameidx", "frame_number", "frame_index"),
+    "second": ("second", "seconds", "sec", "time", "time_s", "timestamp"),
     "fold": ("fold", "split", "part", "partition", "usage", "set"),
     "expression": ("expression", "emotion", "label", "class", "exp"),
 }
@@ -125,7 +126,7 @@ def _letters(name: str) -> str:
 
 def _guess_places(columns: Columns, names: list[str], taken: Collection[int]) -> None:
     for what, guesses in GUESSES.items():
-        if what not in columns.places:
+        if what not in columns.places and not (what == "second" and {"image", "frame"} & columns.places.keys()):
             places = [at for guess in guesses for at, name in enumerate(names) if name == _letters(guess)]
             places = [at for at in places if at not in taken]
             columns.places.update({what: places[0]} if places else {})

@@ -58,6 +58,7 @@ def prepare(
     name: str,
     source: SourceCard,
     recipe: Recipe,
+    title: str = "",
     options: Mapping[str, Any] | None = None,
     workers: int = 0,
     progress: Callable[[int, int], None] | None = None,
@@ -70,9 +71,10 @@ def prepare(
         listing: the rows, as a reader gave them.
         raw: the folder that their paths start from.
         out: folder of the dataset to be.
-        name: the dataset's short name.
+        name: the reader's.
         source: what the card says about where the faces come from.
         recipe: how faces are found and cut out.
+        title: how tables and figures call the dataset, where not by the reader's name.
         options: the reader's own options, for the card.
         workers: processes to use; 0 means all cores.
         progress: is told how many rows are done, and of how many.
@@ -83,7 +85,7 @@ def prepare(
     if workers < 0:
         raise InputError(f"workers is {workers}; give 0 (all cores) or more")
     recipe = replace(recipe, finder=settled(recipe.finder, recipe.eyes))
-    card = DatasetCard(name=name, source=source.title, licence=source.licence, aus=listing.aus, crop=recipe.to_card())
+    card = DatasetCard(title or name, source.title, source.licence, listing.aus, crop=recipe.to_card())
     card.people_known = listing.people_known
     settings: dict[str, Any] = {"reader": name, "options": dict(options or {}), "listing": digest(listing.rows)}
     settings |= {} if listing.recorded else {"recorded": False}

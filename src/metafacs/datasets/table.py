@@ -35,6 +35,8 @@ from metafacs.datasets.folders import NamedFiles, check_raw, files_below
 from metafacs.datasets.textfiles import MOST, whole_number
 from metafacs.errors import InputError
 from metafacs.faces.kinds import PICTURES, VIDEOS
+from metafacs.faces.pictures import UnreadableError
+from metafacs.faces.video import frame_seconds
 from metafacs.facs import parse_aus
 
 UNKNOWN = (-1, 9, 999)
@@ -46,6 +48,26 @@ MOST_NAMED = 12
 """So many columns are named in a note."""
 _KINDS = frozenset({".csv", ".tsv", ".parquet"})
 _PERSON = re.compile(r"(?:^|/)([FM]\d{3}|SN\d{3})(?=/|_)")
+FOLDS = 3
+"""So many folds people are dealt into where nothing says which."""
+EXAMPLE = """\
+video,second,subject,AU1,AU4,AU6,AU12
+P01_interview.mp4,0.0,P01,0,0,0,0
+P01_interview.mp4,0.5,P01,1,0,0,0
+P01_interview.mp4,1.0,P01,1,0,1,1
+P02_interview.mp4,0.0,P02,0,1,,0
+P02_interview.mp4,0.5,P02,0,1,0,1
+P03_interview.mp4,0.0,P03,0,0,1,1
+"""
+"""A table as a coder of videos may write it."""
+EXPLAINED = """\
+A row is a coded moment of a video, or a photograph. Columns are known by their names and may stand in any order:
+  video     the video's name, below the folder given with --raw (or image: that of a picture)
+  second    when, from the start of the video (or frame: the number of the frame)
+  subject   who it is; may be left out where the videos' names begin with it, as P01_interview.mp4
+  AU1 ...   1 present, 0 absent, empty where nobody coded it; intensities 0-5 with --present_from 2
+Also known: fold (without it people are dealt into P1, P2 and P3), sequence, expression, AU1_intensity.
+Put such a table beside your videos and run: metafacs prepare table --raw DIR --out prepared/mine"""
 
 
 @DATASETS.register("table")
@@ -53,7 +75,7 @@ _PERSON = re.compile(r"(?:^|/)([FM]\d{3}|SN\d{3})(?=/|_)")
 class Table(RawDataset):
     """Reads one table: a row an image, with its path and any of subject, sequence, frame, fold, AUs, expression, votes.
 
-    In place of the image's path a row may name a video and the number of a frame.
+    In place of the image's path a row may name a video and a frame, by its number or by the second it is shown at.
 
     Columns are known by their names (image_path, subject, fold, au1, AU01, AU01_intensity, expression, votes_anger...);
     others are declared.
@@ -80,10 +102,11 @@ class Table(RawDataset):
     expressions: Mapping[str, str] | None = None
     """code -> expression, where the table has codes, as in --expressions.1 surprise."""
     subjects: str = ""
-    """regular expression whose first group is the subject, looked for in the image path where there is no column of
-    subjects; by default it knows F001, M001 and SN001."""
+    """regular expression whose first group is the subject, looked for in the path of the image or video where there is
+    no column of subjects; by default it knows F001, M001 and SN001, and the first part of a video's name counts."""
     folds: int = 0
-    """deal the people into so many folds, P1, P2 and so on, alike in size and in how often each AU is present."""
+    """deal the people into so many folds, P1, P2 and so on, alike in size and in how often each AU is present; 3 where
+    AUs are labelled, it is known who is who, and neither a column nor --protocol gives folds."""
     folds_seed: int = 0
     """another number deals the people otherwise."""
     protocol: str = ""
@@ -111,6 +134,7 @@ class Table(RawDataset):
         self.labels = Labels(frozenset(self.unknown), self.present_from)
         self.names = {str(code): name for code, name in (self.expressions or {}).items()}
         self.person = subject_pattern(self.subjects) if self.subjects else _PERSON
+        self.guessed = False
 
     def read(self, raw: Path) -> Listing:
         """See `RawDataset.read`."""
@@ -125,10 +149,18 @@ class Table(RawDataset):
         rows, skipped, files = RowTable(aus, graded), [], self._files(raw, path, "image" in columns.places)
         people: list[str] = []
         first_lines: dict[tuple[str, str], int] = {}
+        timed, times = "second" in columns.places, dict[str, list[float]]()
         for line, row in source:
             where, named = f"{path.name}, line {line}", columns.text(row, files.what).replace("\\", "/")
             image, tried = files.find(named) if named else ("", f"the row names no {files.what}")
             place = self._place(columns, row, line, path, named)
+            if image and timed:
+                second = _second(columns.text(row, "second"), path, line)
+                try:
+                    times[image] = times.get(image) or frame_seconds(raw / image)
+                    place["frame"] = _frame_at(second, times[image])
+                except UnreadableError as error:
+                    image, tried = "", f"{image}: {error}"
             shown: dict[str, object] = {"image": image}
             if image and files.what == "video":
                 shown = {"video": image, "video_frame": place["frame"]}
@@ -144,12 +176,17 @@ class Table(RawDataset):
             people.append(columns.text(row, "subject") or self._person_in(named))
             rows.add({**shown, "expression": expression, "votes": votes, **place, **known})
         _check_conflicts(first_lines, path)
+        if files.what == "video" and not self.subjects:
+            self.guessed = _people_of_videos(people, rows)
         known_people, notes = self._people(people, columns, header)
         notes += [f"table {path.name}; AUs: {', '.join(aus) or 'none'}", *_column_notes(columns, header)]
         notes += [f"{files.alone:,} {files.what}s found by their names alone, in other folders"] if files.alone else []
-        notes += self._count_from(rows.values("video_frame"), path) if files.what == "video" and len(rows) else []
+        if timed:
+            notes.append("of each second the frame nearest to it was taken")
+        elif files.what == "video" and len(rows):
+            notes += self._count_from(rows.values("video_frame"), path)
         listing = rows.listing(raw, skipped, notes, self.protocol, known_people)
-        numbered = {"frame", "sequence", "video"} & set(columns.places)
+        numbered = {"frame", "second", "sequence", "video"} & set(columns.places)
         listing.recorded = bool(numbered) or any(map(_PERSON.search, rows.values("image")))
         if not listing.recorded:
             listing.notes.append("photographs: no column of frames, so each has its largest face cut out")
@@ -157,10 +194,12 @@ class Table(RawDataset):
         return listing
 
     def _check(self, columns: Columns, aus: Sequence[str], path: Path) -> None:
-        if "image" not in columns.places and not {"video", "frame"} <= columns.places.keys():
+        places = columns.places.keys()
+        if "image" not in places and not ("video" in places and places & {"frame", "second"}):
             raise InputError(
                 f"{path}, line 1: no column of image paths; name it, as in --columns.image photo, or give a column of "
-                "videos and one of frames (--columns.video, --columns.frame)"
+                "videos and one of frames or seconds (--columns.video, --columns.frame, --columns.second); "
+                "`metafacs prepare table --example` shows a table"
             )
         if not aus and "expression" not in columns.places:
             raise InputError(
@@ -192,6 +231,9 @@ class Table(RawDataset):
         names, nameless = set(people) - {""}, people.count("")
         column = header[columns.places["subject"]] if "subject" in columns.places else ""
         source = f"the column '{column}'" if column else "the image paths"
+        if self.guessed:
+            source = f"the videos' names ({', '.join(sorted(names)[:MOST_NAMED])}); if that is not who is in them, say "
+            source += "who is, with a column subject, --subject COLUMN or --subjects PATTERN"
         if column and "subject" not in self.declared and len(names) == len(people) >= FEW:
             nameless, problem = len(people), f"{source} has another value in every row; if it is right, say so with"
             problem += f" --subject '{column}'"
@@ -213,18 +255,21 @@ class Table(RawDataset):
         return {"subject": subject, "sequence": sequence, "frame": number, "fold": columns.text(row, "fold")}
 
     def _add_folds(self, listing: Listing, has_folds: bool) -> None:
-        subjects = listing.rows["subject"]
-        if self.folds:
+        subjects, dealt = listing.rows["subject"], self.folds
+        if not (has_folds or self.protocol) and listing.aus and listing.people_known and subjects.nunique() > 1:
+            dealt = dealt or min(FOLDS, subjects.nunique())
+        if dealt:
             if has_folds or self.protocol or not listing.people_known:
                 why = "--protocol deals them already" if self.protocol else "the table has a column of folds"
                 why = why if has_folds or self.protocol else listing.notes[0]
                 raise InputError(f"--folds {self.folds}: people cannot be dealt into folds: {why}")
             labels = listing.rows[listing.aus].to_numpy(np.float32, na_value=np.nan)
             expressions = pd.get_dummies(listing.rows["expression"]).to_numpy(np.float32)
-            folds = deal_people(subjects.tolist(), np.hstack([labels, expressions]), self.folds, self.folds_seed)
+            folds = deal_people(subjects.tolist(), np.hstack([labels, expressions]), dealt, self.folds_seed)
             listing.rows["fold"] = subjects.map(folds)
             people = ", ".join(f"{fold} {count}" for fold, count in sorted(Counter(folds.values()).items()))
-            listing.notes.append(f"people dealt into folds (seed {self.folds_seed}): {people}")
+            why = "" if self.folds else ", as the table gives no folds (--folds says how many)"
+            listing.notes.append(f"people dealt into folds (seed {self.folds_seed}): {people}{why}")
         elif self.protocol:
             folds, notes = protocol_of(self.protocol).assign(subjects)
             listing.rows["fold"] = subjects.map(folds)
@@ -247,6 +292,37 @@ def only_table(raw: Path) -> Path:
         shown = f"{len(tables)} tables ({', '.join(tables[:4])})" if tables else "no table (.csv, .tsv or .parquet)"
         raise InputError(f"{raw} has {shown}; say which with --file")
     return raw / tables[0]
+
+
+def _second(cell: str, path: Path, line: int) -> float:
+    """Seconds of a cell such as 12.5 or 0:00:12.5."""
+    try:
+        return sum(float(part) * 60**k for k, part in enumerate(reversed(cell.replace(",", ".").split(":"))))
+    except ValueError as error:
+        raise InputError(f"{path}, line {line:,}: second is '{cell[:40]}'; give 12.5 or 0:00:12.5") from error
+
+
+def _frame_at(second: float, times: Sequence[float]) -> int:
+    """The frame nearest to a second; raises UnreadableError where the video is over by then, or has not begun."""
+    nearest = int(np.abs(np.asarray(times) - second).argmin())
+    if not abs(times[nearest] - second) <= max(times[-1] / len(times), 0.5):
+        raise UnreadableError(f"it has no frame at second {second:g}; the last is at {times[-1]:g}")
+    return nearest
+
+
+def _people_of_videos(people: list[str], rows: RowTable) -> bool:
+    """Names whom nothing names by the first part of the video's name, or by the whole where all begin alike.
+
+    Returns:
+        Whether there was somebody to name.
+    """
+    videos, subjects, sequences = (rows.values(name) for name in ("video", "subject", "sequence"))
+    stems = {row: Path(videos[row]).stem for row, person in enumerate(people) if not person}
+    firsts = {row: re.split(r"[\W_]", stem)[0] or stem for row, stem in stems.items()}
+    for row, name in (firsts if len(set(firsts.values())) > 1 else stems).items():
+        people[row] = subjects[row] = name
+        sequences[row] = f"{name}/{stems[row]}"
+    return bool(stems)
 
 
 def _column_notes(columns: Columns, header: Sequence[str]) -> list[str]:

@@ -51,6 +51,13 @@ SMALLEST_HELP = (
 """Of the flag of two commands."""
 SEARCHING = ("mediapipe", "centerface", "dlib5", "dlib68")
 """The finders that need no model file from the user; "auto" takes the first that is installed, but never dlib68."""
+CLOSER: dict[str, dict[str, Any]] = {
+    "mediapipe": {"smallest": 16.0},
+    "centerface": {"smallest": 16.0},
+    "dlib5": {"upsample": 1},
+    "dlib68": {"upsample": 1},
+}
+"""Finder -> the settings with which it seeks smaller faces, beside large ones too; slower."""
 WITH_LANDMARKS = ("mediapipe", "dlib68")
 """The finders that give 68 landmarks."""
 _NEEDS = {

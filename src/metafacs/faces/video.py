@@ -137,6 +137,21 @@ def count_frames(path: Path) -> int:
         return sum(1 for _ in decoded(container, stream, av))
 
 
+def frame_seconds(path: Path) -> list[float]:
+    """When each frame of a video is shown, seconds after the first; by its rate where the file does not say.
+
+    Raises:
+        UnreadableError: there is no such file, or it is not a video.
+    """
+    av = import_av()
+    with open_video(path, av) as (container, stream):
+        times = frame_times(container, stream, av)
+        base, rate = float(stream.time_base or 0), float(stream.average_rate or 25)
+    if times is None:
+        return [number / rate for number in range(count_frames(path))]
+    return [(time - times[0]) * base for time in times]
+
+
 def expected_frames(path: Path) -> int:
     """About how many frames a video has, by its header; 0 where it does not say or is not of a video."""
     av = import_av()

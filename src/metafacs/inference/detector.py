@@ -25,7 +25,7 @@ from metafacs.datasets.cropping import CLOSEST_EYES
 from metafacs.errors import InputError
 from metafacs.faces import Face, Recipe, align, make_finder, move, to_jpeg
 from metafacs.faces.face import Box, Picture
-from metafacs.faces.finders import NO_FACE, SEARCHING, WITH_LANDMARKS, best_finder, installed, nobody, settled
+from metafacs.faces.finders import CLOSER, NO_FACE, SEARCHING, WITH_LANDMARKS, best_finder, installed, nobody, settled
 from metafacs.faces.pictures import MOST_PIXELS
 from metafacs.faces.recipe import WHOLE
 from metafacs.faces.tracking import Tracker
@@ -138,6 +138,11 @@ class AUDetector:
         from metafacs.starter import starter_run
 
         return cls.from_run(starter_run(), **options)
+
+    def closer(self) -> "AUDetector":
+        """The same detector, with the same network in memory, seeking smaller faces, beside large ones too: slower."""
+        finder = {**self.finder, **CLOSER.get(self.finder["name"], {})}
+        return AUDetector(self._network, self.card, finder=finder, device=self._where, batch=self.batch)
 
     def detect(self, images: Input | Iterable[Input], faces: int = 0, *, neutral: Input | None = None) -> pd.DataFrame:
         """Detects AUs in pictures that have nothing to do with each other.

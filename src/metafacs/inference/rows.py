@@ -15,6 +15,8 @@ from metafacs.faces.video import Frame
 BOX = ("left", "top", "right", "bottom")
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#7A5195", "#8C6D00")
 """Of the people, by their number: told apart also by those who see few colours (after Okabe and Ito)."""
+DASHES: tuple[tuple[int, ...], ...] = ((), (9, 4), (3, 3), (12, 3, 3, 3))
+"""Of the people's lines over time, so that they are told apart without colours too; () is a whole line."""
 COORDINATES = 136
 """Numbers of 68 landmarks: x and y of the first, of the second, and so on."""
 

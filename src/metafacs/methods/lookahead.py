@@ -23,7 +23,6 @@ import torch.autograd.forward_ad as forward_ad
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.optim import Optimizer
 
 from metafacs import distributed
 from metafacs.methods.tangents import Record, Tangents
@@ -64,6 +63,7 @@ class LookAhead:
         output: what `forward` returned first.
         losses: (n,), with their graph; `weighted_gradient` of them is the network's own step.
         theta: the network's parameters by name, without frozen ones.
+        gradient: sum_i u_i grad l_i(theta) of the last virtual step.
     """
 
     def __init__(
@@ -75,6 +75,7 @@ class LookAhead:
         record: bool = True,
     ) -> None:
         self.theta: dict[str, Tensor] = {name: p for name, p in network.named_parameters() if p.requires_grad}
+        self.gradient: dict[str, Tensor] = {}
         self._network, self._forward, self._autocast = network, forward, autocast
         self._way: Way = "difference" if way == "auto" and network in _without_forward_mode else way
         self._stand_in, self._random = isolated(network), RandomState(next(network.parameters()))
@@ -82,17 +83,25 @@ class LookAhead:
         with self._record or nullcontext(), autocast():
             self.output, self.losses = forward(network)
 
-    def virtual_step(self, u: Tensor, alpha: float, preconditioner: Parameters | None = None) -> dict[str, Tensor]:
-        """theta' = theta - alpha * sum_i u_i grad l_i(theta), leaves; of the parameters that the losses depend on.
-
-        With a preconditioner P it is theta - alpha * P * sum_i u_i grad l_i(theta), and dL/du_i is
-        `-alpha * alignment(preconditioned(v, P))`: P is a constant.
-        """
-        gradients = weighted_gradient(self.losses, self.theta, u.detach(), retain_graph=True)
+    def virtual_step(self, u: Tensor, alpha: float) -> dict[str, Tensor]:
+        """theta' = theta - alpha * sum_i u_i grad l_i(theta), leaves; of the parameters that the losses depend on."""
+        self.gradient = weighted_gradient(self.losses, self.theta, u.detach(), retain_graph=True)
         virtual = {}
-        for name, gradient in preconditioned(gradients, preconditioner or {}).items():
+        for name, gradient in self.gradient.items():
             virtual[name] = torch.add(self.theta[name].detach(), gradient, alpha=-alpha).requires_grad_()
         return virtual
+
+    def across(self, v: Parameters) -> dict[str, Tensor]:
+        """v without its part along the virtual step.
+
+        `-alpha * alignment(across(v))` is dL/du_i of a virtual step whose length does not depend on u: theta' = theta
+        - c * g / |g| with g = sum_i u_i grad l_i and the constant c = alpha * |g|, |g| over the parameters that L
+        depends on (the others may move as they like).
+        """
+        g = {name: self.gradient[name] for name in v if name in self.gradient}
+        along, square = (torch.stack([(x[n] * g[n]).sum() for n in g]).sum() for x in (v, g))
+        share = along / square.clamp(min=torch.finfo(square.dtype).tiny)
+        return {name: x - share * g[name] if name in g else x for name, x in v.items()}
 
     def gradient_at(self, virtual: Parameters, loss: Callable[[Call], Tensor]) -> tuple[dict[str, Tensor], Tensor]:
         """v = grad L(theta') and L(theta'), detached.
@@ -137,22 +146,6 @@ def weighted_gradient(
     )
     shares = {name: g for name, g in zip(parameters, gradients, strict=True) if g is not None}
     return dict(zip(shares, distributed.total(list(shares.values())), strict=True))
-
-
-def preconditioned(gradients: Parameters, preconditioner: Parameters) -> dict[str, Tensor]:
-    """P * gradient, element by element; P is 1 for parameters that it does not name."""
-    return {name: g * preconditioner[name] if name in preconditioner else g for name, g in gradients.items()}
-
-
-def adam_preconditioner(optimiser: Optimizer, parameters: Parameters) -> dict[str, Tensor]:
-    """Adam's P = 1 / (sqrt(second moment) + eps) as it stands; without parameters that were never moved."""
-    names, P = {id(p): name for name, p in parameters.items()}, {}
-    for group in optimiser.param_groups:
-        for p in group["params"]:
-            if id(p) in names and (state := optimiser.state.get(p)):
-                second = state["exp_avg_sq"] / (1 - group["betas"][1] ** float(state["step"]))
-                P[names[id(p)]] = 1 / (second.sqrt() + group["eps"])
-    return P
 
 
 def jvp(function: LossesAt, parameters: Parameters, direction: Parameters, record: Record | None = None) -> Tensor:

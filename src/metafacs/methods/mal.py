@@ -7,14 +7,18 @@ Eq. 4-11, Algorithm 1. One step, with r = sigmoid(phi(h)) the raw weight of an i
     meta-test      phi <- phi - beta * d L_v(theta') / d phi,  L_v = class-balanced AU loss of reserved AU images
     base-learning  w from the new phi;  theta <- theta - gamma * grad (1/B) sum_i w_i l_i
 
-Differs from the paper in: the meta gradient is computed without a second-order graph (`lookahead.py`), exactly; the
-forward pass at theta serves meta-train and base-learning; base-learning may use any optimiser; with batches of unequal
-size each task's sum is divided by its own batch. The copy of the paper at hand lost alpha, beta and the details of the
-optimisers: the defaults are ours.
+The meta gradient is computed without a second-order graph (`lookahead.py`), exactly. Differs from the paper in:
 
-Ablations, options that are off by default: the length (`alpha`) and the preconditioner (`preconditioned`) of the step
-that the network really takes, one weight a task (`weights`), no normaliser (`normalise`), a plain meta
-loss (`balanced_meta`), a meta network that is given other things (`inputs`) or standardised features
+- The virtual step keeps its length whatever the weights are (`fixed_length`), as a step of AdamW does. The paper's
+  grows with the gradient, so that images weigh more the larger their loss is scaled.
+- Each task has a bias of its own in the meta network (`inputs`), with a higher learning rate (`task_beta`).
+- The virtual step is as long as the learning rate (`alpha`), and base-learning may use any optimiser. The copy of the
+  paper at hand lost alpha, beta and the details of the optimisers.
+- The forward pass at theta serves meta-train and base-learning. With batches of unequal size each task's sum is divided
+  by its own batch.
+
+`--mal.fixed_length false --mal.inputs feature --mal.alpha 0.1` is the paper's form. Ablations: one weight a task
+(`weights`), no normaliser (`normalise`), a plain meta loss (`balanced_meta`), standardised features
 (`normalised_features`). A control: `permuted`. Smaller, with the same mathematics: `checkpointing`.
 """
 
@@ -30,7 +34,7 @@ from torch import Tensor, nn
 from metafacs import distributed
 from metafacs.errors import InputError
 from metafacs.methods.base import METHODS, AUOptions, Batch, Method, Setup, StepLength, Stream
-from metafacs.methods.lookahead import Call, LookAhead, adam_preconditioner, preconditioned, weighted_gradient
+from metafacs.methods.lookahead import Call, LookAhead, weighted_gradient
 from metafacs.methods.losses import JointForward, LookAheadOptions, everywhere, here, over_batches, task_losses
 from metafacs.methods.meta_network import Inputs, MetaInputs, RunningStandard, described, input_size
 from metafacs.methods.recomputing import blocks, recomputed
@@ -90,27 +94,28 @@ def shuffled(weights: Tensor, primary: int) -> Tensor:
 class MALOptions(LookAheadOptions):
     """Options of `MAL`."""
 
-    alpha: StepLength = 0.1
-    """length of the virtual (look-ahead) SGD step, or "rate": the scheduled learning rate of the network."""
+    alpha: StepLength = "rate"
+    """length of the virtual (look-ahead) SGD step by its gradient's, or "rate": the scheduled learning rate of the
+    network."""
+    fixed_length: bool = True
+    """whether the virtual step keeps its length whatever the weights are, so that they choose its direction alone and
+    the scale of the losses does not matter; the paper's does not."""
     beta: float = 0.001
     """learning rate of the meta network."""
     meta_optimiser: Literal["sgd", "adam"] = "adam"
     """"sgd" as in the paper's Algorithm 1, or "adam"."""
-    preconditioned: bool = False
-    """whether the virtual step is Adam's, as the network's own: every gradient times 1 / (sqrt(second moment) + eps) as
-    it stands before the step, held constant."""
     weights: Literal["sample", "task"] = "sample"
     """"sample" (the paper: one weight an image) or "task" (one weight a task, no meta network)."""
     normalise: bool = True
     """whether raw weights are divided by the sum of the two tasks' means, as in the paper."""
     balanced_meta: bool = True
     """whether the meta loss is class-balanced, as in the paper."""
-    inputs: Inputs = "feature"
+    inputs: Inputs = "feature+task"
     """what the meta network is given of an image: "feature" (the paper), "feature+task" (a bias for each task too),
     "feature+label+loss" or "loss"."""
     task_beta: float = 0.05
-    """learning rate of the biases of "feature+task", higher than `beta` so that the balance of the tasks is found
-    within some ten steps."""
+    """learning rate of the biases of "feature+task" and of `weights task`, higher than `beta` so that the balance is
+    found within some ten steps."""
     normalised_features: bool = False
     """whether it is given features standardised by running statistics."""
     permuted: bool = False
@@ -128,7 +133,7 @@ class MALOptions(LookAheadOptions):
             )
         if self.normalised_features and (self.weights == "task" or self.inputs == "loss"):
             raise InputError("MAL's normalised_features is on, but its weights do not look at features; turn it off")
-        if self.weights == "task" and self.inputs != "feature":
+        if self.weights == "task" and self.inputs not in ("feature", "feature+task"):
             raise InputError(f"MAL's weights of tasks look at no image; leave out inputs ({self.inputs})")
 
 
@@ -155,13 +160,12 @@ class MAL(Method):
         if self.standard:
             self.modules["standard"] = self.standard
         factory = torch.optim.SGD if options.meta_optimiser == "sgd" else torch.optim.Adam
-        groups = [{"params": list(self.meta_network.linear.parameters()), "lr": options.beta}]
+        beta = options.task_beta if self.inputs == "task" else options.beta
+        groups = [{"params": list(self.meta_network.linear.parameters()), "lr": beta}]
         if self.meta_network.task:
             groups.append({"params": list(self.meta_network.task.parameters()), "lr": options.task_beta})
         self.optimisers["meta"] = factory(groups)
         again = nullcontext if options.checkpointing == "none" else partial(recomputed, blocks(network.backbone))
-        if options.preconditioned and not isinstance(self.optimisers["base"], torch.optim.Adam):
-            raise InputError("MAL's preconditioned virtual step is Adam's; train with --optimiser.name adamw")
         self.meta_context: Callable[[], AbstractContextManager[None]] = again
         self.training_context = again if options.checkpointing == "all" else nullcontext
         self.record = options.checkpointing != "all"  # it would keep what checkpointing lets go
@@ -181,15 +185,15 @@ class MAL(Method):
             images = LookAhead(self.network, forward, self.options.way, self.autocast, self.record)
         known = self.known(images, primary, auxiliary)
 
-        # Meta-train: theta' = theta - alpha * P * grad sum_i u_i l_i, with P = 1 unless Adam's is asked for
+        # Meta-train: theta' = theta - alpha * grad sum_i u_i l_i
         u = over_batches(self.weigh(known, n)[1], n)
         alpha = self.step_length(self.options.alpha)
-        P = adam_preconditioner(self.optimisers["base"], images.theta) if self.options.preconditioned else {}
-        virtual = images.virtual_step(here(u, n), alpha, P)
+        virtual = images.virtual_step(here(u, n), alpha)
 
-        # Meta-test: phi <- phi - beta * dL(theta') / dphi, dL/du_i = -alpha * <grad l_i(theta), P * grad L(theta')>
+        # Meta-test: phi <- phi - beta * dL(theta') / dphi, with dL/du_i = -alpha * <grad l_i(theta), grad L(theta')>,
+        # or, where the step keeps its length, with the part of grad L across the step alone
         v, meta_loss = images.gradient_at(virtual, partial(self.meta_loss, meta))
-        slope = -alpha * images.alignment(preconditioned(v, P))
+        slope = -alpha * images.alignment(images.across(v) if self.options.fixed_length else v)
         self.optimisers["meta"].zero_grad()
         u.backward(everywhere(slope, len(primary)))
         self.optimisers["meta"].step()

@@ -1,18 +1,42 @@
 """What the HTTP API answers: the table of `metafacs detect` as JSON, and what the detector is."""
 
+import re
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import pandas as pd
 from pydantic import BaseModel, Field
 
 from metafacs import __version__
-from metafacs.facs import ACTION_UNITS, au_code
+from metafacs.facs import ACTION_UNITS, au_code, au_title
 from metafacs.inference import AUDetector
 from metafacs.inference.rows import BOX, present_column
 from metafacs.serving.limits import MEGABYTE, Limits
 from metafacs.serving.uploads import VIDEO, Contents
+
+WEAK = "AUs that are weak on real people"
+"""The section of a model card whose table names them, with the reason."""
+
+
+@dataclass(frozen=True)
+class About:
+    """What people are told of a detector.
+
+    Attributes:
+        name: of the model.
+        note: what it is fit for.
+        card: its model card, Markdown; empty where it has none.
+    """
+
+    name: str
+    note: str
+    card: str = ""
+
+    def weak(self) -> dict[str, str]:
+        """Title of an AU that is weak on real people (as AU14) -> why, out of the model card."""
+        section = self.card.partition(f"## {WEAK}\n")[2].partition("\n## ")[0]
+        return dict(re.findall(r"^\| (AU\d+) \| (.+) \|$", section, re.MULTILINE))
 
 
 class FaceBox(BaseModel):
@@ -63,6 +87,7 @@ class Unit(BaseModel):
     muscles: str
     region: str = Field(description="part of the face")
     threshold: float = Field(description="probability from which it is called present")
+    weak: str = Field(description="why it is to be doubted on real people; empty where nothing is known")
 
 
 class Model(BaseModel):
@@ -137,18 +162,19 @@ def _row(row: Mapping[Hashable, Any], aus: Sequence[str]) -> FaceRow:
     )
 
 
-def describe(detector: AUDetector, name: str, note: str, limits: Limits) -> Model:
+def describe(detector: AUDetector, about: About, limits: Limits) -> Model:
     """What the detector is; people of the training data are counted, not named."""
     card = asdict(detector.card)
     recipe, aus, thresholds = card.pop("crop"), card.pop("aus"), card.pop("thresholds")
     card["test_subjects"] = len(card["test_subjects"])
+    weak = about.weak()
     units = [
-        Unit.model_validate({"au": au, "threshold": threshold, **asdict(ACTION_UNITS[au_code(au)])})
+        Unit(au=au, threshold=threshold, weak=weak.get(au_title(au), ""), **asdict(ACTION_UNITS[au_code(au)]))
         for au, threshold in zip(aus, thresholds, strict=True)
     ]
     return Model(
-        name=name,
-        note=note,
+        name=about.name,
+        note=about.note,
         version=__version__,
         aus=units,
         recipe=recipe,

@@ -14,6 +14,8 @@ from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
+from markdown_it import MarkdownIt
+from markupsafe import Markup
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
@@ -21,7 +23,7 @@ from metafacs import __version__
 from metafacs.errors import InputError
 from metafacs.inference import AUDetector
 from metafacs.inference.outputs import to_csv
-from metafacs.serving.answers import Detection, ErrorAnswer, Health, Model, describe, to_detection
+from metafacs.serving.answers import About, Detection, ErrorAnswer, Health, Model, describe, to_detection
 from metafacs.serving.door import Door
 from metafacs.serving.limits import Limits
 from metafacs.serving.pages import render, result_html
@@ -62,6 +64,7 @@ REST = {
 }
 FORM = {"schema": {"type": "object", "required": [FIELD], "properties": {FIELD: FILE, NEUTRAL: REST}}}
 BODY = {"requestBody": {"required": True, "content": {"multipart/form-data": FORM}}}
+MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 api = APIRouter(responses=REFUSALS)
 pages = APIRouter(include_in_schema=False)
@@ -69,8 +72,7 @@ pages = APIRouter(include_in_schema=False)
 
 def make_app(
     detector: AUDetector,
-    name: str,
-    note: str,
+    about: About,
     limits: Limits,
     *,
     password: str | None = None,
@@ -80,8 +82,7 @@ def make_app(
 
     Args:
         detector: the model.
-        name: of the model.
-        note: what the model is fit for, for people.
+        about: what people are told of it.
         limits: what is accepted.
         password: None lets everybody in who can reach the server.
         hosts: names by which the server may be called, beside localhost and addresses.
@@ -101,7 +102,8 @@ def make_app(
         redoc_url=None,
         lifespan=lifespan,
     )
-    app.state.model = describe(detector, name, note, limits)
+    app.state.model = describe(detector, about, limits)
+    app.state.card = about.card
     app.add_middleware(Door, hosts=hosts, password=password)
     app.include_router(api)
     app.include_router(pages)
@@ -116,9 +118,10 @@ async def _upload(
     request: Request,
     faces: Annotated[int, Query(ge=0, le=1000, description="at most so many, the largest; 0: all")] = 0,
     every: Annotated[int, Query(ge=1, le=1000, description="of a video: search whole frames every so often")] = 1,
+    smaller: Annotated[bool, Query(description="seek smaller faces, beside large ones too; slower")] = False,
 ) -> AsyncIterator[Job]:
     """The upload at work; what it holds is let go after the response, however that ends."""
-    async with request.app.state.service.job(request, faces, every) as job:
+    async with request.app.state.service.job(request, faces, every, smaller) as job:
         yield job
 
 
@@ -164,7 +167,15 @@ async def docs(request: Request) -> HTMLResponse:
 @pages.get("/")
 async def page(request: Request) -> HTMLResponse:
     """The page."""
-    return HTMLResponse(render("page.html", model=request.app.state.model))
+    return HTMLResponse(render("page.html", model=request.app.state.model, card=bool(request.app.state.card)))
+
+
+@pages.get("/card")
+async def card(request: Request) -> HTMLResponse:
+    """The model card, where there is one."""
+    if not request.app.state.card:
+        raise HTTPException(404)
+    return HTMLResponse(render("card.html", card=Markup(MARKDOWN.render(request.app.state.card))))
 
 
 @pages.post("/page/detect")

@@ -2,6 +2,8 @@
 
 import base64
 import io
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,17 +11,17 @@ from jinja2 import Environment, PackageLoader
 from numpy.typing import NDArray
 from PIL import Image
 
+from metafacs.faces.finders import CLOSER
 from metafacs.faces.pictures import read_picture
 from metafacs.faces.video import read_frames
 from metafacs.facs import au_title
 from metafacs.inference.outputs import to_csv
-from metafacs.inference.rows import face_colour, face_name, present_column
-from metafacs.serving.answers import Model
+from metafacs.inference.rows import BOX, COLOURS, DASHES, face_colour, face_name, present_column
+from metafacs.serving.answers import Model, Unit
 from metafacs.serving.service import Job
 from metafacs.serving.uploads import VIDEO
 
-DASHES = ("", "9 4", "3 3", "12 3 3 3")
-"""Of the people's lines, so that they are told apart without colours too."""
+CSV = "text/csv;charset=utf-8"
 PHOTO_WIDTH, STRIP_WIDTH = 1200, 360
 """Pixels of the pictures that are sent back."""
 STRIP = 6
@@ -53,15 +55,23 @@ def result_html(table: pd.DataFrame, job: Job, model: Model) -> str:
         "neutral": job.neutral.exists(),
         "name": str(table["input"].iloc[0]),
         # inside the page itself, so that the server keeps no file of it
-        "csv": _inline("text/csv;charset=utf-8", to_csv(table, header=True).encode()),
+        "tables": {
+            "people": _inline(
+                CSV, to_csv(_readable(table, model), header=True).encode("utf-8-sig")
+            ),  # as Excel reads it
+            "programs": _inline(CSV, to_csv(table, header=True).encode()),
+        },
     }
     if job.contents.kind != VIDEO:
-        picture = _shown(read_picture(job.path), faces, PHOTO_WIDTH)
-        return render("picture.html", picture=picture, **facts)
+        photo = read_picture(job.path)
+        return render("picture.html", picture=_shown(photo, _placed(faces, photo), PHOTO_WIDTH), **facts)
     times = table.groupby("frame")["timestamp"].first()
+    pictures = dict(read_frames(job.path, _strip_frames(table)))
+    if len(faces):
+        faces = _placed(faces, next(iter(pictures.values())))
     strip = [
         {"time": times[frame], **_shown(picture, faces[faces["frame"] == frame], STRIP_WIDTH)}
-        for frame, picture in read_frames(job.path, _strip_frames(table))
+        for frame, picture in pictures.items()
     ]
     seconds = float(times.max())
     people = sorted(int(person) for person in faces["face"].value_counts().index[:PEOPLE])
@@ -75,8 +85,39 @@ def result_html(table: pd.DataFrame, job: Job, model: Model) -> str:
         people=people,
         rows=[_timeline(faces, unit.au, times, people) for unit in model.aus],
         ticks=_ticks(seconds),
+        track=_track(faces, model, times, people),
         **facts,
     )
+
+
+def _readable(table: pd.DataFrame, model: Model) -> pd.DataFrame:
+    """The table as people read it: AUs by name with their thresholds, three digits, and which model it was."""
+    found = table["success"] == 1
+    present = [
+        ", ".join(au_title(unit.au) for unit in model.aus if row[present_column(unit.au)] == 1)
+        for row in table.to_dict("records")
+    ]
+    columns = {
+        "file": table["input"],
+        "frame": table["frame"],
+        "seconds": table["timestamp"].round(3),
+        "face": table["face"],
+        "present": pd.Series(present, table.index).where(found, "no face"),
+    }
+    for unit in model.aus:
+        columns[f"{au_title(unit.au)} {unit.name} (present from {unit.threshold:g})"] = table[unit.au].map(
+            "{:.3f}".format, na_action="ignore"
+        )
+    return pd.DataFrame(columns).assign(model=f"{model.name}, metafacs {model.version}")
+
+
+def _track(faces: pd.DataFrame, model: Model, times: "pd.Series[float]", people: list[int]) -> dict[str, object]:
+    """What the cursor shows: of each frame its time and its faces: number, edges in percent, probabilities."""
+    rows = faces[["face", *BOX, *(unit.au for unit in model.aus)]].astype(np.float64).round(3)
+    frames: dict[int, list[list[float]]] = {frame: [] for frame in times.index}
+    for frame, row in zip(faces["frame"], rows.to_numpy().tolist(), strict=True):
+        frames[frame].append(row)
+    return {"times": times.tolist(), "frames": [*frames.values()], "people": people, "colours": COLOURS, "edges": BOX}
 
 
 def _inline(kind: str, content: bytes) -> str:
@@ -84,21 +125,31 @@ def _inline(kind: str, content: bytes) -> str:
 
 
 def _shown(picture: NDArray[np.uint8], faces: pd.DataFrame, width: int) -> dict[str, object]:
-    """A picture made smaller, and its faces with their places in percent of it."""
+    """A picture made smaller, and its faces."""
     image = Image.fromarray(picture)
     image.thumbnail((width, width))
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=86)
-    high, wide = picture.shape[:2]
-    edges = {"left": faces["left"] / wide, "right": 1 - faces["right"] / wide}
-    edges |= {"top": faces["top"] / high, "bottom": 1 - faces["bottom"] / high}
-    places = {edge: (100 * share).clip(0, 100) for edge, share in edges.items()}  # what sticks out is cut off
     return {
         "source": _inline("image/jpeg", buffer.getvalue()),
         "width": image.width,
         "height": image.height,
-        "faces": faces.assign(**places).to_dict("records"),
+        "faces": faces.to_dict("records"),
     }
+
+
+def _placed(faces: pd.DataFrame, picture: NDArray[np.uint8]) -> pd.DataFrame:
+    """Faces whose box is how far each edge is from the picture's own, percent; what sticks out is cut off."""
+    high, wide = picture.shape[:2]
+    edges = {"left": faces["left"] / wide, "right": 1 - faces["right"] / wide}
+    edges |= {"top": faces["top"] / high, "bottom": 1 - faces["bottom"] / high}
+    return faces.assign(**{edge: (100 * share).clip(0, 100) for edge, share in edges.items()})
+
+
+def _present_first(face: Mapping[str, Any], units: Sequence[Unit]) -> list[dict[str, Any]]:
+    """A face's AUs, those that are present before the others."""
+    bars = [{"unit": one, "probability": face[one.au], "present": face[present_column(one.au)] == 1} for one in units]
+    return sorted(bars, key=lambda bar: not bar["present"])
 
 
 def _strip_frames(table: pd.DataFrame) -> list[int]:
@@ -153,4 +204,6 @@ _TEMPLATES = Environment(
     lstrip_blocks=True,
 )
 _TEMPLATES.filters |= {"au_title": au_title, "face_name": face_name, "face_colour": face_colour}
+_TEMPLATES.filters["ratio"] = lambda picture: f"--ratio:{picture['width'] / picture['height']:.4f}"
+_TEMPLATES.globals |= {"CLOSER": CLOSER, "present_first": _present_first}
 _TEMPLATES.globals |= {"DASHES": DASHES, "LINE_WIDTH": LINE_WIDTH, "LINE_HEIGHT": LINE_HEIGHT}

@@ -105,7 +105,7 @@ class Service:
         return len(self._jobs)
 
     @asynccontextmanager
-    async def job(self, request: Request, faces: int, every: int) -> AsyncIterator[Job]:
+    async def job(self, request: Request, faces: int, every: int, smaller: bool = False) -> AsyncIterator[Job]:
         """Takes a request in and puts it into the queue; when the block ends, its file is gone.
 
         Its place is free when the work on it has ended, too.
@@ -114,6 +114,7 @@ class Service:
             request: a form with a file.
             faces: take only so many faces, the largest; 0 takes all.
             every: of a video, search whole frames only every so often.
+            smaller: seek smaller faces, too.
 
         Raises:
             RefusedError: the queue is full, or the file cannot be used.
@@ -132,7 +133,8 @@ class Service:
                 rest = await asyncio.to_thread(look_at, job.neutral, self.limits, job.is_over)
                 if rest.kind != PICTURE:
                     raise unreadable("the neutral picture is a video; send a photo")
-            work = self._threads[job.contents.kind].submit(self._table, job, faces, every)
+            detector = self.detector.closer() if smaller else self.detector
+            work = self._threads[job.contents.kind].submit(self._table, detector, job, faces, every)
             work.add_done_callback(lambda _: self._jobs.discard(job))
             job.table = asyncio.wrap_future(work)
             # what comes when nobody waits any more is looked at, or asyncio would log it as an error that was missed
@@ -155,17 +157,17 @@ class Service:
             threads.shutdown(cancel_futures=True)
         self._folder.cleanup()
 
-    def _table(self, job: Job, faces: int, every: int) -> pd.DataFrame:
+    def _table(self, detector: AUDetector, job: Job, faces: int, every: int) -> pd.DataFrame:
         """The detector's table of a file, its `input` the file's name; raises nothing but RefusedError."""
         job.begun = True
         try:
             neutral = job.neutral.read_bytes() if job.neutral.exists() else None
             if job.contents.kind == VIDEO:
-                table = self.detector.detect_video(
+                table = detector.detect_video(
                     job.path, every, faces, neutral=neutral, stop=job.is_over, progress=job.count
                 )
             else:
-                table = self.detector.detect([job.path], faces, neutral=neutral)
+                table = detector.detect([job.path], faces, neutral=neutral)
         except StoppedError as error:
             raise timed_out() from error
         except InputError as error:

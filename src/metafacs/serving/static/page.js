@@ -10,7 +10,7 @@ const TITLES = {
   unreadable: "Not a photo or video",
   timeout: "It took too long",
 };
-let stream = null, sending = null, neutral = null;
+let stream = null, sending = null, neutral = null, last = [];
 
 function status(text, share) {
   get("status").hidden = text === null;
@@ -18,6 +18,11 @@ function status(text, share) {
   get("status").querySelector("p").textContent = text;
   get("bar").classList.toggle("unknown", share === undefined);
   get("bar").firstElementChild.style.width = share === undefined ? "" : `${100 * share}%`;
+}
+
+// What a screen reader tells: how it goes on and the heads of the answers, not every row.
+function say(text) {
+  get("said").textContent = text;
 }
 
 function problem(title, message) {
@@ -37,12 +42,16 @@ function refusal(name, error) {
 async function send(files) {
   if (sending) sending.abort();
   const mine = (sending = new AbortController());
+  last = [...files];
+  for (const video of document.querySelectorAll("#results video")) URL.revokeObjectURL(video.src);
   get("results").replaceChildren();
   for (const [k, file] of [...files].entries()) {
     const shown = await answer(file, files.length > 1 ? `${file.name} (${k + 1} of ${files.length}): ` : "", mine.signal);
     if (sending !== mine || mine.signal.aborted) break;
     if (k === files.length - 1) status(null); // before scrolling: what stands above must have its place by then
     get("results").append(shown);
+    if (shown.querySelector("[data-track]")) attachPlayer(shown.querySelector("[data-track]"), file);
+    if (!shown.matches("[role=alert]")) say(`${file.name}: ${shown.querySelector("h2").textContent}`);
     get("page").classList.add("after");
     if (k === 0) shown.scrollIntoView({ behavior: "smooth", block: "start" });
   }
@@ -57,11 +66,12 @@ async function answer(file, which, signal) {
     return refusal(file.name, { code: "too_large", message: `it has ${megabytes(file.size)}, and this server takes ${megabytes(most)}; send a smaller photo or a shorter video` });
   }
   status(`${which}Sending ...`);
+  say(`Looking at ${file.name}`);
   const form = new FormData();
   form.append("file", file, file.name);
   if (neutral) form.append("neutral", neutral, neutral.name);
   try {
-    const response = await fetch("/page/detect", { method: "POST", body: form, signal });
+    const response = await fetch(`/page/detect?smaller=${get("smaller")?.checked ?? false}`, { method: "POST", body: form, signal });
     const last = response.ok ? await follow(response.body.getReader(), which) : await response.json();
     if (last.error) return refusal(file.name, last.error);
     const parsed = new DOMParser().parseFromString(last.html, "text/html");
@@ -90,11 +100,76 @@ async function follow(reader, which) {
   }
 }
 
+// Plays a video out of the file that the browser has, and moves a cursor over all strips.
+function attachPlayer(film, file) {
+  const track = JSON.parse(film.dataset.track), video = film.querySelector("video");
+  const slider = film.querySelector("input"), rows = [...film.querySelectorAll(".now")];
+  let start = null; // what the browser calls the time of the first frame
+
+  function show(frame) {
+    const time = track.times[frame], faces = new Map(track.frames[frame].map((face) => [face[0], face]));
+    slider.value = frame;
+    slider.setAttribute("aria-valuetext", `${time.toFixed(2)} s`);
+    film.querySelector(".time").textContent = `${time.toFixed(2)} s`;
+    film.style.setProperty("--at", time / (track.times.at(-1) || 1));
+    rows.forEach((row, au) => track.people.forEach((person, k) => {
+      row.children[k].textContent = faces.has(person) ? faces.get(person)[5 + au].toFixed(2) : "–";
+    }));
+    film.querySelector(".boxes").replaceChildren(...[...faces.values()].map((face) => {
+      const box = Object.assign(document.createElement("div"), { className: "box" });
+      box.style.setProperty("--c", track.colours[(face[0] - 1) % track.colours.length]);
+      track.edges.forEach((edge, k) => { box.style[edge] = `${face[1 + k]}%`; });
+      box.append(Object.assign(document.createElement("span"), { textContent: face[0] }));
+      return box;
+    }));
+  }
+
+  function seek(frame) {
+    show(frame);
+    const next = track.times[Math.min(frame + 1, track.times.length - 1)];
+    if (start !== null) video.currentTime = start + (track.times[frame] + next) / 2;
+  }
+
+  function follow(_, { mediaTime }) {
+    if (start === null) start = mediaTime;
+    if (!video.seeking) show(Math.max(0, track.times.findLastIndex((time) => time <= mediaTime - start + 0.002)));
+    video.requestVideoFrameCallback(follow);
+  }
+
+  function point(event) {
+    const plot = event.target.closest(".plot");
+    if (!plot || !(event.buttons & 1)) return;
+    const { left, width } = plot.getBoundingClientRect();
+    const time = ((event.clientX - left) / width) * track.times.at(-1);
+    seek(Math.max(0, track.times.findLastIndex((one) => one <= time)));
+  }
+
+  video.addEventListener("loadeddata", () => {
+    const plays = video.videoWidth > 0;
+    film.querySelector(".player").hidden = !plays;
+    film.querySelector(".strip").hidden = plays;
+    film.querySelector(".cannot").hidden = plays;
+    if (plays) video.requestVideoFrameCallback(follow);
+  });
+  video.addEventListener("error", () => { film.querySelector(".cannot").hidden = false; });
+  slider.addEventListener("input", () => seek(Number(slider.value)));
+  film.addEventListener("pointerdown", point);
+  film.addEventListener("pointermove", point);
+  video.src = URL.createObjectURL(file);
+  show(0);
+}
+
 // What a resting face shows is taken off from now on; null for nothing.
 function setNeutral(file) {
   neutral = file;
-  document.querySelector("label[for=neutral]").textContent = file ? `Neutral picture: ${file.name}` : "Add a neutral picture";
+  document.querySelector("label[for=neutral]").textContent = file ? `Neutral photo: ${file.name}` : "Compare with a neutral photo";
   get("forget").hidden = !file;
+  again();
+}
+
+// What was shown last, looked at anew as is asked for now.
+function again() {
+  if (last.length) send(last);
 }
 
 function stop() {
@@ -151,6 +226,7 @@ get("neutral").addEventListener("change", (event) => {
   if (event.target.files.length) setNeutral(event.target.files[0]);
   event.target.value = "";
 });
+get("smaller")?.addEventListener("change", again);
 const BUTTONS = { camera: openCamera, close: closeCamera, shot: shoot, record: film, stop, forget: () => setNeutral(null) };
 for (const [id, action] of Object.entries(BUTTONS)) get(id).addEventListener("click", action);
 for (const name of ["dragover", "dragenter", "dragleave", "drop"])
