@@ -106,4 +106,6 @@ def _target(path: str, link: str) -> str:
 
 def _place(path: str) -> str:
     """Where a file of the repository is in the site."""
+    if path.startswith("docs/tutorials/"):
+        path = path.replace(".py", ".md")
     return NAMED.get(path) or (path.removeprefix("docs/") if path.startswith("docs/") else f"repository/{path}")

@@ -37,6 +37,7 @@ def run(name: str) -> None:
     place.mkdir(parents=True)
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     os.environ["PYTHONWARNINGS"] = "ignore"  # other packages' own, which no reader can mend
+    os.environ |= {"TTY_COMPATIBLE": "0", "COLUMNS": "110"}  # lines in place of bars that move
     os.environ.pop("MPLBACKEND", None)  # plots belong on the page
     resources = {"metadata": {"path": str(place)}}
     NotebookClient(notebook, timeout=LIMIT, kernel_name="python3", resources=resources).execute()

@@ -13,10 +13,11 @@
 #
 # ## The data
 #
-# Small rendered ones, to be quick: people with AU labels in three folds, and faces with expressions.
+# Small rendered ones, to be quick: nine people with AU labels in three folds, and 240 faces with an expression each.
 
 # %%
-# !metafacs synth --preset tiny --out data
+# !metafacs synth au --subjects 9 --frames 24 --aus 4,6,7,10,12 --size 64 --rays 1 --out data/au
+# !metafacs synth fe --images 240 --size 64 --rays 1 --out data/fe
 
 # %% [markdown]
 # ## The method

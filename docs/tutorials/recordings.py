@@ -97,7 +97,7 @@ from metafacs import DataConfig, LoopConfig, NetworkConfig, OptimiserConfig, Tra
 small = dict(
     network=NetworkConfig("test_resnet", "scratch"),
     optimiser=OptimiserConfig(learning_rate=3e-3, schedule="one-cycle"),
-    loop=LoopConfig(steps=150, log_every=5),
+    loop=LoopConfig(steps=100, log_every=5),
 )
 data = DataConfig(
     "prepared",
@@ -118,7 +118,7 @@ run = metafacs.train(TrainConfig("runs/mal", data, method="mal", **small))
 # metafacs train --method mal --data.primary prepared --data.auxiliary expressions --data.aus 4,6,12,25 --out runs/mal \
 #     --data.resize 72 --data.side 64 --data.batch_primary 16 --data.batch_auxiliary 16 --data.batch_meta 32 \
 #     --network.backbone test_resnet --network.weights scratch --optimiser.learning_rate 3e-3 \
-#     --optimiser.schedule one-cycle --loop.steps 150 --loop.log_every 5
+#     --optimiser.schedule one-cycle --loop.steps 100 --loop.log_every 5
 # ```
 #
 # ## Score
