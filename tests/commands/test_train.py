@@ -41,7 +41,7 @@ def test_the_detector_says_all_about_itself(run: Path, au_dataset: PreparedDatas
 def test_the_configuration_is_complete_and_runs_again(run: Path, tmp_path: Path) -> None:
     config = yaml.safe_load((run / "config.yaml").read_text())
     assert set(config) == {"data", "method", "network", "optimiser", "loop", "seed", "label", "mal"}
-    assert config["data"]["batch_meta"] == 4 and config["mal"]["alpha"] == 0.1
+    assert config["data"]["batch_meta"] == 4 and config["mal"]["alpha"] == "rate"
     assert metafacs("train", "--config", run / "config.yaml", "--out", tmp_path / "again") == 0
     assert same_parameters(run, tmp_path / "again")
 
