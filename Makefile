@@ -2,7 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test test-all docs format lint types bench gpu starter clean
+PYTHONS ?= 3.11 3.12 3.13
+
+.PHONY: install demo test test-all pythons docs format lint types bench gpu starter clean
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("metafacs needs Python 3.11 or later, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
@@ -27,6 +29,16 @@ docs: install  ## run the tutorials, build the site into site/; its search needs
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
 	$(BIN)/python docs/site/tutorials.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+
+pythons:  ## a short trial of the wheel on each Python that is here, in an environment of its own (several GB each, removed again)
+	rm -rf build/pythons
+	set -e; for version in $(PYTHONS); do \
+	  if ! python$$version --version; then echo "python$$version is not here: not tried"; continue; fi; \
+	  python$$version -m venv build/pythons; \
+	  build/pythons/bin/python -m pip install --quiet --disable-pip-version-check ".[faces]"; \
+	  build/pythons/bin/python -m tests.smoke; \
+	  rm -rf build/pythons; \
+	done
 
 format: install
 	$(BIN)/ruff format .

@@ -53,7 +53,7 @@ def settled(run: Path, meta: int | None) -> tuple[TrainingData, TrainConfig]:
     """The data of a run and its settings, with `meta` reserved images a step if given."""
     settings = Run(run).config
     settings.data.batch_meta = meta or settings.data.batch_meta
-    return open_data(settings.data, True, settings.seed, Console(quiet=True)), settings
+    return open_data(settings.data, ("auxiliary",), settings.seed, Console(quiet=True)), settings
 
 
 def phi_gradient(

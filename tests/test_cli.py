@@ -8,6 +8,7 @@ import pytest
 
 from metafacs import __version__, cli
 from metafacs.errors import InputError
+from metafacs.methods import METHODS
 
 
 def run(*arguments: str) -> int:
@@ -43,11 +44,27 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
     assert f"usage: metafacs {command}" in printed
 
 
-def test_help_of_train_explains_the_options_of_every_method(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_of_train_explains_the_options_of_the_methods_that_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("train", "--help") == 0
     printed = " ".join(capsys.readouterr().out.split())
-    for text in ("--mal.alpha", "length of the virtual (look-ahead) SGD step", "--mtl.auxiliary_weight", "--resume"):
-        assert text in printed
+    assert all(name in printed for name in (*METHODS, "--resume", "--loop.steps")) and "--mal.alpha" not in printed
+    assert run("benchmark", "--methods", "mal,gentle=mtl:auxiliary_weight=0.1", "--help") == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert all(text in printed for text in ("--mal.alpha", "length of the virtual", "--mtl.auxiliary_weight"))
+    assert "--dwa.window" not in printed
+
+
+def test_help_comes_before_pytorch_is_loaded() -> None:
+    commands = [[name] for name in cli.COMMANDS] + [["prepare", "bp4d"], ["synth", "au"]]
+    code = f"""
+import contextlib, sys
+from metafacs import cli
+for command in {commands}:
+    with contextlib.suppress(SystemExit):
+        assert cli.main([*command, "--help"]) == 0
+    assert not {{"torch", "timm", "matplotlib"}} & {{*sys.modules}}, command
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "compare", "figures"])

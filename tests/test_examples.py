@@ -84,8 +84,8 @@ def in_bare(python: Path, *arguments: object) -> list[float]:
 def printed(command: Sequence[str | Path], **options: Any) -> list[float]:
     done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
     assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
-    assert [line.split()[0] for line in lines] == AUS
+    heading, *lines = done.stdout.splitlines()
+    assert heading == "face 1" and [line.split()[0] for line in lines] == AUS
     return [float(line.removesuffix("present").split()[-1]) for line in lines]
 
 
@@ -138,10 +138,11 @@ def test_one_face_gives_the_same_numbers_everywhere(
     assert crop.shape[0] != given.shape[0]
     session = Session((exported / "a.onnx").read_bytes()).probabilities([given])[0]
     from_photo = example(exported / "a.onnx", path, *face.eyes.ravel())
+    from_table = example(exported / "a.onnx", path, tmp_path / "a.csv")
     save_picture(tmp_path / "crop.png", given)
     from_crop = example(exported / "a.onnx", tmp_path / "crop.png")
     without = in_bare(bare, exported / "a.onnx", path, *face.eyes.ravel())
-    for numbers in (command, session, from_photo, from_crop, without):
+    for numbers in (command, session, from_photo, from_table, from_crop, without):
         assert np.abs(numbers - python).max() < 2e-6
 
 

@@ -5,12 +5,11 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from metafacs.distributed import Device, Precision
 from metafacs.errors import InputError
-from metafacs.methods import METHODS
-from metafacs.methods.base import AUOptions
 
 Kind = TypeVar("Kind")
+Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["no", "bf16"]
 Schedule = Literal["constant", "cosine", "one-cycle"]
 ANY = float("inf")
 
@@ -179,9 +178,11 @@ class TrainConfig:
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     seed: int = 0
-    options: AUOptions = None  # type: ignore[assignment]  # filled in below
+    options: Any = None  # filled in below; its type, as all of the methods, needs PyTorch
 
     def __post_init__(self) -> None:
+        from metafacs.methods import METHODS  # here: the flags' help does without PyTorch
+
         self.out = Path(self.out)
         kind = METHODS[self.method].Options
         self.options = kind() if self.options is None else self.options
@@ -201,6 +202,8 @@ class TrainConfig:
         Raises:
             InputError: they are not a configuration, or one that `TrainConfig` refuses.
         """
+        from metafacs.methods import METHODS
+
         try:
             method = values.get("method", cls.method)
             parts = {

@@ -5,16 +5,14 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from metafacs.config import Device, Precision
 from metafacs.errors import InputError
-
-Device = Literal["auto", "cpu", "cuda"]
-Precision = Literal["no", "bf16"]
 
 
 @contextmanager
@@ -137,8 +135,3 @@ def differentiable_total(values: Tensor) -> Tensor:
     The gradient is that of the sum of all processes' losses; every process must take part in each backward pass.
     """
     return values if count() == 1 else _Total.apply(values)
-
-
-def cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -10,7 +10,6 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import TypeVar
 
-from metafacs import distributed
 from metafacs.errors import InputError
 
 Item = TypeVar("Item")
@@ -38,7 +37,7 @@ def run_parts(
     Raises:
         InputError: a process was killed.
     """
-    workers = min(workers or distributed.cores(), len(parts))
+    workers = min(workers or cores(), len(parts))
     if workers <= 1:
         with single_thread():
             yield from map(task, parts)
@@ -54,6 +53,11 @@ def run_parts(
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _context(preload: Sequence[str]) -> multiprocessing.context.BaseContext:

@@ -1,5 +1,6 @@
 """Progress bars, on a terminal and in a notebook."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -41,16 +42,36 @@ def bars(console: Console) -> Progress:
 
 
 def plain_lines(title: str, console: Console) -> tuple[Update, Callable[[str], None]]:
-    """What takes the place of a bar that cannot be shown: a line for every tenth of the work."""
-    state = {"tenth": -1, "note": ""}
+    """What takes the place of a bar that cannot be shown: a line for every tenth of the work, with the time left."""
+    tenth, said, begun = -1, "", (0.0, 0)
 
     def update(done: int, total: int) -> None:
-        tenth = 10 * done // max(total, 1)
-        if tenth != state["tenth"]:
-            state["tenth"] = tenth
-            console.print(f"{title}: {done}/{total} {state['note']}", markup=False)
+        nonlocal tenth, begun
+        before, tenth = tenth, 10 * done // max(total, 1)
+        if before == -1:
+            begun = (time.monotonic(), done)
+        if before == tenth:
+            return
+        parts = [f"{title}: {done:,}/{total:,}", said]
+        if begun[1] < done < total:
+            parts.insert(1, f"{duration((time.monotonic() - begun[0]) * (total - done) / (done - begun[1]))} left")
+        console.print(", ".join(filter(None, parts)), markup=False)
 
     def note(text: str) -> None:
-        state["note"] = text
+        nonlocal said
+        said = text
 
     return update, note
+
+
+def duration(seconds: float) -> str:
+    """A length of time in words.
+
+    Example:
+        >>> duration(42), duration(100), duration(7300)
+        ('42 s', '1 min 40 s', '2 h 1 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"

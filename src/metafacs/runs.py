@@ -9,15 +9,16 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
-import torch
 import yaml
-from torch import Tensor
 
 from metafacs import __version__
 from metafacs.errors import InputError
 from metafacs.files import LOCK, flat, lock, make_folder, read_yaml, write_text
+
+if TYPE_CHECKING:
+    import torch
 
 CONFIG, ENVIRONMENT, METRICS, DONE = "config.yaml", "environment.json", "metrics.jsonl", "done"
 DETECTOR, STATE = "detector.safetensors", "state.safetensors"
@@ -191,6 +192,8 @@ def data_folders(run: Path, named: str | Sequence[str]) -> list[Path]:
 def environment() -> dict[str, Any]:
     """Versions and hardware that a run depends on; nothing that names a person or a machine."""
 
+    import torch  # where it is needed: this module is also read for the names of files, before flags are
+
     def of(package: str) -> str | None:
         try:
             return version(package)
@@ -207,7 +210,7 @@ def environment() -> dict[str, Any]:
     }
 
 
-def weight_history(run: Path) -> Tensor:
+def weight_history(run: Path) -> "torch.Tensor":
     """The mean weights of both tasks in every step of a run, (steps, 2): of AU and of expression images.
 
     Steps between two lines of the log share the mean of that line.
@@ -225,12 +228,16 @@ def weight_history(run: Path) -> Tensor:
             history += [weights] * (step - len(history))
     if not history:
         raise InputError(f"{run} has logged no weights of the tasks; replay a run of MAL")
+    import torch
+
     return torch.tensor(history, dtype=torch.float64)
 
 
-def peak_memory(device: torch.device) -> float:
+def peak_memory(device: "torch.device") -> float:
     """The most memory that this process has had so far, MiB: on the GPU where it trains there, else in RAM."""
     if device.type == "cuda":
+        import torch
+
         return torch.cuda.max_memory_allocated(device) / 2**20
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20

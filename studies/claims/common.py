@@ -20,13 +20,14 @@ import pandas as pd
 import yaml
 from rich.console import Console
 
-from metafacs import cli, distributed
+from metafacs import cli
 from metafacs.analysis.records import find_runs
 from metafacs.data.prepared import DatasetCard, PreparedDataset, PreparedWriter
 from metafacs.data.splits import Rows
 from metafacs.errors import InputError
 from metafacs.evaluation.comparison import AVERAGE, Comparison
 from metafacs.files import write_text
+from metafacs.pool import cores
 from metafacs.runs import DETECTOR, environment
 
 RESULTS = Path(__file__).parent / "results"
@@ -213,7 +214,7 @@ class Study:
             "command": shlex.join(["python", f"studies/claims/{self.name}.py", *map(_without_folders, self.arguments)]),
             "commit": _commit(),
             "date": str(datetime.datetime.now(tz=datetime.UTC).date()),
-            "machine": f"{here['platform']}, {distributed.cores()} cores{gpu}, torch {here['torch']}",
+            "machine": f"{here['platform']}, {cores()} cores{gpu}, torch {here['torch']}",
             "settings": json.dumps(settings),
         }
         path = self.results / f"{self.name}{f'_{name}' if name else ''}.csv"

@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if settings.loop.threads:
         torch.set_num_threads(settings.loop.threads)
     device = torch.device(settings.loop.device)
-    data = open_data(settings.data, True, settings.seed, Console(stderr=True, quiet=True))
+    data = open_data(settings.data, ("auxiliary",), settings.seed, Console(stderr=True, quiet=True))
     torch.manual_seed(settings.seed)
     network = base_network(settings.network, data)
     network = network.to(device).to(memory_format=torch.channels_last)

@@ -64,5 +64,5 @@ def test_equal_weights_and_huge_ones_can_be_drawn(tmp_path: Path, drawn: list[Fi
     for values in (huge, huge.where(huge.index != 3, 500.0)):
         for draw in DRAWS:
             draw(without(weights, weight=values), tmp_path / draw.__name__)
-    assert drawn[3].axes[0].get_ylim()[1] < 500 and "1 images lie above" in drawn[3].axes[0].get_title("right")
+    assert drawn[3].axes[0].get_ylim()[1] < 500 and "1 images lie outside" in drawn[3].axes[0].get_title("right")
     assert min(map(smallest_letters, drawn)) >= 7

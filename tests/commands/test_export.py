@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from metafacs.commands import export
+from metafacs.export import graph as graphs
 from metafacs.export.parity import TOLERANCE, by_torch, rendered_faces
 from metafacs.export.session import Session
 from metafacs.faces import Recipe
@@ -61,8 +61,8 @@ def test_a_file_that_differs_is_not_written(run: Path, tmp_path: Path, capsys, m
         network.au_head.bias.data -= 0.01
         return graph
 
-    real = export.to_graph
-    monkeypatch.setattr(export, "to_graph", wrong)
+    real = graphs.to_graph
+    monkeypatch.setattr(graphs, "to_graph", wrong)
     out = tmp_path / "a.onnx"
     out.write_text("mine")
     assert metafacs("export", "--model", run, "--out", out, "--overwrite") == 2

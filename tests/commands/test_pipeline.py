@@ -1,5 +1,6 @@
 """From a run folder to tables and figures, through the command line."""
 
+import shlex
 import shutil
 from pathlib import Path
 
@@ -7,11 +8,14 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from metafacs.commands.benchmark import benchmark_config, benchmark_parser
+from metafacs.commands.demo import next_commands
 from metafacs.config import DataConfig, TrainConfig
 from metafacs.errors import InputError
 from metafacs.evaluation.predictions import read_predictions
 from metafacs.experiments.jobs import Job, run_jobs
 from metafacs.experiments.launching import start_process
+from metafacs.training.data import steps_of
 from tests.builders import make_prepared
 from tests.forked_cells import FORKED_CELLS
 from tests.launcher import Launcher
@@ -154,3 +158,9 @@ def test_demo_from_nothing_and_again(tmp_path: Path, launcher: Launcher) -> None
     assert launcher.run(["demo", "--out", out], tmp_path / "log", FORKED_CELLS + SMALL_DEMO)[0] == 0
     assert {p: p.stat().st_mtime_ns for p in made} == made
     assert (out / "table.md").read_text() and (out / "figures" / "curves.png").exists()
+    advised = [shlex.split(command) for _, command in next_commands(out)]
+    assert all(" ".join(command) in " ".join(first.split()) for command in advised)
+    assert [command[:2] for command in advised] == [["metafacs", name] for name in ("report", "serve", "benchmark")]
+    assert metafacs(*advised[0][1:]) == 0 and (out / "report.html").exists()
+    grid = benchmark_config(benchmark_parser("metafacs benchmark"), advised[2][2:])
+    assert len(grid.cells()) == 9 and all(steps_of(cell) for cell in grid.cells())

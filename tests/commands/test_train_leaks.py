@@ -184,7 +184,7 @@ def opened(primary: PreparedDataset, auxiliary: PreparedDataset | None, **change
     folder = auxiliary.folder if auxiliary else None
     arguments = flags(Path("unused"), primary.folder, folder, **{"data__test_fold": TEST_FOLD, **changes})
     config, _ = train_config(train_parser("metafacs train"), arguments[1:])
-    return open_data(config.data, auxiliary is not None, config.seed, Console(quiet=True))
+    return open_data(config.data, () if auxiliary is None else ("auxiliary",), config.seed, Console(quiet=True))
 
 
 @pytest.mark.parametrize("fold", ["P1", "P2", "P3"])

@@ -70,7 +70,7 @@ def test_test_people_of_every_dataset_stay_out_and_batches_are_even(
 ) -> None:
     settings = arguments(tmp_path / "run", au, fe, data__mixing="even")[1:]
     config = train_config(train_parser("metafacs train"), settings)[0]
-    data = open_data(config.data, True, 0, Console(quiet=True))
+    data = open_data(config.data, ("auxiliary",), 0, Console(quiet=True))
     tested = {tuple(name.split("/")) for name in data.split.test_subjects}
     assert {name for name, _ in tested} == {"AU0", "AU1"}
     for stream, folders in {"primary": au, "auxiliary": fe}.items():

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 from scipy.ndimage import gaussian_filter
 
 from metafacs.data.copies import copied, signatures
@@ -44,11 +45,22 @@ def test_copies_are_known_however_they_were_saved(change: str, pictures: list[Im
     }
     one = dataset(tmp_path / "one", [saved(picture) for picture in pictures[: COUNT // 2]])
     other = dataset(tmp_path / "other", [kinds[change](picture) for picture in pictures])
-    signs = [signatures(each, np.arange(len(each))) for each in (one, other)]
+    signs = [signatures(each, Console(quiet=True)) for each in (one, other)]
     assert copied(signs[1], signs[0]).tolist() == [k < COUNT // 2 for k in range(COUNT)]
 
 
 def test_pictures_that_show_nothing_or_cannot_be_read_are_nobodys_copy(tmp_path: Path) -> None:
     blank = saved(Image.new("L", (64, 64), 90))
-    signs = signatures(dataset(tmp_path / "a", [blank, blank, b"damaged", b"damaged"]), np.arange(4))
-    assert not signs.any() and not copied(signs, signs).any()
+    signs = signatures(dataset(tmp_path / "a", [blank, blank, b"damaged", b"damaged"]), Console(quiet=True))
+    assert signs.shape == (4, 255) and not signs.any() and not copied(signs, signs).any()
+
+
+def test_pictures_are_looked_at_once(pictures: list[Image.Image], tmp_path: Path) -> None:
+    """What is kept says so: a file that is damaged is made anew, another one is believed."""
+    drawn = dataset(tmp_path, [saved(picture) for picture in pictures])
+    first = signatures(drawn, Console(quiet=True))
+    (kept,) = tmp_path.glob(".signatures-*")
+    kept.write_bytes(kept.read_bytes()[:-40])
+    assert np.array_equal(signatures(drawn, Console(quiet=True)), first)
+    np.save(kept, np.zeros((COUNT, 32), np.uint8))
+    assert not signatures(drawn, Console(quiet=True)).any()

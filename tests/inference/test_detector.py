@@ -62,6 +62,7 @@ def test_columns_of_the_table(run: Path) -> None:
     table = dots(run).detect([draw([(40, 40), (140, 50)]), draw([])])
     assert list(table.columns) == [
         *("input", "frame", "timestamp", "face", "success", "left", "top", "right", "bottom", "score", "turned"),
+        *("right_eye_x", "right_eye_y", "left_eye_x", "left_eye_y"),
         *AUS,
         *(f"{au}_present" for au in AUS),
         "problem",
@@ -71,7 +72,7 @@ def test_columns_of_the_table(run: Path) -> None:
     assert table["face"].tolist()[:2] == [1, 2] and pd.isna(table["face"].iloc[2])
     assert table["problem"].tolist() == ["", "", NOBODY]
     empty = table.iloc[2]
-    assert empty[[*AUS, *(f"{au}_present" for au in AUS), "left", "score"]].isna().all()
+    assert empty[[*AUS, *(f"{au}_present" for au in AUS), "left", "score", "left_eye_x"]].isna().all()
 
 
 class UprightFinder(DotFinder):

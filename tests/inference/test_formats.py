@@ -10,7 +10,7 @@ import pytest
 
 from metafacs.faces import Face
 from metafacs.faces.video import Frame
-from metafacs.inference.formats import FORMATS, openface, pyfeat
+from metafacs.inference.formats import FORMATS, openface, openface_compact, pyfeat
 from metafacs.inference.outputs import to_csv, write_tables
 from metafacs.inference.rows import empty_row, face_row, raw_table, sigmoid, tidy
 
@@ -60,6 +60,13 @@ def test_openface(raw: pa.Table) -> None:
     assert not any(" " in column for column in table)
 
 
+def test_the_compact_form_of_openface_has_no_empty_column(raw: pa.Table) -> None:
+    table, whole = read_back(openface_compact(raw, AUS, THRESHOLDS)), read_back(openface(raw, AUS, THRESHOLDS))
+    places = [name for name in whole if name[:2] in ("x_", "y_")]
+    assert {*table} == {*whole.dropna(axis=1, how="all")} - {*places}
+    pd.testing.assert_frame_equal(table, whole[list(table)])
+
+
 def test_pyfeat(raw: pa.Table) -> None:
     """As its `read_feat` takes a file: every column with AU in its name is an AU, the others go by fixed names."""
     table = read_back(pyfeat(raw, AUS, THRESHOLDS))
@@ -81,6 +88,7 @@ def test_aus_that_other_programs_do_not_have() -> None:
     assert {name: form.missing(AUS) for name, form in FORMATS.items()} == {
         "tidy": [],
         "openface": ["AU24", "AU43"],
+        "openface-compact": ["AU24", "AU43"],
         "pyfeat": ["AU45"],
     }
 

@@ -22,7 +22,7 @@ def opened(primary: Path, auxiliary: Path, console: Console, **changes: object) 
     settings |= {"reserve_minimum": 1, "reserve_people": 0.0, "reserve_fold": None}
     settings |= {"resize": RESIZE, "side": 32, "workers": 3, "mixing": "size"}
     settings |= {"batch_primary": 6, "batch_auxiliary": 6, "batch_meta": 4, "cache_gib": 2.0, "device_cache_gib": None}
-    return open_data(Namespace(**{**settings, **changes}), True, 0, console)
+    return open_data(Namespace(**{**settings, **changes}), ("auxiliary", "pairs"), 0, console)
 
 
 @pytest.mark.parametrize(

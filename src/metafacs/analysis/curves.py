@@ -51,7 +51,7 @@ def training_curves(runs: Sequence[Path], out: Path, *, smoothing: float = 0.9) 
     """
     if not 0 <= smoothing < 1:
         raise InputError(f"smoothing is {smoothing}; it has to be at least 0 and below 1")
-    records = chosen(_training_records(runs))
+    records = chosen(training_records(runs))
     weighted = {name: tables for name, tables in records.items() if _moves(tables, "weight_auxiliary")}
     with style():
         panels = 2 if weighted else 1
@@ -77,7 +77,7 @@ def chosen(records: Records) -> dict[str, list[pd.DataFrame]]:
     return {name: list(records[name]) for name in names}
 
 
-def _training_records(runs: Sequence[Path]) -> dict[str, list[pd.DataFrame]]:
+def training_records(runs: Sequence[Path]) -> dict[str, list[pd.DataFrame]]:
     """The training lines of each run, indexed by step, by method in the order of first appearance."""
     if not runs:
         raise InputError("there is nothing to draw: name at least one run folder")

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from metafacs.analysis.curves import CURVES, training_curves
+from metafacs.analysis import findings
+from metafacs.analysis.curves import CURVES, training_curves, training_records
 from metafacs.analysis.faces import EXTREME, RANKED, extreme_faces, ranked_faces
 from metafacs.analysis.records import read_run_name
 from metafacs.analysis.sample_weights import ACTIVE, MethodWeights, read_method_weights
@@ -28,13 +29,16 @@ LEFT_OUT = "left out"
 """How the note on a figure that could not be drawn begins."""
 ALIKE = 0.02
 """Weights with a smaller standard deviation, as a share of their mean, are as good as equal."""
+Draw = Callable[[MethodWeights, Path], list[Path]]
+Find = Callable[[MethodWeights], str]
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """One figure: its files (PNG, PDF) and its words."""
+    """One figure: its files (PNG, PDF), its words, and a sentence on what is to be seen."""
 
     title: str
+    finding: str
     caption: str
     files: list[Path]
 
@@ -51,10 +55,11 @@ class Gallery:
         """All files written."""
         return [path for drawn in self.figures for path in drawn.files]
 
-    def draw(self, words: Words, figure: Callable[[], list[Path]]) -> None:
-        """Adds a figure, or a note that says why there is none."""
+    def draw(self, words: Words, figure: Callable[[], list[Path]], finding: Callable[[], str]) -> None:
+        """Adds a figure with what is to be seen in it, or a note that says why there is none."""
         try:
-            self.figures.append(Drawn(words.title, words.caption, figure()))
+            files = figure()
+            self.figures.append(Drawn(words.title, finding(), words.caption, files))
         except InputError as error:
             self.notes.append(f"{LEFT_OUT}: {words.title} ({error})")
 
@@ -69,13 +74,20 @@ def draw_all(runs: Sequence[Path], comparison: Comparison | None, out: Path) -> 
     """
     gallery = Gallery()
     trained = [run for run in runs if (run / METRICS).exists()]
-    gallery.draw(CURVES, lambda: training_curves(trained, out / "curves"))
+    gallery.draw(
+        CURVES,
+        lambda: training_curves(trained, out / "curves"),
+        lambda: findings.curves(training_records(trained)),
+    )
     if comparison is not None:
-        gallery.draw(AVERAGE_F1, lambda: average_figure(comparison, out / "f1_average"))
-        gallery.draw(F1_PER_AU, lambda: per_au_figure(comparison, out / "f1_per_au"))
+        average, per_au = partial(findings.average, comparison), partial(findings.per_au, comparison)
+        gallery.draw(AVERAGE_F1, lambda: average_figure(comparison, out / "f1_average"), average)
+        gallery.draw(F1_PER_AU, lambda: per_au_figure(comparison, out / "f1_per_au"), per_au)
         if len(comparison.methods) > 1:
             words = GAINS.about(reference=method_title(comparison.reference))
-            gallery.draw(words, lambda: gains_figure(comparison, out / "gains_per_au"))
+            gallery.draw(
+                words, lambda: gains_figure(comparison, out / "gains_per_au"), partial(findings.gains, comparison)
+            )
     for method, weights in read_method_weights(runs).items():
         _draw_weights(gallery, weights, out, method)
     return gallery
@@ -105,16 +117,17 @@ def _draw_weights(gallery: Gallery, weights: MethodWeights, out: Path, method: s
             f"{title}: the weights of the FE images hardly differ (sd {faces.std():.2g} about {faces.mean():.2g}), so "
             "that their order says little"
         )
-    figures: list[tuple[Words, Callable[[MethodWeights, Path], list[Path]], str]] = [
-        (RANKED, ranked_faces, "faces_ranked"),
-        (EXTREME, extreme_faces, "faces_extreme"),
-        (CONSISTENCY, consistency_figure, "weights_consistency"),
-        (CAUSE, cause_figure, "weights_cause"),
+    figures: list[tuple[Words, Draw, Find, str]] = [
+        (RANKED, ranked_faces, findings.ranked, "faces_ranked"),
+        (EXTREME, extreme_faces, findings.extreme, "faces_extreme"),
+        (CONSISTENCY, consistency_figure, findings.consistency, "weights_consistency"),
+        (CAUSE, cause_figure, findings.cause, "weights_cause"),
     ]
     if weights.images[ACTIVE].notna().any():
-        figures.insert(3, (ACTIVE_AUS, active_figure, "weights_active"))
-    for words, figure, file in figures:
-        gallery.draw(words.about(method=title, of=of), partial(figure, weights, out / f"{file}_{name}"))
+        figures.insert(3, (ACTIVE_AUS, active_figure, findings.active, "weights_active"))
+    for words, figure, finding, file in figures:
+        draw = partial(figure, weights, out / f"{file}_{name}")
+        gallery.draw(words.about(method=title, of=of), draw, partial(finding, weights))
 
 
 def _file_name(method: str) -> str:

@@ -55,7 +55,11 @@ def report(
         else [],
         costs=_costs(runs),
         figures=[
-            {"title": one.title, "caption": one.caption, "picture": data_url(one.files[0].read_bytes(), "png")}
+            {
+                "title": one.title,
+                "caption": f"{one.finding} {one.caption}",
+                "picture": data_url(one.files[0].read_bytes(), "png"),
+            }
             for one in gallery.figures
         ],
         weights=_weights(runs),

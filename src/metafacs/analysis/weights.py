@@ -1,5 +1,6 @@
 """What a method that weights images trusts: weight against consistency, active AUs and the cause of ambiguity."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from metafacs.analysis.sample_weights import ACTIVE, MethodWeights
-from metafacs.analysis.style import COLUMN, STREAM_COLOURS, STREAM_TITLES, Words, save, style
+from metafacs.analysis.style import COLUMN, GREY, STREAM_COLOURS, STREAM_TITLES, Words, save, style
 from metafacs.errors import InputError
 
 HEIGHT = 2.3
 FEW = 5
 """Fewer images make no mean."""
-_TOP = 99.5
-"""Percentile of the weights at which a panel ends; a few huge ones would press all others to the ground."""
+_ENDS = 0.5, 99.5
+"""Percentiles of the weights about which a panel ends: most weights lie close together, and a few far away."""
 
 
 _INTERVAL = (
@@ -26,7 +27,8 @@ _INTERVAL = (
 
 CONSISTENCY = Words(
     "Weight and consistency, {method}",
-    f"Every FE image ({{of}}), and the mean of each tenth of consistency. {_INTERVAL}",
+    f"Every FE image ({{of}}), and the mean of each tenth of consistency. The weight axis ends where nearly all "
+    f"weights are, not at 0. {_INTERVAL}",
 )
 
 
@@ -56,11 +58,11 @@ def consistency_figure(weights: MethodWeights, out: Path) -> list[Path]:
         bins = _means(np.clip(np.floor(x * 10 + 1e-9), 0, 9), x, y)
         dots: Any = {"color": "black", "markersize": 3, "linewidth": 1.1, "capsize": 2}
         axis.errorbar(bins["x"], bins["mean"], bins["error"], fmt="-o", label="mean, 95 % interval", **dots)
-        cut = _limit(axis, y)
-        axis.legend(loc="upper left", title=f"Spearman {estimate}", alignment="left")
+        cut = _limit(axis.set_ylim, y)
+        axis.legend(loc="lower left", bbox_to_anchor=(0, 1), title=f"Spearman {estimate}", alignment="left")
         axis.set_xlabel("Share of annotators who chose the expression")
         axis.set_ylabel("Weight of the FE image")
-        axis.set_title(cut, loc="right", fontsize=7, color="#6E6E6E")
+        axis.set_title(cut, loc="right", fontsize=7, color=GREY)
         return save(figure, out)
 
 
@@ -110,7 +112,8 @@ def active_figure(weights: MethodWeights, out: Path) -> list[Path]:
 
 CAUSE = Words(
     "Weight by cause of ambiguity, {method}",
-    "Weights of the FE images ({of}) by what makes their expression ambiguous, the most trusted cause first.",
+    "Weights of the FE images ({of}) by what makes their expression ambiguous, the most trusted cause first. Bar: "
+    "the middle half. The axis ends where nearly all weights are, not at 0.",
 )
 
 
@@ -137,10 +140,11 @@ def cause_figure(weights: MethodWeights, out: Path) -> list[Path]:
     with style():
         figure = Figure(figsize=(COLUMN, 0.55 + 0.32 * len(order)), layout="constrained")
         axis = figure.subplots()
-        top = float(np.percentile(table["weight"], 98))
+        cut = _limit(axis.set_xlim, table["weight"].to_numpy(dtype=np.float64))
+        bottom, top = axis.get_xlim()
         wide = [k for k in range(len(order)) if np.ptp(values[k]) > 0]  # a violin needs some spread
         if wide:
-            shown: Any = [np.minimum(values[k], top) for k in wide]
+            shown: Any = [values[k].clip(bottom, top) for k in wide]
             parts = axis.violinplot(shown, positions=wide, widths=0.85, showextrema=False, orientation="horizontal")
             bodies: Any = parts["bodies"]
             for body in bodies:
@@ -154,8 +158,9 @@ def cause_figure(weights: MethodWeights, out: Path) -> list[Path]:
         axis.vlines(means, places - 0.3, places + 0.3, color="black", linewidth=1.2)
         axis.set_yticks(places, [f"{cause} ({len(groups[cause]):,})" for cause in order])
         axis.set_ylim(len(order) - 0.45, -0.55)
-        axis.set_xlim(0, top * 1.02 or 1)
+        axis.xaxis.set_major_locator(MaxNLocator(5))
         axis.grid(visible=False, axis="y")
+        axis.set_title(cut, loc="right", fontsize=7, color=GREY)
         axis.set_xlabel("Weight (circle: median, line: mean)")
         return save(figure, out)
 
@@ -176,11 +181,11 @@ def _means(groups: np.ndarray, x: np.ndarray, y: np.ndarray) -> pd.DataFrame:
     return table.assign(error=1.96 * table["sd"] / np.sqrt(table["n"]))
 
 
-def _limit(axis: Any, weights: np.ndarray) -> str:
-    """Ends the axis at the highest usual weight; says how many are above."""
-    top = float(np.percentile(weights, _TOP))
-    if top <= 0 or weights.max() <= 1.3 * top:
-        axis.set_ylim(bottom=0)
-        return ""
-    axis.set_ylim(0, top * 1.05)
-    return f"{int((weights > top * 1.05).sum())} images lie above"
+def _limit(set_ends: Callable[..., object], weights: np.ndarray) -> str:
+    """Ends an axis where nearly all weights are; says how many are outside."""
+    low, high = np.percentile(weights, _ENDS)
+    spare = 0.3 * (high - low) or 0.05 * abs(high) or 1.0
+    low, high = max(0.0, low - spare), high + spare
+    set_ends(low, high)
+    outside = int(((weights < low) | (weights > high)).sum())
+    return f"{outside} images lie outside" if outside else ""

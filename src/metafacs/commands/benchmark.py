@@ -1,19 +1,20 @@
 """`metafacs benchmark`: a grid of methods, folds and seeds in, the table out."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from jsonargparse import ArgumentParser
 from jsonargparse.typing import NonNegativeInt
 from rich.console import Console
 
 from metafacs.commands.parsing import parse
-from metafacs.commands.train import train_config, train_parser
+from metafacs.commands.train import helped, train_config, train_parser
 from metafacs.errors import InputError
-from metafacs.experiments.benchmark import BenchmarkConfig, benchmark
 from metafacs.experiments.paper_tables import table_variants
-from metafacs.methods import METHODS
+
+if TYPE_CHECKING:
+    from metafacs.experiments.benchmark import BenchmarkConfig
 
 DESCRIPTION = """Trains and scores every method on every fold from every seed, and prints one table: F1 per AU and on
 average, mean and standard deviation, AUC, the all-positive floor, paired differences with 95 % intervals, and what each
@@ -27,9 +28,9 @@ train.
 Variants of a method have a name: --methods "mal,gentle=mal:alpha=0.01;optimiser.learning_rate=1e-4"."""
 
 
-def benchmark_parser(prog: str) -> ArgumentParser:
-    """Flags of the command: its own, and those of `metafacs train`."""
-    flags = train_parser(prog, DESCRIPTION)
+def benchmark_parser(prog: str, methods: Collection[str] | None = None) -> ArgumentParser:
+    """Flags of the command: its own, and those of `metafacs train`; `methods` as in `train_parser`."""
+    flags = train_parser(prog, DESCRIPTION, methods)
     flags.add_argument("--methods", default="stl,mtl,mal", help="methods or named variants, comma-separated.")
     flags.add_argument("--folds", default="P1,P2,P3", help="test folds, comma-separated.")
     flags.add_argument("--seeds", default="0,1,2", help="seeds, comma-separated.")
@@ -51,7 +52,9 @@ def benchmark_parser(prog: str) -> ArgumentParser:
 
 def main(prog: str, arguments: Sequence[str]) -> None:
     """Runs the command."""
-    config = benchmark_config(benchmark_parser(prog), arguments)
+    config = benchmark_config(benchmark_parser(prog, helped(arguments)), arguments)
+    from metafacs.experiments.benchmark import benchmark
+
     result = benchmark(config)
     Console(soft_wrap=True, highlight=False).print(result.text(config.paper), markup=False)
     if result.failures:
@@ -62,7 +65,7 @@ def main(prog: str, arguments: Sequence[str]) -> None:
         )
 
 
-def benchmark_config(flags: ArgumentParser, arguments: Sequence[str]) -> BenchmarkConfig:
+def benchmark_config(flags: ArgumentParser, arguments: Sequence[str]) -> "BenchmarkConfig":
     """The grid that flags of `benchmark_parser` ask for.
 
     Raises:
@@ -73,6 +76,8 @@ def benchmark_config(flags: ArgumentParser, arguments: Sequence[str]) -> Benchma
         if any(argument == flag or argument.startswith(f"{flag}=") for argument in arguments):
             raise InputError(f"{flag} differs from cell to cell; use {instead}")
     values = parse(flags, arguments)
+    from metafacs.experiments.benchmark import BenchmarkConfig
+
     seeds = read_list(values.seeds)
     if wrong := [entry for entry in seeds if not entry.isdecimal()]:
         raise InputError(f"--seeds: '{wrong[0]}' is not a seed; give whole numbers from 0 on, such as 0,1,2")
@@ -111,6 +116,8 @@ def read_variants(text: str) -> list[list[str]]:
         >>> read_variants("mtl,gentle=mal:alpha=0.01")[1]
         ['--method', 'mal', '--label', 'gentle', '--mal.alpha', '0.01']
     """
+    from metafacs.methods import METHODS
+
     variants = []
     for entry in read_list(text):
         head, _, tail = entry.partition(":")

@@ -7,8 +7,6 @@ from typing import Literal
 from rich.console import Console
 
 from metafacs.commands.parsing import parse, parser
-from metafacs.evaluation.comparison import compare
-from metafacs.evaluation.tables import forms, tables, to_text
 from metafacs.facs import parse_aus
 from metafacs.files import write_text
 
@@ -41,6 +39,9 @@ def main(prog: str, arguments: Sequence[str]) -> None:
     )
     flags.add_argument("--out", type=Path | None, default=None, help="write OUT.txt, OUT.csv, OUT.md and OUT.tex.")
     settings = parse(flags, arguments)
+    from metafacs.evaluation.comparison import compare
+    from metafacs.evaluation.tables import forms, tables, to_text
+
     aus = parse_aus(settings.aus) if settings.aus else None
     comparison = compare(
         settings.runs,

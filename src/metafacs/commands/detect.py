@@ -5,9 +5,8 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 from rich.console import Console
@@ -15,13 +14,9 @@ from rich.console import Console
 from metafacs.clusters import join_ray
 from metafacs.commands.parsing import parse, parser
 from metafacs.commands.starter import add_model_flag, announced_starter
-from metafacs.distributed import cores
 from metafacs.errors import InputError
 from metafacs.faces.finders import SEARCHING, SMALLEST_HELP, search_settings
 from metafacs.files import naming, refuse_files
-from metafacs.inference.cluster import Work, spread
-from metafacs.inference.detector import AUDetector
-from metafacs.inference.finishing import Calibrated, account, plot_timelines
 from metafacs.inference.formats import FORMATS
 from metafacs.inference.outputs import append_csv, check_outputs, partial_path, writable_folder, write_tables
 from metafacs.inference.overlay import overlay_paths, write_overlays
@@ -36,16 +31,20 @@ from metafacs.inference.sources import (
     source_frames,
 )
 from metafacs.inference.watching import PART, Part, watch
+from metafacs.pool import cores
 from metafacs.progress import progress_bar
 from metafacs.runs import DETECTOR
+
+if TYPE_CHECKING:
+    from metafacs.inference.detector import AUDetector
 
 DESCRIPTION = """Detects facial Action Units in photographs and videos: finds every face, aligns it as in training, and
 writes a probability and a presence per AU into a table. A frame without a face is a row with success 0. Interrupted
 work leaves what was found so far in OUT.partial.csv and goes on with --resume. Nothing is sent anywhere."""
 NOTES = 5
 """So many unreadable inputs are named; the table has all."""
-TRACKER = 3
-"""Version of what the tracker remembers in unfinished work."""
+TRACKER = 4
+"""Version of unfinished work: of its columns, and of what the tracker remembers."""
 CAMERA_PART = 25
 """Frames of a part when a camera is watched: what stopping it may cost."""
 
@@ -58,6 +57,10 @@ def main(prog: str, arguments: Sequence[str]) -> None:
     done = settings.resume and not settings.overwrite and out.is_file()
     check_outputs(settings.out, settings.overwrite or done)
     sources = _inputs(settings)
+    import torch  # and what needs it: after the flags, so that --help comes at once
+
+    from metafacs.inference.detector import AUDetector
+
     if "OMP_NUM_THREADS" not in os.environ:  # faces are sought while the network works: on all cores both would wait
         torch.set_num_threads(max(1, min(torch.get_num_threads(), cores() - 1)))
     settings.model = settings.model or announced_starter(console)
@@ -211,7 +214,7 @@ def _inputs(settings: Namespace) -> list[Source]:
     return inputs
 
 
-def _facts(settings: Namespace, sources: Sequence[Source], detector: AUDetector) -> dict[str, Any]:
+def _facts(settings: Namespace, sources: Sequence[Source], detector: "AUDetector") -> dict[str, Any]:
     """All that the rows depend on."""
     inputs = hashlib.sha256()
     for source in sources:
@@ -228,7 +231,7 @@ def _facts(settings: Namespace, sources: Sequence[Source], detector: AUDetector)
 
 def _detect(
     settings: Namespace,
-    detector: AUDetector,
+    detector: "AUDetector",
     options: dict[str, Any],
     sources: Sequence[Source],
     parts: Parts,
@@ -256,7 +259,7 @@ def _detect(
 
 def _missing(
     settings: Namespace,
-    detector: AUDetector,
+    detector: "AUDetector",
     options: dict[str, Any],
     sources: Sequence[Source],
     parts: Parts,
@@ -264,6 +267,8 @@ def _missing(
 ) -> Iterator[Part]:
     after = parts.after()
     if settings.cluster == "ray":
+        from metafacs.inference.cluster import Work, spread
+
         work = Work(settings.model, options, settings.every, settings.faces)
         return spread(join_ray(settings.address, cores()), work, sources, after, note)
     tracker = detector.tracker(settings.every, settings.faces)
@@ -275,9 +280,11 @@ def _missing(
 
 
 def _finish(
-    settings: Namespace, detector: AUDetector, sources: Sequence[Source], parts: Parts, console: Console
+    settings: Namespace, detector: "AUDetector", sources: Sequence[Source], parts: Parts, console: Console
 ) -> None:
     """From parts to what was asked for; then they go."""
+    from metafacs.inference.finishing import Calibrated, account, plot_timelines
+
     live, result = partial_path(settings.out[0]), account(parts, sources)
     problems = [f"{name}: {problem}" for name, problem in result.problems.items()]
     if not result.faces and len(problems) == len(sources):

@@ -6,12 +6,8 @@ from pathlib import Path
 from jsonargparse.typing import PositiveInt
 from rich.console import Console
 
-from metafacs.api import Run
 from metafacs.commands.parsing import parse, parser
 from metafacs.errors import InputError
-from metafacs.evaluation.comparison import compare
-from metafacs.evaluation.tables import tables, to_text
-from metafacs.inference.scoring import predict_across
 from metafacs.progress import progress_bar
 from metafacs.starter import starter_run
 
@@ -49,6 +45,11 @@ def main(prog: str, arguments: Sequence[str]) -> None:
     )
     flags.add_argument("--batch", type=PositiveInt, default=256, help="images at a time.")
     settings = parse(flags, arguments)
+    from metafacs.api import Run
+    from metafacs.evaluation.comparison import compare
+    from metafacs.evaluation.tables import tables, to_text
+    from metafacs.inference.scoring import predict_across
+
     printed = Console(soft_wrap=True, highlight=False)
     notes = Console(stderr=True, soft_wrap=True, highlight=False)
     if settings.model == Path(STARTER) and not settings.model.exists():

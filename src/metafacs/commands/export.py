@@ -2,26 +2,22 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
 from metafacs.commands.parsing import parse, parser
 from metafacs.commands.starter import add_model_flag, announced_starter
-from metafacs.data.prepared import PreparedDataset
 from metafacs.errors import InputError
-from metafacs.export.cost import accuracy, calibration_rows, common_aus, dataset_faces, scored_rows
-from metafacs.export.graph import NEWEST, OLDEST, import_onnx, to_graph
-from metafacs.export.metadata import describe, properties
-from metafacs.export.parity import by_torch, check_parity, rendered_faces
-from metafacs.export.quantisation import quantised
-from metafacs.export.session import Session
-from metafacs.faces import Picture
+from metafacs.export import NEWEST, OLDEST
 from metafacs.files import atomic_file
-from metafacs.inference.detector import recipe_of
-from metafacs.inference.outputs import writable_folder
 from metafacs.runs import DETECTOR
-from metafacs.training.checkpoint import DetectorCard, load_detector
+
+if TYPE_CHECKING:
+    from metafacs.data.prepared import PreparedDataset
+    from metafacs.faces import Picture
+    from metafacs.training.checkpoint import DetectorCard
 
 DESCRIPTION = """Writes a detector as one ONNX file: aligned faces (uint8) in, probabilities of its AUs out, for any
 number of faces at a time. Resizing, normalisation and sigmoid are inside; AU names, thresholds, the recipe of alignment
@@ -34,6 +30,15 @@ def main(prog: str, arguments: Sequence[str]) -> None:
     """Runs the command."""
     settings = parse(_flags(prog), arguments)
     _check(settings)
+    from metafacs.export.cost import accuracy  # and what else needs PyTorch: after the flags
+    from metafacs.export.graph import import_onnx, to_graph
+    from metafacs.export.metadata import describe, properties
+    from metafacs.export.parity import by_torch, check_parity, rendered_faces
+    from metafacs.export.quantisation import quantised
+    from metafacs.export.session import Session
+    from metafacs.inference.detector import recipe_of
+    from metafacs.training.checkpoint import load_detector
+
     import_onnx()
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     model = settings.model or announced_starter(console)
@@ -93,6 +98,8 @@ def _flags(prog: str) -> ArgumentParser:
 
 
 def _check(settings: Namespace) -> None:
+    from metafacs.inference.outputs import writable_folder
+
     if settings.out.suffix.lower() != ENDING:
         raise InputError(f"--out {settings.out}: the name has to end in {ENDING}")
     if settings.out.is_dir():
@@ -105,8 +112,11 @@ def _check(settings: Namespace) -> None:
     writable_folder(settings.out.parent)
 
 
-def _datasets(settings: Namespace, card: DetectorCard) -> tuple[PreparedDataset | None, PreparedDataset | None]:
+def _datasets(settings: Namespace, card: "DetectorCard") -> "tuple[PreparedDataset | None, PreparedDataset | None]":
     """The datasets to calibrate and to score with, opened and found fit before any work is done."""
+    from metafacs.data.prepared import PreparedDataset
+    from metafacs.export.cost import calibration_rows, common_aus, scored_rows
+
     calibration = PreparedDataset.open(settings.calibrate) if settings.calibrate else None
     scored = PreparedDataset.open(settings.data) if settings.data else None
     if calibration is not None:
@@ -117,9 +127,12 @@ def _datasets(settings: Namespace, card: DetectorCard) -> tuple[PreparedDataset 
 
 
 def _calibration(
-    dataset: PreparedDataset | None, card: DetectorCard, size: int
-) -> tuple[Picture, dict[str, str | int]]:
+    dataset: "PreparedDataset | None", card: "DetectorCard", size: int
+) -> "tuple[Picture, dict[str, str | int]]":
     """Faces to calibrate with, and what the file says about them."""
+    from metafacs.export.cost import calibration_rows, dataset_faces
+    from metafacs.export.parity import rendered_faces
+
     if dataset is None:
         faces, name = rendered_faces(size), "rendered faces of metafacs"
     else:

@@ -5,8 +5,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from metafacs.analysis.figures import compare_scored, draw_all
-from metafacs.analysis.records import find_runs
 from metafacs.commands.parsing import parse, parser
 
 DESCRIPTION = """Draws figures from saved tables, as PNG and PDF, one column (8.5 cm) wide: losses and weights over
@@ -32,9 +30,13 @@ def main(prog: str, arguments: Sequence[str]) -> None:
 
 def draw(folders: Sequence[Path], out: Path, reference: str | None = None) -> list[Path]:
     """Draws every figure that the runs have the tables for, says what was left out, and returns the files."""
+    from metafacs.analysis.figures import compare_scored, draw_all
+    from metafacs.analysis.records import find_runs
+
     runs, notes = find_runs(folders)
     gallery = draw_all(runs, compare_scored(runs, reference), out)
     console = Console(soft_wrap=True, highlight=False)
-    for line in [*map(str, gallery.files), *notes, *gallery.notes]:
+    seen = [f"{drawn.title}: {drawn.finding}" for drawn in gallery.figures]
+    for line in [*map(str, gallery.files), *seen, *notes, *gallery.notes]:
         console.print(line, markup=False)
     return gallery.files

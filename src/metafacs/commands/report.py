@@ -7,9 +7,6 @@ from typing import Literal
 
 from rich.console import Console
 
-from metafacs.analysis.figures import compare_scored, draw_all
-from metafacs.analysis.records import find_runs
-from metafacs.analysis.report import report
 from metafacs.commands.parsing import parse, parser
 from metafacs.files import write_text
 
@@ -39,6 +36,10 @@ def main(prog: str, arguments: Sequence[str]) -> None:
 
 def write_report(folders: Sequence[Path], out: Path, reference: str | None = None, paper: str | None = None) -> None:
     """Writes the report of runs, or of grids of them, to `out`."""
+    from metafacs.analysis.figures import compare_scored, draw_all
+    from metafacs.analysis.records import find_runs
+    from metafacs.analysis.report import report
+
     runs, notes = find_runs(folders)
     comparison = compare_scored(runs, reference)
     with tempfile.TemporaryDirectory(prefix="metafacs-") as folder:  # its figures are inside the file

@@ -11,7 +11,6 @@ from rich.console import Console
 from metafacs.commands.parsing import parse, parser
 from metafacs.commands.starter import add_model_flag, announced_starter
 from metafacs.errors import InputError
-from metafacs.inference.detector import AUDetector
 from metafacs.runs import DETECTOR
 from metafacs.serving.limits import MEGABYTE, Limits
 
@@ -46,6 +45,8 @@ def main(prog: str, arguments: Sequence[str]) -> None:
             f"`metafacs serve` needs a package that is not installed ({error}); pip install 'metafacs[serve]'"
         ) from error
     model, *about = _model(settings.model, console)
+    from metafacs.inference.detector import AUDetector
+
     with open_port(settings.host, settings.port) as listening:
         detector = AUDetector.from_run(model, device=settings.device, batch=settings.batch)
         hosts = [settings.host, *settings.allow_host]

@@ -1,14 +1,19 @@
 """Which pictures of one dataset are pictures of another under another name, also when they were encoded again."""
 
 import io
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from rich.console import Console
 from scipy.fft import dct
 
+from metafacs.data.joined import JoinedDataset
 from metafacs.data.reader import PreparedDataset
 from metafacs.faces.pictures import UNREADABLE
+from metafacs.files import atomic_file
+from metafacs.progress import progress_bar
 
 SIDE, KEPT = 32, 16
 """Pictures are shrunk to this side, pixels; of their cosine transform so many rows and columns are kept."""
@@ -24,28 +29,51 @@ BLOCK = 4096
 _WAVES = dct(np.eye(SIDE, dtype=np.float32), axis=0)[:KEPT]
 
 
-def signatures(dataset: PreparedDataset, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """The signs of the coarse cosine transform of pictures.
+def signatures(dataset: PreparedDataset, console: Console) -> NDArray[np.float32]:
+    """The signs of the coarse cosine transform of all pictures; kept in a hidden file with the dataset.
 
     Args:
-        dataset: what holds them.
-        rows: n of its rows.
+        dataset: n pictures.
+        console: for the bar.
 
     Returns:
         (n, 255), 1 or -1; 0 for pictures that show nothing or cannot be read.
     """
-    signs = np.zeros((len(rows), KEPT * KEPT - 1), np.float32)
-    for k, row in enumerate(rows):
-        try:
-            with Image.open(io.BytesIO(dataset.image_bytes(int(row)))) as picture:
-                picture.draft("L", (SIDE, SIDE))  # a JPEG is decoded at an eighth of its size where that is enough
-                small = picture.convert("L").resize((SIDE, SIDE), Image.Resampling.BILINEAR)
-        except UNREADABLE:
-            continue
-        pixels = np.asarray(small, np.float32)
-        if pixels.std() >= FLAT:
-            signs[k] = np.where((_WAVES @ pixels @ _WAVES.T).ravel()[1:] > 0, 1, -1)
-    return signs
+    if isinstance(dataset, JoinedDataset):
+        return np.concatenate([signatures(part, console) for part in dataset.parts])
+    kept = dataset.folder / f".signatures-{dataset.card.faces_sha256[:16]}.npy"
+    with suppress(OSError, ValueError):
+        bits = np.load(kept)
+        if bits.shape == (len(dataset), KEPT * KEPT // 8) and bits.dtype == np.uint8:
+            return _signs(bits)
+    bits = np.zeros((len(dataset), KEPT * KEPT // 8), np.uint8)
+    with progress_bar(f"comparing pictures of {dataset.card.name}, once", console) as (update, _):
+        for row in range(len(dataset)):
+            bits[row] = _signature(dataset.image_bytes(row))
+            update(row + 1, len(dataset))
+    with suppress(OSError), atomic_file(kept) as partial, partial.open("wb") as file:  # it may lie where nobody writes
+        np.save(file, bits)
+    return _signs(bits)
+
+
+def _signature(encoded: bytes) -> NDArray[np.uint8]:
+    """(32,): whether the picture shows anything, and where each wave of its is positive, as bits."""
+    try:
+        with Image.open(io.BytesIO(encoded)) as picture:
+            picture.draft("L", (SIDE, SIDE))  # a JPEG is decoded at an eighth of its size where that is enough
+            small = picture.convert("L").resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+    except UNREADABLE:
+        return np.zeros(KEPT * KEPT // 8, np.uint8)
+    pixels = np.asarray(small, np.float32)
+    positive = (_WAVES @ pixels @ _WAVES.T).ravel() > 0
+    positive[0] = True  # the mean brightness says nothing
+    return np.packbits(positive & (pixels.std() >= FLAT))
+
+
+def _signs(bits: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(n, 32) of `_signature` as (n, 255)."""
+    positive = np.unpackbits(bits, axis=1).astype(np.float32)
+    return (2 * positive[:, 1:] - 1) * positive[:, :1]
 
 
 def copied(signs: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -36,16 +36,24 @@ def costs(runs: Sequence[Path], reference: str) -> pd.DataFrame:
         (done,) = _records(run / DONE, 1)
         memory = _number(done, "memory_peak_mib", run / DONE) - _number(done, "memory_before_mib", run / DONE)
         memory = memory if memory > 0 else float("nan")  # the process had needed more before: nothing is known
-        for values in _records(run / METRICS):
-            if values.get("event") == "train" and all(column in values for column in COLUMNS):
-                taken = {column: _number(values, column, run / METRICS) for column in COLUMNS}
-                rows.append({"method": name, **taken, "training_memory_mib": memory})
+        rows += [{"method": name, **taken, "training_memory_mib": memory} for taken in logged_costs(run)]
     table = pd.DataFrame(rows, columns=["method", *COLUMNS, "training_memory_mib"])
     table = table.groupby("method", sort=False).median()
     base = table.loc[reference] if reference in table.index else pd.Series(float("nan"), table.columns)
     table["time_ratio"] = table["processor_seconds_per_step"] / base["processor_seconds_per_step"]
     table["memory_ratio"] = table["training_memory_mib"] / base["training_memory_mib"]
     return table
+
+
+def logged_costs(run: Path) -> list[dict[str, float]]:
+    """What a step took, seconds by the clock and of all processors (`COLUMNS`), in each line of a run's log.
+
+    Raises:
+        InputError: the log is missing or damaged.
+    """
+    lines = [values for values in _records(run / METRICS) if values.get("event") == "train"]
+    lines = [values for values in lines if all(column in values for column in COLUMNS)]
+    return [{column: _number(values, column, run / METRICS) for column in COLUMNS} for values in lines]
 
 
 def _records(path: Path, count: int | None = None) -> list[dict[str, Any]]:

@@ -10,7 +10,6 @@ from typing import Literal
 import pandas as pd
 from rich.console import Console
 
-from metafacs import distributed
 from metafacs.analysis.records import RUNS
 from metafacs.config import TrainConfig
 from metafacs.errors import InputError
@@ -21,6 +20,7 @@ from metafacs.experiments.jobs import Job, run_jobs
 from metafacs.experiments.launching import Launch, RayTasks, start_process
 from metafacs.experiments.paper_tables import dataset_of, printed
 from metafacs.files import LOCK, lock, naming, refuse_files, write_text
+from metafacs.pool import cores
 from metafacs.runs import CONFIG, check_settings
 from metafacs.training.data import steps_of
 
@@ -127,11 +127,12 @@ class Benchmark:
         if self.comparison is None:
             return ""
         shown = self.costs.assign(method=[method_title(str(name)) for name in self.costs.index])
-        shown["ms a step"] = (1000 * shown["processor_seconds_per_step"]).round(1)
+        for column, source in {"ms a step": "seconds_per_step", "processor ms": "processor_seconds_per_step"}.items():
+            shown[column] = (1000 * shown[source]).round(1)
         one = method_title(self.cost_reference)
-        columns = ["method", "ms a step", f"time / {one}", f"memory / {one}"]
-        shown[columns[2]], shown[columns[3]] = shown["time_ratio"].round(2), shown["memory_ratio"].round(2)
-        title = "Cost of a training step (processor time; memory that training adds):"
+        columns = ["method", "ms a step", "processor ms", f"processor ms / {one}", f"memory / {one}"]
+        shown[columns[3]], shown[columns[4]] = shown["time_ratio"].round(2), shown["memory_ratio"].round(2)
+        title = "Cost of a training step (time by the clock and of all processors; memory that training adds):"
         shown_tables = [*tables(self.comparison, paper), *self.beside]
         return f"{to_text(shown_tables)}\n{title}\n{shown[columns].to_string(index=False)}"
 
@@ -160,7 +161,7 @@ def benchmark(config: BenchmarkConfig) -> Benchmark:
             if (job.run / CONFIG).exists():
                 check_settings(job.run, job.config.values(), job.config.defaults())
         with naming(out):
-            at_once = config.jobs or distributed.cores()
+            at_once = config.jobs or cores()
             launch: Launch = start_process
             if config.cluster:
                 on_gpu = any(variant.loop.device == "cuda" for variant in config.variants)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import TaskID
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
 
 from metafacs.analysis.records import metrics_record
 from metafacs.config import TrainConfig
@@ -18,6 +19,21 @@ from metafacs.progress import bars, can_show_bars, plain_lines
 from metafacs.runs import DONE, METRICS
 
 _SHOWN = {"loss_primary": "AU loss", "loss_auxiliary": "FE loss", "weight_auxiliary": "FE weight"}
+
+
+@dataclass(frozen=True)
+class State:
+    """How far a run is.
+
+    Attributes:
+        step: the last one in its log.
+        text: what to show of it.
+        reserve_f1: average F1 on the reserved images, in [0, 1], if it was validated.
+    """
+
+    step: int
+    text: str = ""
+    reserve_f1: float | None = None
 
 
 @dataclass
@@ -57,15 +73,20 @@ class Job:
         """Starts it, or goes on where it stopped."""
         self.launched = launch([str(self.run), json.dumps(self.config.values())], self.log)
 
-    def last_line(self) -> tuple[int, str]:
-        """The step of the last training line in the log, and what to show of it."""
+    @property
+    def method(self) -> str:
+        """How tables name it."""
+        return self.config.label or self.config.method
+
+    def state(self) -> "State":
+        """How far it is, by its log."""
         path = self.run / METRICS
         lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
-        trained = [record for line in lines if (record := metrics_record(line)) and record["event"] == "train"]
-        if not trained:
-            return 0, ""
-        shown = [f"{text} {trained[-1][key]:.3f}" for key, text in _SHOWN.items() if trained[-1].get(key)]
-        return int(trained[-1]["step"]), ", ".join(shown)
+        records = [record for line in lines if (record := metrics_record(line))]
+        last = {record["event"]: record for record in records}
+        trained, score = last.get("train", {"step": 0}), last.get("validation", {}).get("average_f1")
+        shown = [f"{text} {trained[key]:.3f}" for key, text in _SHOWN.items() if trained.get(key)]
+        return State(int(trained["step"]), ", ".join(shown), score)
 
     def failure(self) -> str | None:
         """What went wrong, with the end of the log, or None."""
@@ -98,8 +119,11 @@ def run_jobs(
     waiting = [job for job in jobs if not job.done]
     running: list[Job] = []
     failures: list[str] = []
+    if waiting:
+        logs = waiting[0].log.with_name("NAME.log")
+        console.print(f"{len(waiting)} of {len(jobs)} runs to do, {at_once} at a time; logs: {logs}", markup=False)
     try:
-        with _Bars(jobs, console) as shown:
+        with _Board(jobs, console) as shown:
             while waiting or running:
                 while waiting and len(running) < at_once:
                     running.append(waiting.pop(0))
@@ -122,36 +146,46 @@ def run_jobs(
     return failures
 
 
-class _Bars:
-    """A bar for all jobs together and one for each that runs; or else a line for every tenth of the whole."""
+class _Board:
+    """A bar for all jobs and a table with a row for each method; or else a line for every tenth of the whole."""
 
     def __init__(self, jobs: Sequence[Job], console: Console) -> None:
-        self._progress = bars(console)
-        self._steps = {job.name: job.steps if job.done else 0 for job in jobs}
+        self._jobs, self._console = jobs, console
+        self._states = {job.name: job.state() for job in jobs}
         self._total = sum(job.steps for job in jobs)
-        self._whole = self._progress.add_task(f"{len(jobs)} runs", total=self._total, note="")
-        self._progress.update(self._whole, completed=sum(self._steps.values()))
-        self._tasks: dict[str, TaskID] = {}
-        self._lines = None if can_show_bars(console) else plain_lines(f"{len(jobs)} runs, steps", console)
+        self._progress = bars(console)
+        self._whole = self._progress.add_task(f"{len(jobs)} runs, steps", total=self._total, note="")
+        self._lines = plain_lines(f"{len(jobs)} runs, steps", console)
+        self._live = Live(console=console, refresh_per_second=2, get_renderable=self._render)
+        self._moves = can_show_bars(console)
 
-    def __enter__(self) -> "_Bars":
-        self._progress.start()
+    def __enter__(self) -> "_Board":
+        if self._moves:
+            self._live.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._progress.stop()
+        if self._moves:
+            self._live.stop()
 
     def show(self, job: Job) -> None:
-        """Brings a running job's bar, and the whole's, up to date."""
-        step, text = job.last_line()
-        self._steps[job.name] = step
-        if job.name not in self._tasks:
-            self._tasks[job.name] = self._progress.add_task(job.name, total=job.steps, note="")
-        self._progress.update(self._tasks[job.name], completed=step, note=text)
-        if job.launched is not None and job.launched.poll() is not None:
-            self._progress.update(self._tasks[job.name], visible=False)
-        self._progress.update(self._whole, completed=sum(self._steps.values()))
-        if self._lines:
+        """Brings what is said of a running job up to date."""
+        state = self._states[job.name] = job.state()
+        done = sum(each.step for each in self._states.values())
+        self._progress.update(self._whole, completed=done)
+        if not self._moves:
             update, note = self._lines
-            note(f"({job.name}: {text})" if text else "")
-            update(sum(self._steps.values()), self._total)
+            note(f"{job.name}: {state.text}" if state.text else "")
+            update(done, self._total)
+
+    def _render(self) -> Group:
+        table = Table("method", "done", "running", "F1 on the reserve", box=None)
+        for method in dict.fromkeys(job.method for job in self._jobs):
+            jobs = [job for job in self._jobs if job.method == method]
+            running = [job for job in jobs if job.launched is not None and job.launched.poll() is None]
+            states = [(job, self._states[job.name]) for job in running]
+            shown = [f"{job.name} {state.step / job.steps:.0%} {state.text}" for job, state in states]
+            scores = [score for job in jobs if (score := self._states[job.name].reserve_f1) is not None]
+            mean = f"{100 * sum(scores) / len(scores):.1f}" if scores else ""
+            table.add_row(method, f"{sum(job.done for job in jobs)} of {len(jobs)}", "\n".join(shown), mean)
+        return Group(self._progress, table)

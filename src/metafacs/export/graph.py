@@ -7,13 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from metafacs.errors import InputError
+from metafacs.export import NEWEST, OLDEST
 from metafacs.export.resizing import Resize
 from metafacs.models.network import Network
 from metafacs.sample import Sample
 from metafacs.training.checkpoint import DetectorCard
 
-OLDEST, NEWEST = 18, 20
-"""Versions of ONNX's operators that can be asked for."""
 INPUT, PROBABILITIES, LOGITS = "faces", "probabilities", "logits"
 BATCH = "batch"
 _LARGEST = 2**31 - 1

@@ -84,6 +84,12 @@ def openface(raw: pa.Table, aus: Sequence[str], thresholds: Sequence[float]) -> 
     return pd.DataFrame({**columns, "input": table["input"]})
 
 
+def openface_compact(raw: pa.Table, aus: Sequence[str], thresholds: Sequence[float]) -> pd.DataFrame:
+    """The columns of `openface` that every detector fills: no gaze, pose, landmarks, intensities, or AUs it lacks."""
+    names = [*OPENFACE_COLUMNS[:5], *(f"{au}_c" for au in aus), *(f"{au}_p" for au in aus), "input"]
+    return openface(raw, aus, thresholds)[names]
+
+
 def pyfeat(raw: pa.Table, aus: Sequence[str], thresholds: Sequence[float]) -> pd.DataFrame:
     """Columns of Py-Feat's Fex; what is not measured here is empty.
 
@@ -108,7 +114,7 @@ def pyfeat(raw: pa.Table, aus: Sequence[str], thresholds: Sequence[float]) -> pd
 
 FORMATS = {
     "tidy": Format(
-        "one row per face and frame: input, frame, timestamp, face, success, box, score, AU01... probabilities, "
+        "one row per face and frame: input, frame, timestamp, face, success, box, score, eyes, AU01... probabilities, "
         "AU01_present..., problem",
         None,
         tidy,
@@ -117,6 +123,9 @@ FORMATS = {
         "columns of OpenFace 2 (presence as AU01_c, probabilities as AU01_p; AU01_r stays empty)",
         OPENFACE_PRESENCES,
         openface,
+    ),
+    "openface-compact": Format(
+        "those of them that are not empty, landmarks aside", OPENFACE_PRESENCES, openface_compact
     ),
     "pyfeat": Format("columns of Py-Feat's Fex (AU01... are probabilities)", PYFEAT_AUS, pyfeat),
 }

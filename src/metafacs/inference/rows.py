@@ -13,6 +13,8 @@ from metafacs.faces.finders import NO_FACE
 from metafacs.faces.video import Frame
 
 BOX = ("left", "top", "right", "bottom")
+EYES = ("right_eye_x", "right_eye_y", "left_eye_x", "left_eye_y")
+"""Centres of the person's eyes, by which the face was aligned."""
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#7A5195", "#8C6D00")
 """Of the people, by their number: told apart also by those who see few colours (after Okabe and Ito)."""
 DASHES: tuple[tuple[int, ...], ...] = ((), (9, 4), (3, 3), (12, 3, 3, 3))
@@ -65,7 +67,7 @@ def raw_schema(aus: Sequence[str]) -> pa.Schema:
     """Columns of unfinished work: one row per face, and one for each frame without a face."""
     fields = [("source", pa.int32()), ("input", pa.string()), ("frame", pa.int32()), ("timestamp", pa.float64())]
     fields += [("face", pa.int32()), ("success", pa.int8())]
-    fields += [(name, pa.float64()) for name in (*BOX, "score")] + [("turned", pa.int16())]
+    fields += [(name, pa.float64()) for name in (*BOX, "score", *EYES)] + [("turned", pa.int16())]
     fields += [(logit_column(au), pa.float32()) for au in aus]
     fields += [("points", pa.list_(pa.float32())), ("problem", pa.string())]
     return pa.schema(fields)
@@ -86,7 +88,9 @@ def face_row(source: int, name: str, frame: Frame, number: int, face: Face, turn
     """The row of a face, still without its logits."""
     points = face.points.ravel().tolist() if face.points.size == COORDINATES else None
     row = {"face": number, "success": 1, "score": face.score, "turned": turned, "points": points}
-    return {**empty_row(source, name, frame, ""), **row, **dict(zip(BOX, face.box, strict=True))}
+    eyes = face.eyes.ravel().tolist() if face.eyes.any() else [None] * 4  # whole pictures have none
+    places = zip((*BOX, *EYES), (*face.box, *eyes), strict=True)
+    return {**empty_row(source, name, frame, ""), **row, **dict(places)}
 
 
 def raw_table(rows: Sequence[Mapping[str, Any]], logits: NDArray[np.float32], aus: Sequence[str]) -> pa.Table:
@@ -119,14 +123,15 @@ def tidy(raw: pa.Table, aus: Sequence[str], thresholds: Sequence[float]) -> pd.D
         `input`, `frame` (from 0), `timestamp` (seconds; empty for pictures), `face` (number of the person in this
         input, from 1, empty where there is none), `success` (1, or 0 where no face was found), `left`, `top`, `right`,
         `bottom` (box in pixels), `score` of the face finder, `turned` (by how many degrees a photograph had to be
-        turned clockwise to be upright: 0, 90, 180 or 270), `AU01`... (probabilities, float32 in [0, 1]),
-        `AU01_present`... (1 or 0), `problem` (why there is no face; empty else).
+        turned clockwise to be upright: 0, 90, 180 or 270), `right_eye_x`, `right_eye_y`, `left_eye_x`, `left_eye_y`
+        (centres of the person's eyes in pixels; empty where whole pictures are taken for faces), `AU01`...
+        (probabilities, float32 in [0, 1]), `AU01_present`... (1 or 0), `problem` (why there is no face; empty else).
     """
     kinds = {pa.int32(): pd.Int32Dtype(), pa.int16(): pd.Int16Dtype(), pa.int8(): pd.Int8Dtype()}
     table = raw.drop_columns(["source", "points"]).to_pandas(types_mapper=kinds.get)
     faces = table["success"].to_numpy(dtype=bool)
     columns: dict[str, Any] = {name: table[name] for name in ("input", "frame", "timestamp", "face", "success")}
-    columns |= {name: table[name] for name in (*BOX, "score", "turned")}
+    columns |= {name: table[name] for name in (*BOX, "score", "turned", *EYES)}
     columns |= {au: sigmoid(table[logit_column(au)].to_numpy()) for au in aus}
     for au, threshold in zip(aus, thresholds, strict=True):
         values = (columns[au] >= np.float32(threshold)).astype(np.int8)

@@ -3,11 +3,10 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from facsynth.model import Announce
 from facsynth.plans import (
     FRAMES,
     IMAGES,
@@ -28,14 +27,17 @@ from metafacs.datasets.disfa import DISFA
 from metafacs.datasets.disfa import FRAMES as DISFA_FRAMES
 from metafacs.errors import InputError
 from metafacs.facs import AU_SETS
-from metafacs.synth.raw import RELEASES, WIDTH, write_raw
-from metafacs.synth.rendering import Drawing, Progress, render_dataset
+
+if TYPE_CHECKING:
+    from metafacs.synth.rendering import Progress
 
 All = Literal["all"]
 
 SIZES = {"tiny": 48, "small": 80}
 SIZE = 128
 """Side of the face images where neither the user nor `SIZES` says another, in pixels."""
+WIDTH = 640
+"""Of the camera frames of raw trees, in pixels."""
 RAYS = {"tiny": 1}
 BP4D_RATE, DISFA_RATE = 25, 20
 """Frames a second of the recordings."""
@@ -210,8 +212,8 @@ def render_preset(
     rays: int | None = None,
     seed: int = 0,
     workers: int = 0,
-    progress: Callable[[str], Progress] | None = None,
-    announce: Announce | None = None,
+    progress: Callable[[str], "Progress"] | None = None,
+    announce: Callable[[str], None] | None = None,
 ) -> list[Path]:
     """Renders a preset into `out`.
 
@@ -239,6 +241,9 @@ def render_preset(
     Raises:
         InputError: a name or a setting is impossible, or `out` holds something else.
     """
+    from metafacs.synth.raw import RELEASES, write_raw  # here: the names of presets do without the renderer
+    from metafacs.synth.rendering import Drawing, render_dataset
+
     plans = preset_plans(preset, frames, images, causes, coder_noise)
     if layout == "raw" and preset not in RELEASES:
         raise InputError(f"the preset {preset} has no raw layout; these have: {', '.join(RELEASES)}")

@@ -37,8 +37,6 @@ from metafacs.synth.rendering import (
 )
 from metafacs.synth.tree import RawTree
 
-WIDTH = 640
-"""Width of a camera frame, in pixels, where nothing else is asked for."""
 NARROWEST = 96
 """Smallest width of a camera frame, in pixels."""
 TURNS = {"Left": -0.09, "Right": 0.09}

@@ -1,7 +1,7 @@
 """Prepared datasets in, what one training run sees of them out: split, streams, labels."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -66,9 +66,16 @@ class TrainingData:
 
 
 def open_data(
-    settings: DataConfig, auxiliary: bool, seed: int, console: Console, device: torch.device = CPU
+    settings: DataConfig, names: Collection[str], seed: int, console: Console, device: torch.device = CPU
 ) -> TrainingData:
     """Opens, splits and, where they fit into memory, decodes the data of a run.
+
+    Args:
+        settings: which data.
+        names: streams that the method asks for; "primary" and "meta" are there in any case.
+        seed: of the orders and of the choice of reserved images.
+        console: for bars and notes.
+        device: that trains.
 
     Raises:
         InputError: a dataset that cannot be used for this run.
@@ -95,12 +102,12 @@ def open_data(
     }
     rows = {"primary": (primary, faces["primary"])}
     expressions = list(primary.card.expressions)
-    if auxiliary:
+    if "auxiliary" in names:
         if settings.auxiliary is None:
             raise InputError("this method learns from an expression dataset too; give one with --data.auxiliary DIR")
         second = open_datasets(settings.auxiliary)
         chosen = _auxiliary_rows(second, primary, split)
-        chosen, caution = _without_copies(second, chosen, primary, split)
+        chosen, caution = _without_copies(second, chosen, primary, split, console)
         cautions += [caution] if caution else []
         expressions = list(second.card.expressions)
         faces["auxiliary"] = Faces(second, chosen, settings.resize)
@@ -111,11 +118,10 @@ def open_data(
         name: Stream(pictures, targets[name], _order(pictures, batches[name], seed, name, settings.mixing))
         for name, pictures in {**faces, "meta": reserve}.items()
     }
-    keys = zip(
-        *(primary.column(name)[split.train].tolist() for name in ("dataset", "subject", "sequence")), strict=True
-    )
-    pairs = PairOrder(list(keys), settings.batch_primary, seed, "pairs")
-    streams["pairs"] = Stream(faces["primary"], torch.empty(len(split.train), 0), pairs)
+    if "pairs" in names:
+        columns = [primary.column(name)[split.train].tolist() for name in ("dataset", "subject", "sequence")]
+        pairs = PairOrder(list(zip(*columns, strict=True)), settings.batch_primary, seed, "pairs")
+        streams["pairs"] = Stream(faces["primary"], torch.empty(len(split.train), 0), pairs)
     _check_shares(streams)
     for caution in cautions:
         logger.warning("scores will not be subject-exclusive: %s", caution)
@@ -231,14 +237,14 @@ def _auxiliary_rows(second: PreparedDataset, primary: PreparedDataset, split: Sp
 
 
 def _without_copies(
-    second: PreparedDataset, rows: np.ndarray, primary: PreparedDataset, split: Split
+    second: PreparedDataset, rows: np.ndarray, primary: PreparedDataset, split: Split, console: Console
 ) -> tuple[np.ndarray, str]:
     """Those of the expression rows that do not show pictures of the test fold, and what to say of the others.
 
     Raises:
         InputError: all of them do.
     """
-    copies = copied(signatures(second, rows), signatures(primary, split.test))
+    copies = copied(signatures(second, console)[rows], signatures(primary, console)[split.test])
     if not copies.any():
         return rows, ""
     if copies.all():

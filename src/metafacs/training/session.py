@@ -1,6 +1,7 @@
 """A training run: a configuration in, a run folder out."""
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -18,15 +19,17 @@ from metafacs import distributed
 from metafacs.config import NetworkConfig, OptimiserConfig, TrainConfig
 from metafacs.data.streams import mixed_seed, training_batches
 from metafacs.errors import InputError
+from metafacs.evaluation.costs import logged_costs
 from metafacs.evaluation.metrics import au_scores, average_scores
 from metafacs.files import naming
 from metafacs.methods import METHODS, Method, Setup
 from metafacs.methods.mtl import MTLOptions
 from metafacs.models.network import Network, build_network, check_side
 from metafacs.models.synchronised import synchronise
-from metafacs.progress import progress_bar
+from metafacs.progress import duration, progress_bar
 from metafacs.runs import (
     DETECTOR,
+    METRICS,
     SAMPLE_WEIGHTS,
     STATE,
     TENSORBOARD,
@@ -73,7 +76,7 @@ def train(config: TrainConfig, resume: bool = False) -> Path:
         console = Console(stderr=True, soft_wrap=True, highlight=False, quiet=not first)
         if first:  # again when the folder is made, but nothing has been waited for yet
             check_run(config.out, config.values(), resume, fixed, config.defaults())
-        data = open_data(config.data, "auxiliary" in kind.streams, config.seed, console, device)
+        data = open_data(config.data, kind.streams, config.seed, console, device)
         torch.manual_seed(config.seed)
         network = base_network(config.network, data)
         check_side(network, config.data.side)
@@ -173,7 +176,7 @@ class _Session:
         self.config, self.method, self.data = config, method, data
         self.device, self.folder, self.console = device, folder, console
         self.state = config.out / STATE
-        self.warned = False
+        self.warned, self.reserve_f1 = False, ""
         self.streams = {str(name): data.streams[name] for name in method.streams}
         primary = data.streams["primary"]
         self.per_epoch = len(primary.faces) / primary.order.batch
@@ -190,13 +193,24 @@ class _Session:
         if self.folder:
             self.folder.start_metrics(start)
         self.board = SummaryWriter(self.config.out / TENSORBOARD, purge_step=start + 1) if self.folder else None
-        before = peak_memory(self.device)
+        split, fold = self.data.split, self.config.data.test_fold
+        self.console.print(
+            f"{len(split.train):,} AU images train, {len(split.reserve):,} are reserved, fold {fold} "
+            f"({len(split.test_subjects)} people) is kept for the test; log: {self.config.out / METRICS}",
+            markup=False,
+        )
+        before, began = peak_memory(self.device), time.monotonic()
         try:
             self._loop(range(start, self.steps))
             memory = {"memory_before_mib": before, "memory_peak_mib": peak_memory(self.device)}
             if self.folder:
                 self._write_results()
                 self.folder.finish({"steps": self.steps, **memory})
+                took = float(np.median([line["seconds_per_step"] for line in logged_costs(self.config.out)]))
+                taken = f"{self.steps - start:,} steps in {duration(time.monotonic() - began)}"
+                said = "; ".join(filter(None, [f"{taken}, {1000 * took:.1f} ms a step", self.reserve_f1]))
+                advice = f"`metafacs evaluate {self.config.out}` scores it on fold {fold}"
+                self.console.print(f"{self.config.out}: {said}; {advice}", markup=False)
         finally:
             if self.board:
                 self.board.close()
@@ -243,7 +257,8 @@ class _Session:
             logger.warning(warning)
         self._record("train", step, {"epoch": step / self.per_epoch, **means})
         shown = [f"{text} {means[name]:.3f}" for name, text in _SHOWN.items() if name in means]
-        self.note(", ".join([*shown, f"{means['images_per_second']:.0f} images/s, {means['wait_share']:.0%} waiting"]))
+        pace = f"{means['images_per_second']:.0f} images/s, {means['wait_share']:.0%} waiting"
+        self.note(", ".join([*filter(None, [self.reserve_f1]), *shown, pace]))
 
     def _validate(self, step: int) -> None:
         if not self.folder:
@@ -256,6 +271,7 @@ class _Session:
         cross_entropy = -np.where(labels == 1, np.log(clipped), np.log(1 - clipped))[~np.isnan(labels)]
         averages = {"average_f1": float(scores["f1"]), "average_auc": float(scores["auc"])}
         self._record("validation", step, {**averages, "loss": float(cross_entropy.mean())})
+        self.reserve_f1 = f"F1 on the reserve {100 * averages['average_f1']:.1f}"
 
     def _record(self, event: str, step: int, values: Mapping[str, float]) -> None:
         """Into the log of the run and TensorBoard's."""

@@ -103,7 +103,7 @@ async function follow(reader, which) {
 // Plays a video out of the file that the browser has, and moves a cursor over all strips.
 function attachPlayer(film, file) {
   const track = JSON.parse(film.dataset.track), video = film.querySelector("video");
-  const slider = film.querySelector("input"), rows = [...film.querySelectorAll(".now")];
+  const slider = film.querySelector("input"), button = film.querySelector(".play"), rows = [...film.querySelectorAll(".now")];
   let start = null; // what the browser calls the time of the first frame
 
   function show(frame) {
@@ -146,12 +146,15 @@ function attachPlayer(film, file) {
 
   video.addEventListener("loadeddata", () => {
     const plays = video.videoWidth > 0;
-    film.querySelector(".player").hidden = !plays;
+    film.querySelector(".player").hidden = button.hidden = !plays;
     film.querySelector(".strip").hidden = plays;
     film.querySelector(".cannot").hidden = plays;
     if (plays) video.requestVideoFrameCallback(follow);
   });
   video.addEventListener("error", () => { film.querySelector(".cannot").hidden = false; });
+  for (const one of [button, video]) one.addEventListener("click", () => (video.paused ? video.play() : video.pause()));
+  for (const name of ["play", "pause"])
+    video.addEventListener(name, () => { button.textContent = video.paused ? "Play" : "Pause"; });
   slider.addEventListener("input", () => seek(Number(slider.value)));
   film.addEventListener("pointerdown", point);
   film.addEventListener("pointermove", point);
