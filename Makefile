@@ -25,10 +25,10 @@ test-all: install  ## the slow tests too (kills, full disks and damaged files at
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[cluster]"
 	$(BIN)/python -m pytest
 
-docs: install  ## run the tutorials and build the site into site/: open site/index.html
+docs: install  ## run the tutorials, build the site into site/; its search needs `python -m http.server -d site`
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
 	$(BIN)/python docs/site/tutorials.py
-	$(BIN)/python -m mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 
 pythons:  ## a short trial of the wheel on each Python that is here, in an environment of its own (several GB each, removed again)
 	rm -rf build/pythons
