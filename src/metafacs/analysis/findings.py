@@ -91,7 +91,7 @@ def cause(weights: MethodWeights) -> str:
 def ranked(weights: MethodWeights) -> str:
     """On the expressions of highest and of lowest weight."""
     means = weights.stream("auxiliary").groupby("expression")["weight"].mean()
-    high, low = means.idxmax(), means.idxmin()
+    high, low = str(means.idxmax()), str(means.idxmin())
     return f"On average {high} weighs most ({means[high]:.3f}) and {low} least ({means[low]:.3f})."
 
 
