@@ -11,8 +11,8 @@ a Titan X). Share of peak: floating-point operations of the step, counted by tor
 reaches on this device in this precision.
 
 **The cells** (`cells.csv`), if prepared datasets are given: STL, MTL with five task weights and the one that scores
-best on the reserve (`tuned`), MAL, MAL told the task, and the controls (docs/methods.md), every seed, several runs side
-by side on the one GPU.
+best on the reserve (`tuned`), MAL, MAL in the paper's form, and the controls (docs/methods.md), every seed, several
+runs side by side on the one GPU.
 
 A row is written as soon as it is known; what has a row is not done again, and a run that was cut off goes on. At the
 end of `--limit` seconds everything stops: the same command goes on.
@@ -271,7 +271,7 @@ def cells_of(options: argparse.Namespace) -> list[Cell]:
     """All runs, a seed after the other, the longest first."""
     methods: dict[str, tuple[Any, ...]] = {
         "mal": ("mal", {}),
-        "mal_task": ("mal", {"inputs": "feature+task"}),
+        "mal_paper": ("mal", {"alpha": 0.1, "fixed_length": False, "inputs": "feature"}),
         "permuted": ("mal", {"permuted": True}),
         **{f"mtl_{weight}": ("mtl", {"auxiliary_weight": weight}) for weight in TASK_WEIGHTS},
         "balanced": ("mtl", {"balanced": True}),

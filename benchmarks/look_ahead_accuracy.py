@@ -168,6 +168,8 @@ def measured(run: Path, count: int, precisions: int, meta: int | None) -> list[d
         network = build_network(own.backbone, len(data.aus), len(data.expressions), "scratch", dict(own.options))
         weights: dict[str, Any] = {
             "alpha": ALPHA,
+            "fixed_length": False,
+            "inputs": "feature",
             "way": "forward",
             "au_reduction": settings.options.au_reduction,
             **options,

@@ -28,6 +28,7 @@ from metafacs.models.network import Network, Output, build_network
 from metafacs.sample import Sample, concatenated
 
 ALPHA, BETA, GAMMA = 0.1, 0.01, 0.01
+PAPER = {"fixed_length": False, "inputs": "feature"}
 """Steps of theta', phi and theta."""
 AUS, EXPRESSIONS = 12, 7
 Batches = Mapping[Stream, Batch]
@@ -132,7 +133,7 @@ def mal(way: Way, **options: Any) -> Callable[[Workload], Trainee]:
     def build(work: Workload) -> Trainee:
         network, batches = work.network(), work.batches()
         balance = class_balance(batches["meta"].labels)
-        chosen = {"alpha": ALPHA, "beta": BETA, "meta_optimiser": "sgd", "way": way, **options}
+        chosen = {"alpha": ALPHA, "beta": BETA, "meta_optimiser": "sgd", "way": way, **PAPER, **options}
         method = MAL(Setup(network, sgd, balance, work.autocast), MALOptions(**chosen))
         randomise(method.meta_network)
         return Trainee(lambda: method.training_step(batches), network, method.meta_network)

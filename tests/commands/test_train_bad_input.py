@@ -253,7 +253,7 @@ def test_an_unfinished_run_without_resume(refused: Refused, killed: Path) -> Non
 
 def test_resume_with_other_settings(refused: Refused, killed: Path, tmp_path: Path) -> None:
     printed = refused("--resume", seed=3, data__batch_meta=6, mal__alpha=0.2)
-    assert "other settings (data.batch_meta: 4 there, 6 now; seed: 0 there, 3 now; mal.alpha: 0.1 there" in printed
+    assert "other settings (data.batch_meta: 4 there, 6 now; seed: 0 there, 3 now; mal.alpha: rate there" in printed
     printed = refused("--resume", method="mtl")
     assert "method: mal there, mtl now" in printed
     assert "network.options.drop_rate: 0.2 there, None now" in refused("--resume", network__options="{}")

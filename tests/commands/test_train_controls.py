@@ -19,7 +19,7 @@ def test_the_balance_of_a_mal_run_is_replayed(
     au_dataset: PreparedDataset, fe_dataset: PreparedDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = au_dataset.folder, fe_dataset.folder
-    every = {"loop__log_every": 1, "mal__inputs": "feature+task"}
+    every = {"loop__log_every": 1, "mal__task_beta": 0.5}
     assert metafacs(*flags(tmp_path / "mal", *data, **every)) == 0
     replay = {"method": "mtl", "mtl__replay": tmp_path / "mal"}
     assert metafacs(*flags(tmp_path / "mtl", *data, **replay, loop__log_every=1)) == 0

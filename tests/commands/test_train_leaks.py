@@ -222,7 +222,7 @@ def test_every_image_that_is_read_may_train(
         return original(self, row)
 
     monkeypatch.setattr(PreparedDataset, "image_bytes", image_bytes)
-    monkeypatch.setattr(training_data, "signatures", lambda dataset, rows: np.zeros((len(rows), 255), np.float32))
+    monkeypatch.setattr(training_data, "signatures", lambda dataset, _: np.zeros((len(dataset), 255), np.float32))
     train(tmp_path / "run", primary, auxiliary)
     for dataset in (primary, auxiliary):
         rows = dataset.table.to_pylist()

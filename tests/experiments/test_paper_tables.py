@@ -51,4 +51,4 @@ def test_a_table_has_the_papers_numbers_beside_ours(
     for shown in (printed_text, text):
         (line,) = [line for line in shown.splitlines() if line.startswith("AlexNet") and "not comparable" in line]
         assert line.split()[2] == f"{paper_scores('gft').loc['AlexNet', 'average']:.1f}"
-    assert "time / STL" in printed_text
+    assert "processor ms / STL" in printed_text

@@ -31,7 +31,8 @@ def test_dealt_out_weights_are_those_of_their_task() -> None:
 def test_permuted_mal_learns_as_mal_and_moves_by_weights_dealt_out() -> None:
     batch, methods = batches(6, 9), []
     for permuted in (False, True):
-        method = build(MAL, tiny_network(), class_balance(batch["meta"].labels), permuted=permuted, beta=0.5)
+        options = {"permuted": permuted, "beta": 0.5, "inputs": "feature"}
+        method = build(MAL, tiny_network(), class_balance(batch["meta"].labels), **options)
         torch.nn.init.normal_(method.meta_network.linear.weight, generator=torch.Generator().manual_seed(1))
         methods.append(method)
     start = methods[1].network
