@@ -98,8 +98,8 @@ class MALOptions(LookAheadOptions):
     """length of the virtual (look-ahead) SGD step by its gradient's, or "rate": the scheduled learning rate of the
     network."""
     fixed_length: bool = True
-    """whether the virtual step keeps its length whatever the weights are, so that they choose its direction alone and
-    the scale of the losses does not matter; the paper's does not."""
+    """whether the virtual step keeps its length whatever the weights are, so that they choose its direction alone;
+    the paper's does not."""
     beta: float = 0.001
     """learning rate of the meta network."""
     meta_optimiser: Literal["sgd", "adam"] = "adam"
