@@ -9,7 +9,7 @@ import json
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -277,7 +277,13 @@ def as_flags(settings: Mapping[str, Any]) -> list[str]:
     return [f"--{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in settings.items()]
 
 
-def part_of(whole: PreparedDataset, rows: Rows, folder: Path, settings: Mapping[str, Any]) -> Path:
+def part_of(
+    whole: PreparedDataset,
+    rows: Rows,
+    folder: Path,
+    settings: Mapping[str, Any],
+    change: Callable[[dict[str, Any]], dict[str, Any]] = lambda row: row,
+) -> Path:
     """Some rows of a prepared dataset as one of their own, written once.
 
     Args:
@@ -285,6 +291,7 @@ def part_of(whole: PreparedDataset, rows: Rows, folder: Path, settings: Mapping[
         rows: which of its rows.
         folder: of the new one.
         settings: what decides the rows; a folder made with others is an error.
+        change: what becomes of a row.
     """
     entries = asdict(whole.card)
     kept = ("name", "source", "licence", "aus", "expressions", "crop", "truths")
@@ -293,7 +300,7 @@ def part_of(whole: PreparedDataset, rows: Rows, folder: Path, settings: Mapping[
     for number, part in enumerate(parts):
         if not writer.has_part(number):
             entries_of_part = whole.table.take(part).to_pylist()
-            writer.write_part(number, [{**row, "image": row["image"]["bytes"]} for row in entries_of_part])
+            writer.write_part(number, [{**change(row), "image": row["image"]["bytes"]} for row in entries_of_part])
     return writer.finish(len(parts)).folder
 
 

@@ -76,6 +76,8 @@ class JointOptions(AUOptions):
     """BatchNorm statistics of the two streams: "joint" (one forward for both, as the paper shares it, so that BatchNorm
     normalises by the mixture) or "separate" (one forward each; only AU images, which are what test images are like,
     enter the running statistics)."""
+    expression_scale: float = 1.0
+    """factor of every expression loss: what a badly scaled second task does to a method, for studies."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ class JointForward:
         self.balance = setup.class_weights if balanced else None
         self.network, self.autocast, self.class_weights = setup.network, setup.autocast, setup.class_weights
         self.au_reduction, self.statistics = options.au_reduction, options.statistics
+        self.expression_scale = options.expression_scale
 
     def __call__(self, primary: Batch, auxiliary: Batch) -> tuple[Tensor, Tensor]:
         """Features (B1 + B2, F) and losses (B1 + B2,), AU images first.
@@ -124,7 +127,7 @@ class JointForward:
                 network = partial(isolated(network), dict(network.named_parameters()))
             second = network(auxiliary.sample)
         au = au_losses(first.au_logits, primary.labels, self.au_reduction, self.balance)
-        expression = expression_losses(second.expression_logits, auxiliary.labels)
+        expression = self.expression_scale * expression_losses(second.expression_logits, auxiliary.labels)
         return (first, second), torch.cat([au, expression])
 
     def meta_loss(self, meta: Batch, balanced: bool, network: Call) -> Tensor:
@@ -145,7 +148,7 @@ class JointForward:
             return output.feature, None
         if labels.dim() == 2:
             return output.feature, au_losses(output.au_logits, labels, self.au_reduction)
-        return output.feature, expression_losses(output.expression_logits, labels)
+        return output.feature, self.expression_scale * expression_losses(output.expression_logits, labels)
 
 
 def over_batches(weights: Tensor, primary: int) -> Tensor:
