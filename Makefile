@@ -57,7 +57,7 @@ bench: install  ## step time and memory of MTL, MAL and the usual implementation
 starter: install  ## make the detector that ships again; FERPLUS=prepared dataset, REAL=real faces (studies/real_faces.py)
 	$(BIN)/python studies/starter/make.py --ferplus $(FERPLUS) $(if $(REAL),--real $(REAL)) --out starter
 
-gpu: install  ## a step's cost on a GPU and, with GPU="--primary AU --auxiliary FE", what MAL is worth; 8 minutes at most
+gpu: install  ## a step's cost on a GPU, in at most 8 minutes; GPU="--small --device cpu" shows that it works
 	$(BIN)/python benchmarks/gpu.py $(GPU)
 
 clean:

@@ -1,9 +1,9 @@
 """What MAL is worth where there is something to win.
 
-    python studies/claims/worth.py --ferplus FOLDER [--small] [--device cuda] [--regimes scale,few_wrong] [--methods SCREEN]
+    python studies/claims/worth.py --ferplus FOLDER [--small] [--device cuda] [--regimes scale,skin] [--methods SCREEN]
 
-AU labels of a few rendered people; expression data that may harm them. A *regime* is such a choice (`REGIMES`). First the
-*screen*, in which MAL has no part (`--methods SCREEN`): there is something to win in a regime if perfect weights
+AU labels of a few rendered people; expression data that may harm them. A *regime* is such a choice (`REGIMES`). First
+the *screen*, in which MAL has no part (`--methods SCREEN`): there is something to win in a regime if perfect weights
 (`oracle`: MTL in which the images known to be bad weigh nothing) or the best task weight (`tuned`: MTL with the one of
 `TASK_WEIGHTS` whose F1 is highest on the reserved images of the training people) gain 3 points of F1 over MTL, with an
 interval that leaves out zero. Then, in those, all `methods`.
@@ -12,17 +12,17 @@ MAL's gain is taken apart. `replayed` is MTL with the two tasks' mean weights th
 had, step by step: the balance alone. `permuted` is MAL whose weights are dealt out at random within the task. So
 replayed - MTL is what balance is worth, and MAL - replayed what it is worth to tell images apart. `task` is MAL that
 learns one weight a task and nothing of images; `mal_paper` is the paper's form; `balanced` is MTL whose AU loss is
-class-balanced as MAL's meta loss is; `uncertainty` and `l2rw` are rivals, one that weighs tasks and one that weighs images.
-`mal_B` and `mal_4B` look at half and at twice as many reserved images as MAL does.
+class-balanced as MAL's meta loss is; `uncertainty` and `l2rw` are rivals, one that weighs tasks and one that weighs
+images. `mal_B` and `mal_4B` look at half and at twice as many reserved images as MAL does.
 
 Expected, written before the runs but after a screen of MTL on fold P1 (mixed: 53.8 at best, 51.3 evenly; scale: 51.3
 and 43.5; an expression weight of 0.9 was hopeless in both): in `scale` MAL comes within a point of the tuned MTL, and
 all of that is balance. In both it gives real faces less weight than rendered ones, and gains at most a point by it.
 Expected of the other regimes, before any run of them: in `light` MTL is already within a point of the tuned one, and so
-is MAL. Few people learn from expressions, so that `few_wrong` and `few_mixed` have something to win by the oracle, 3 to 5
-points; in `skin` 1 to 3; `wrong` and `rare` have nothing. Where the oracle wins, MAL gets less than half of it: what tells
-bad images apart is hardly in a single step's gradient (`signal_to_noise.py`), but wrong labels that are known by heart
-have a large loss, which the feature does not show.
+is MAL. Few people learn from expressions, so that `few_wrong` and `few_mixed` have something to win by the oracle, 3 to
+5 points; in `skin` 1 to 3; `wrong` and `rare` have nothing. Where the oracle wins, MAL gets less than half of it: what
+tells bad images apart is hardly in a single step's gradient (`signal_to_noise.py`), but wrong labels that are known by
+heart have a large loss, which the feature does not show.
 
 Runs that are done are not done again; what is written is what is done. Writes `worth.csv` (a row per regime, fold, seed
 and method), `worth_gains.csv` (paired differences with 95 % intervals) and `worth_weights.csv` (of good and bad

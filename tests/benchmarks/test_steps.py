@@ -36,8 +36,7 @@ def test_hours_and_shares_follow_from_the_seconds():
 
 def gpu(out, *arguments):
     """Runs the script as a user without a GPU would; the rows of its files."""
-    command = [sys.executable, str(FOLDER / "gpu.py"), "--device", "cpu", "--small", "--out", str(out)]
-    command += ["--runs", str(out / "runs"), *arguments]
+    command = [sys.executable, str(FOLDER / "gpu.py"), "--device", "cpu", "--small", "--out", str(out), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     tables = {}
@@ -57,16 +56,3 @@ def test_the_gpu_table_can_be_tried_without_a_gpu(tmp_path):
     assert all(not r["failed"] and float(r["seconds"]) > 0 and float(r["hours"]) > 0 for r in rows)
     assert "| `mal-forward` | fp32 |" in printed
     assert gpu(tmp_path, *table)[0]["steps"] == rows, "what has a row is not measured again"
-
-
-@pytest.mark.slow
-def test_cells_are_trained_once_and_the_tuned_one_is_the_best_on_the_reserve(tmp_path, au_dataset, fe_dataset):
-    data = ["--primary", str(au_dataset.folder), "--auxiliary", str(fe_dataset.folder), "--variants"]
-    first = gpu(tmp_path, *data, "--cells", "mal,mtl_0.1,mtl_0.3,mtl_0.5,mtl_0.7,mtl_0.9")[0]["cells"]
-    assert {r["cell"] for r in first} == {"mal", "tuned", *(f"mtl_{w}" for w in (0.1, 0.3, 0.5, 0.7, 0.9))}
-    tuned = next(r for r in first if r["cell"] == "tuned")
-    assert float(tuned["reserve_f1"]) == max(float(r["reserve_f1"]) for r in first if r["cell"].startswith("mtl"))
-    second = gpu(tmp_path, *data, "--cells", "mal,replayed")[0]["cells"]
-    assert second[:-1] == first and second[-1]["cell"] == "replayed"
-    mal = next(r for r in first if r["cell"] == "mal")
-    assert float(second[-1]["fe_weight"]) == pytest.approx(float(mal["fe_weight"]), rel=1e-5)
