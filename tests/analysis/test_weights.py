@@ -6,9 +6,10 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from metafacs.analysis import findings
 from metafacs.analysis import weights as module
 from metafacs.analysis.sample_weights import ACTIVE, MethodWeights, read_method_weights
-from metafacs.analysis.weights import active_figure, cause_figure, consistency_figure
+from metafacs.analysis.weights import active_figure, cause_figure, consistency_figure, dataset_figure
 from metafacs.data.prepared import PreparedDataset
 from metafacs.errors import InputError
 from tests.analysis.drawings import keep_figures, smallest_letters, weighted_run
@@ -51,6 +52,15 @@ def test_mean_weight_by_active_aus(tmp_path: Path, drawn: list[Figure], weights:
     expected = groups[groups["size"] >= 5]["mean"]
     assert line.get_xdata().tolist() == expected.index.tolist()
     assert line.get_ydata().tolist() == pytest.approx(expected.tolist())
+
+
+def test_mean_weight_by_dataset(tmp_path: Path, drawn: list[Figure], weights: MethodWeights) -> None:
+    images = weights.images.assign(dataset=["one", "other"] * (len(weights.images) // 2))
+    dataset_figure(MethodWeights("mal", images, weights.by_run), tmp_path / "dataset")
+    means = images.groupby("dataset")["weight"].mean()
+    shown = [container.lines[0] for container in drawn[0].axes[0].containers]
+    assert [line.get_ydata()[0] for line in shown] == pytest.approx(means.tolist())
+    assert findings.dataset(MethodWeights("mal", images, weights.by_run)).count(f"{means.max():.3f}") == 1
 
 
 def test_what_is_not_known_is_not_drawn(tmp_path: Path, weights: MethodWeights) -> None:

@@ -14,11 +14,13 @@ from metafacs.analysis.scores import AVERAGE_F1, F1_PER_AU, GAINS, average_figur
 from metafacs.analysis.style import Words
 from metafacs.analysis.weights import (
     ACTIVE_AUS,
+    BY_DATASET,
     CAUSE,
     CONSISTENCY,
     active_figure,
     cause_figure,
     consistency_figure,
+    dataset_figure,
 )
 from metafacs.errors import InputError
 from metafacs.evaluation.comparison import Comparison, compare, method_title
@@ -125,6 +127,8 @@ def _draw_weights(gallery: Gallery, weights: MethodWeights, out: Path, method: s
     ]
     if weights.images[ACTIVE].notna().any():
         figures.insert(3, (ACTIVE_AUS, active_figure, findings.active, "weights_active"))
+    if weights.stream("auxiliary")["dataset"].nunique() > 1:
+        figures.append((BY_DATASET, dataset_figure, findings.dataset, "weights_dataset"))
     for words, figure, finding, file in figures:
         draw = partial(figure, weights, out / f"{file}_{name}")
         gallery.draw(words.about(method=title, of=of), draw, partial(finding, weights))

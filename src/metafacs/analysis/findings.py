@@ -77,6 +77,11 @@ def active(weights: MethodWeights) -> str:
     return _related(weights, ACTIVE, "the more AUs are active")
 
 
+def dataset(weights: MethodWeights) -> str:
+    """On the expression datasets of highest and of lowest weight."""
+    return _highest_and_lowest(weights, "dataset")
+
+
 def cause(weights: MethodWeights) -> str:
     """On the weight of ambiguous images."""
     faces = weights.stream("auxiliary").dropna(subset="cause")
@@ -90,9 +95,7 @@ def cause(weights: MethodWeights) -> str:
 
 def ranked(weights: MethodWeights) -> str:
     """On the expressions of highest and of lowest weight."""
-    means = weights.stream("auxiliary").groupby("expression")["weight"].mean()
-    high, low = str(means.idxmax()), str(means.idxmin())
-    return f"On average {high} weighs most ({means[high]:.3f}) and {low} least ({means[low]:.3f})."
+    return _highest_and_lowest(weights, "expression")
 
 
 def extreme(weights: MethodWeights) -> str:
@@ -143,6 +146,12 @@ def _ends(tables: Sequence[pd.DataFrame], name: str) -> tuple[float, float]:
     first = np.mean([column.iloc[:tenth].mean() for column, tenth in zip(columns, tenths, strict=True)])
     last = np.mean([column.iloc[-tenth:].mean() for column, tenth in zip(columns, tenths, strict=True)])
     return float(first), float(last)
+
+
+def _highest_and_lowest(weights: MethodWeights, column: str) -> str:
+    means = weights.stream("auxiliary").groupby(column, observed=True)["weight"].mean()
+    high, low = str(means.idxmax()), str(means.idxmin())
+    return f"On average {high} weighs most ({means[high]:.3f}) and {low} least ({means[low]:.3f})."
 
 
 def _related(weights: MethodWeights, column: str, condition: str) -> str:
