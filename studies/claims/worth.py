@@ -13,7 +13,8 @@ had, step by step: the balance alone. `permuted` is MAL whose weights are dealt 
 replayed - MTL is what balance is worth, and MAL - replayed what it is worth to tell images apart. `task` is MAL that
 learns one weight a task and nothing of images; `mal_paper` is the paper's form; `balanced` is MTL whose AU loss is
 class-balanced as MAL's meta loss is; `uncertainty` and `l2rw` are rivals, one that weighs tasks and one that weighs
-images. `mal_B` and `mal_4B` look at half and at twice as many reserved images as MAL does.
+images. `mal_told` sees the label and the loss of an image beside its feature, which says nothing of whether its label
+is wrong. `mal_B` and `mal_4B` look at half and at twice as many reserved images as MAL does.
 
 Expected, written before the runs but after a screen of MTL on fold P1 (mixed: 53.8 at best, 51.3 evenly; scale: 51.3
 and 43.5; an expression weight of 0.9 was hopeless in both): in `scale` MAL comes within a point of the tuned MTL, and
@@ -68,6 +69,7 @@ PAIRS = (
     *(("mal_paper", "mtl"), ("mal", "mal_paper"), ("balanced", "mtl"), ("mal", "balanced")),
     *(("replayed", "mtl"), ("mal", "replayed"), ("mal", "permuted"), ("task", "mtl"), ("mal", "task")),
     *(("mal", "uncertainty"), ("mal", "l2rw"), ("mal_B", "mal"), ("mal_4B", "mal"), ("mal", "oracle")),
+    *(("mal_told", "mtl"), ("mal_told", "mal")),
 )
 
 
@@ -160,6 +162,7 @@ def methods(regime: Regime, meta: int) -> dict[str, tuple[str, dict[str, Any], d
         "oracle": ("mtl", {"truth": regime.truth, "bad": regime.bad}, {}),
         "mal": ("mal", {}, {}),
         "mal_paper": ("mal", paper, {}),
+        "mal_told": ("mal", {"inputs": "feature+label+loss"}, {}),
         "permuted": ("mal", {"permuted": True}, {}),
         "task": ("mal", {"weights": "task"}, {}),
         "replayed": ("mtl", {}, {}),

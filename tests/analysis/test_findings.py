@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from metafacs.analysis import findings
 from metafacs.analysis.curves import training_records
-from metafacs.analysis.sample_weights import read_method_weights
+from metafacs.analysis.sample_weights import MethodWeights, read_method_weights
 from metafacs.data.prepared import PreparedDataset
 from tests.analysis.drawings import training_run, weighted_run
 
@@ -23,6 +24,13 @@ def test_weights_that_rise_with_agreement_are_as_the_paper_says(tmp_path: Path, 
     fallen = type(weights)("mal", weights.images, 1 - weights.by_run)
     assert "reverse of what the paper says" in findings.consistency(fallen)
     assert "nothing is guessed" in findings.extreme(weights)
+
+
+@pytest.mark.parametrize(("gap", "words"), [(0.3, "as the paper says"), (-0.3, "says that they"), (0.0, "than chance")])
+def test_ambiguous_images_weigh_less_only_where_that_is_more_than_chance(gap: float, words: str) -> None:
+    weight = 0.5 + 0.1 * np.random.default_rng(0).standard_normal(200) + np.repeat([gap, 0.0], 100)
+    images = pd.DataFrame({"stream": "auxiliary", "weight": weight, "cause": np.repeat(["clear", "blend"], 100)})
+    assert words in findings.cause(MethodWeights("mal", images, pd.DataFrame()))
 
 
 def test_faces_of_low_weight_that_are_older_are_said_to_be() -> None:

@@ -88,8 +88,13 @@ def cause(weights: MethodWeights) -> str:
     clear = faces["cause"] == CLEAR
     if clear.all() or not clear.any():
         return "Ambiguous and clear images cannot be compared here."
-    mean, others = faces[clear]["weight"].mean(), faces[~clear]["weight"].mean()
-    paper = "as the paper says" if mean > others else "the paper says that they weigh less"
+    groups = faces[~clear]["weight"], faces[clear]["weight"]
+    others, mean = (group.mean() for group in groups)
+    chance = 1.96 * np.sqrt(sum(group.var() / len(group) for group in groups))
+    if not abs(mean - others) > chance:
+        paper = "no more apart than chance, where the paper says that they weigh less"
+    else:
+        paper = "as the paper says" if mean > others else "the paper says that they weigh less"
     return f"Ambiguous images weigh {others:.3f} on average, clear ones {mean:.3f}: {paper}."
 
 
