@@ -26,8 +26,8 @@ tells bad images apart is hardly in a single step's gradient (`signal_to_noise.p
 heart have a large loss, which the feature does not show.
 
 Runs that are done are not done again; what is written is what is done. Writes `worth.csv` (a row per regime, fold, seed
-and method), `worth_gains.csv` (paired differences with 95 % intervals) and `worth_weights.csv` (of good and bad
-expression images, by expression: mean weight and its rank correlation with the consistency of the annotators).
+and method), `worth_gains.csv` (paired differences with 95 % intervals), a picture of it, and `worth_weights.csv` (of
+good and bad expression images, by expression: mean weight and its rank correlation with the annotators' consistency).
 """
 
 import argparse
@@ -41,10 +41,12 @@ import common
 import numpy as np
 import pandas as pd
 from average_f1 import fewer_people
+from matplotlib.figure import Figure
 
 from metafacs.analysis.records import read_metrics
 from metafacs.analysis.sample_weights import read_method_weights
 from metafacs.analysis.statistics import spearman
+from metafacs.analysis.style import COLUMN, GREY, METHOD_COLOURS, save, style
 from metafacs.api import Run
 from metafacs.config import TrainConfig
 from metafacs.data.prepared import PreparedDataset
@@ -71,6 +73,12 @@ PAIRS = (
     *(("mal", "uncertainty"), ("mal", "l2rw"), ("mal_B", "mal"), ("mal_4B", "mal"), ("mal", "oracle")),
     *(("mal_told", "mtl"), ("mal_told", "mal")),
 )
+SHOWN = {
+    **{"stl": "STL", "oracle": "oracle", "tuned": "MTL, tuned", "balanced": "MTL, class-balanced"},
+    **{"mal_paper": "MAL, paper's form", "mal": "MAL", "permuted": "MAL, permuted"},
+    **{"replayed": "MTL replaying MAL", "task": "one weight a task"},
+}
+"""Methods of the picture, and what they are called there."""
 
 
 def rendered_and_real(study: common.Study, ferplus: Path) -> list[Path]:
@@ -244,6 +252,31 @@ def write(study: common.Study, runs: Sequence[Path]) -> None:
     if weights := [part for run in runs if (run / SAMPLE_WEIGHTS).exists() for part in source_weights(run)]:
         study.write(pd.concat(weights, ignore_index=True), "weights")
     study.write(gains(table), "gains")
+    picture(table, study.results / "worth")
+
+
+def picture(table: pd.DataFrame, out: Path) -> None:
+    """Draws what each method gains over MTL, with its 95 % interval over pairs, a panel a regime that has MAL runs."""
+    panels = {name: part for name, part in table.groupby("regime", sort=False) if (part["method"] == "mal").any()}
+    if not panels:
+        return
+    with style():
+        figure = Figure(figsize=(COLUMN, 0.6 + 1.9 * len(panels)), layout="constrained")
+        axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+        for axis, (name, part) in zip(axes, panels.items(), strict=True):
+            wide = part.pivot_table(index=["fold", "seed"], columns="method", values="f1")
+            shown = [method for method in SHOWN if method in wide]
+            gained = [(wide[method] - wide["mtl"]).dropna().to_numpy() for method in shown]
+            for place, (method, gain) in enumerate(zip(shown, gained, strict=True)):
+                colour = METHOD_COLOURS[1] if method == "mal" else METHOD_COLOURS[0]
+                axis.plot(mean_interval(gain), [place, place], color=colour)
+                axis.plot(gain.mean(), place, "o", color=colour, markersize=4)
+            axis.axvline(0, color=GREY, linewidth=0.8)
+            axis.set_yticks(range(len(shown)), [SHOWN[method] for method in shown])
+            axis.set_ylim(len(shown) - 0.5, -0.5)
+            axis.set_title(f"{name}: {max(map(len, gained))} pairs, MTL {wide['mtl'].mean():.1f}", loc="left")
+        axes[-1].set_xlabel("F1 × 100 more than MTL")
+        save(figure, out)
 
 
 def named(run: Path) -> dict[str, str]:

@@ -59,13 +59,23 @@ def test_what_mal_is_worth_is_taken_apart(out: Path, tmp_path: Path) -> None:
     worth = importlib.import_module("worth")
     builders.make_prepared(tmp_path / "real", kind="fe", name=worth.OTHER_WORLD)
     arguments = ["--small", *SIZES, "--start", "scratch", "--out", str(out), "--results", str(tmp_path), "--seeds", "0"]
-    worth.main([*arguments, "--ferplus", str(tmp_path / "real"), "--regimes", "scale"])
+    arguments += ["--ferplus", str(tmp_path / "real")]
+    chosen = f"{worth.SCREEN},mal,replayed"
+    worth.main([*arguments, "--regimes", "scale", "--methods", chosen])
     table, weights = (pd.read_csv(tmp_path / f"{name}.csv", comment="#") for name in ("worth", "worth_weights"))
     scores = table.set_index("method")
-    expected = {"stl", "mtl", "mtl_0.02", "mtl_0.1", "oracle", "mal", "permuted", "replayed", "tuned"}
-    assert set(scores.index) == expected and scores.loc["replayed", "fe_weight"] == scores.loc["mal", "fe_weight"]
+    assert set(scores.index) == {*chosen.split(","), "tuned"}
+    assert scores.loc["replayed", "fe_weight"] == pytest.approx(scores.loc["mal", "fe_weight"])
     assert scores.loc["tuned", "f1"] == scores.loc[scores.loc["tuned", "chosen"], "f1"]
-    assert set(weights.loc[weights["expression"] == "all", "images"]) == {"rendered", "real"}
+    assert set(weights.loc[weights["expression"] == "all", "images"]) == {"good", "bad"}
+    assert (tmp_path / "worth.png").exists()
+    worth.main([*arguments, "--regimes", "skin,rare,few_wrong", "--methods", "oracle"])
+    assert set(pd.read_csv(tmp_path / "worth.csv", comment="#")["regime"]) == {"skin", "rare", "few_wrong"}
+    skin, usual = (PreparedDataset.open(out / "small" / "data" / f"fe_42_36px_usual{end}") for end in ("_skin", ""))
+    told = [name == worth.WRONG for name in skin.column("cause")]
+    assert 0.6 < sum(told) / len(told) < 0.75
+    kept = [a == b for a, b in zip(skin.column("expression"), usual.column("expression"), strict=True)]
+    assert all(same or wrong for same, wrong in zip(kept, told, strict=True)) and not all(kept)
 
 
 def test_gains_are_paired_by_fold_and_seed() -> None:
