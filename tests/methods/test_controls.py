@@ -78,6 +78,14 @@ def test_bad_images_weigh_nothing_and_the_others_share_their_weight(good: int) -
     assert_parameters(network, after)
 
 
+def test_a_scaled_expression_loss_is_a_scaled_weight() -> None:
+    batch, network = batches(6, 9, 20), tiny_network().train()
+    losses = training_losses(network, dict(network.named_parameters()), batch)[1]
+    after = stepped(network, (losses[:6].mean() + 0.1 * losses[6:].mean()) / 2)
+    build(MTL, network, expression_scale=0.1).training_step(batch)
+    assert_parameters(network, after)
+
+
 def test_class_balanced_mtl_has_the_balance_of_the_meta_loss() -> None:
     batch, network = batches(6, 9, 20, masked=0.2), tiny_network().train()
     balance = class_balance(batch["meta"].labels)

@@ -123,12 +123,14 @@ def check_against_brute_force(network, batch, way, tolerance, reduction="sum"):
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
-@pytest.mark.parametrize("statistics", ["joint", "separate"])
-def test_equal_weights_give_mtl_to_the_last_bit(dropout, statistics):
+@pytest.mark.parametrize(
+    "options", [{"statistics": "joint"}, {"statistics": "separate"}, {"balanced": True, "expression_scale": 0.1}]
+)
+def test_equal_weights_give_mtl_to_the_last_bit(dropout, options):
     batch = batches(dtype=torch.float32)
     networks = [tiny_network(dropout, dtype=torch.float32) for _ in range(2)]
-    mal = make_mal(networks[0], batch, random_phi=False, beta=0.0, statistics=statistics)
-    mtl = build(MTL, networks[1], statistics=statistics)
+    mal = make_mal(networks[0], batch, random_phi=False, beta=0.0, **options)
+    mtl = build(MTL, networks[1], class_balance(batch["meta"].labels), **options)
     for step in range(3):
         for method in (mal, mtl):
             torch.manual_seed(step)

@@ -40,6 +40,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "mal that is told the task": ("mal", {"inputs": "feature+task"}),
     "mal, permuted": ("mal", {"permuted": True}),
     "mtl, class-balanced": ("mtl", {"balanced": True}),
+    "mal, class-balanced": ("mal", {"balanced": True}),
     "mtl, replayed": ("mtl", {"replay": "a run"}),
 }
 """Controls and options that change what a method saves or draws."""

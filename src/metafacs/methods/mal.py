@@ -110,6 +110,8 @@ class MALOptions(LookAheadOptions):
     """whether raw weights are divided by the sum of the two tasks' means, as in the paper."""
     balanced_meta: bool = True
     """whether the meta loss is class-balanced, as in the paper."""
+    balanced: bool = False
+    """whether the AU loss of training images is class-balanced, too, by the same counts (those of the reserve)."""
     inputs: Inputs = "feature+task"
     """what the meta network is given of an image: "feature" (the paper), "feature+task" (a bias for each task too),
     "feature+label+loss" or "loss"."""
@@ -149,7 +151,7 @@ class MAL(Method):
     def __init__(self, setup: Setup, options: MALOptions = MALOptions()) -> None:
         super().__init__(setup, options)
         network, like = setup.network, next(setup.network.parameters()).detach()
-        self.joint = JointForward(setup, options)
+        self.joint = JointForward(setup, options, options.balanced)
         self.inputs: MetaInputs = "task" if options.weights == "task" else options.inputs
         self.aus, self.classes = network.au_head.out_features, network.expression_head.out_features
         size = input_size(self.inputs, network.feature_size, self.aus, self.classes)
