@@ -23,6 +23,8 @@ import torch
 import torch.nn.functional as F
 from sklearn.datasets import load_digits
 
+torch.set_num_threads(1)  # of a network as small as this, several threads only wait for each other
+
 
 def split(seed):
     rng = np.random.default_rng(seed)
