@@ -26,9 +26,10 @@ is MAL. Few people learn from expressions, so that `few_wrong` and `few_mixed` h
 tells bad images apart is hardly in a single step's gradient (`signal_to_noise.py`), but wrong labels that are known by
 heart have a large loss, which the feature does not show.
 
-Runs that are done are not done again; what is written is what is done. Writes `worth.csv` (a row per regime, fold, seed
-and method), `worth_gains.csv` (paired differences with 95 % intervals), a picture of it, and `worth_weights.csv` (of
-good and bad expression images, by expression: mean weight and its rank correlation with the annotators' consistency).
+Runs that are done are not done again; what is written is what is done (with `--runs`: of these folders). Writes
+`worth.csv` (a row per regime, fold, seed and method), `worth_gains.csv` (paired differences with 95 % intervals), a
+picture of it, and `worth_weights.csv` (of good and bad expression images, by expression: mean weight and its rank
+correlation with the annotators' consistency).
 """
 
 import argparse
@@ -44,7 +45,7 @@ import pandas as pd
 from average_f1 import fewer_people
 from matplotlib.figure import Figure
 
-from metafacs.analysis.records import read_metrics
+from metafacs.analysis.records import find_runs, read_metrics
 from metafacs.analysis.sample_weights import read_method_weights
 from metafacs.analysis.statistics import spearman
 from metafacs.analysis.style import COLUMN, GREY, METHOD_COLOURS, save, style
@@ -187,13 +188,19 @@ def methods(regime: Regime, meta: int) -> dict[str, tuple[str, dict[str, Any], d
 def main(arguments: Sequence[str] | None = None) -> None:
     used = list(sys.argv[1:] if arguments is None else arguments)
     parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--ferplus", type=Path, required=True)
+    parser.add_argument("--ferplus", type=Path)
     parser.add_argument("--regimes", default=",".join(REGIMES))
     given, others = parser.parse_known_args(used)
     study = common.read_study("worth", __doc__ or "", "", others, steps=600, seeds="0,1,2")
+    study = replace(study, arguments=used)
+    if study.finished:
+        write(study, find_runs(study.finished)[0])
+        return
+    if given.ferplus is None:
+        raise InputError("--ferplus FOLDER: name FERPlus as `metafacs prepare ferplus` made it")
     halved = {name: value // 2 for name, value in study.scale.settings.items() if name.startswith("data.batch_")}
     scale = replace(study.scale, settings={**study.scale.settings, **halved})
-    study = replace(study, arguments=used, start=study.weights, scale=scale)
+    study = replace(study, start=study.weights, scale=scale)
     names = given.regimes.split(",")
     if unknown := sorted(set(names) - set(REGIMES)):
         raise InputError(f"--regimes {', '.join(unknown)}: there are {', '.join(REGIMES)}")
