@@ -262,7 +262,7 @@ def write(study: common.Study, runs: Sequence[Path]) -> None:
     if weights := [part for run in runs if (run / SAMPLE_WEIGHTS).exists() for part in source_weights(run)]:
         study.write(pd.concat(weights, ignore_index=True), "weights")
     study.write(gains(table), "gains")
-    picture(table, study.results / "worth")
+    picture(table, study.out / study.name / "worth")
 
 
 def picture(table: pd.DataFrame, out: Path) -> None:

@@ -68,7 +68,7 @@ def test_what_mal_is_worth_is_taken_apart(out: Path, tmp_path: Path) -> None:
     assert scores.loc["replayed", "fe_weight"] == pytest.approx(scores.loc["mal", "fe_weight"])
     assert scores.loc["tuned", "f1"] == scores.loc[scores.loc["tuned", "chosen"], "f1"]
     assert set(weights.loc[weights["expression"] == "all", "images"]) == {"good", "bad"}
-    assert (tmp_path / "worth.png").exists()
+    assert (out / "small" / "worth" / "worth.png").exists()
     worth.main([*arguments, "--regimes", "skin,rare,few_wrong", "--methods", "oracle"])
     assert set(pd.read_csv(tmp_path / "worth.csv", comment="#")["regime"]) == {"skin", "rare", "few_wrong"}
     skin, usual = (PreparedDataset.open(out / "small" / "data" / f"fe_42_36px_usual{end}") for end in ("_skin", ""))
