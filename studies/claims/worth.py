@@ -205,7 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if unknown := sorted(set(names) - set(REGIMES)):
         raise InputError(f"--regimes {', '.join(unknown)}: there are {', '.join(REGIMES)}")
     jobs = [
-        Job(config, config.loop.steps, f"{name} {config.out.name}")
+        Job(config, study.scale.steps * REGIMES[name].longer, f"{name} {config.out.name}")
         for name in names
         for config in cells_of(study, name, given.ferplus)
     ]
@@ -284,7 +284,7 @@ def picture(table: pd.DataFrame, out: Path) -> None:
             axis.axvline(0, color=GREY, linewidth=0.8)
             axis.set_yticks(range(len(shown)), [SHOWN[method] for method in shown])
             axis.set_ylim(len(shown) - 0.5, -0.5)
-            axis.set_title(f"{name}: {max(map(len, gained))} pairs, MTL {wide['mtl'].mean():.1f}", loc="left")
+            axis.set_title(f"{name!s}: {max(map(len, gained))} pairs, MTL {wide['mtl'].mean():.1f}", loc="left")
         axes[-1].set_xlabel("F1 × 100 more than MTL")
         save(figure, out)
 
@@ -300,7 +300,7 @@ def scores(run: Path) -> dict[str, Any]:
     result, metrics = Run(run).evaluate(), read_metrics(run)
     trained = metrics[metrics["event"] == "train"].iloc[-1]
     reserve = metrics.loc[metrics["event"] == "validation", "average_f1"].iloc[-1]
-    by_au = (100 * result["f1"]).to_dict()
+    by_au: dict[str, Any] = {str(au): 100 * f1 for au, f1 in result["f1"].items()}
     row = {"f1": by_au.pop(AVERAGE), "auc": 100 * result["auc"][AVERAGE], "reserve_f1": 100 * reserve}
     return {**named(run), **row, "fe_weight": trained.get("weight_auxiliary"), "chosen": "", **by_au}
 
