@@ -17,6 +17,8 @@ from nbconvert import MarkdownExporter
 
 ROOT = Path(__file__).parents[2]
 SOURCES, BUILT, WORK = ROOT / "docs" / "tutorials", ROOT / "build" / "tutorials", ROOT / "build" / "tutorials_work"
+PROGRESS = re.compile(r"(?m)^.*: [\d,]+/[\d,]+.*\n?")
+"""A line that says how far long work is: of use to who waits, not to who reads."""
 LIMIT = 600
 """Seconds that one cell may take."""
 
@@ -41,6 +43,7 @@ def run(name: str) -> None:
     os.environ.pop("MPLBACKEND", None)  # plots belong on the page
     resources = {"metadata": {"path": str(place)}}
     NotebookClient(notebook, timeout=LIMIT, kernel_name="python3", resources=resources).execute()
+    drop_progress(notebook)
     BUILT.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, BUILT / f"{name}.ipynb")
     text, pictures = page(name, notebook)
@@ -48,6 +51,23 @@ def run(name: str) -> None:
         (BUILT / path).parent.mkdir(exist_ok=True)
         (BUILT / path).write_bytes(content)
     (BUILT / f"{name}.md").write_text(text, encoding="utf-8")
+
+
+def drop_progress(notebook: nbformat.NotebookNode) -> None:
+    """Takes lines of progress, and outputs that had nothing else, out of what commands and training printed."""
+    for cell in notebook.cells:
+        kept = []
+        for output in cell.get("outputs", []):
+            printed = "<pre" in output.get("data", {}).get("text/html", "")  # by training, line by line
+            if printed:
+                output = nbformat.v4.new_output("stream", name="stdout", text=output.data["text/plain"])
+            if output.output_type == "stream":
+                output.text = PROGRESS.sub("", output.text)
+                if not output.text.strip():
+                    continue
+            kept.append(output)
+        if "outputs" in cell:
+            cell.outputs = kept
 
 
 def not_executed() -> dict[str, str]:

@@ -81,3 +81,19 @@ def test_it_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     for picture in re.findall(r"!\[[^]]*\]\(([^)]*)\)", page):
         assert (tmp_path / "built" / picture).exists()
     sys.modules.pop("tutorials")
+
+
+def test_pages_do_without_lines_of_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    nbformat = pytest.importorskip("nbformat")
+    for name in ("jupytext", "nbclient", "nbconvert"):
+        pytest.importorskip(name)
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "site"))
+    printed = [
+        nbformat.v4.new_output("stream", name="stderr", text="rendering au: 8/20, 2 s left\n20 faces\n"),
+        nbformat.v4.new_output("display_data", {"text/html": "<pre>x</pre>", "text/plain": "training mal: 1/60\n"}),
+        nbformat.v4.new_output("display_data", {"text/html": "<table></table>", "text/plain": "a: 1/2"}),
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("run()", outputs=printed)])
+    importlib.import_module("tutorials").drop_progress(notebook)
+    kept = notebook.cells[0].outputs
+    assert [output.output_type for output in kept] == ["stream", "display_data"] and kept[0].text == "20 faces\n"
