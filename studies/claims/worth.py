@@ -266,8 +266,9 @@ def write(study: common.Study, runs: Sequence[Path]) -> None:
 
 
 def picture(table: pd.DataFrame, out: Path) -> None:
-    """Draws what each method gains over MTL, with its 95 % interval over pairs, a panel a regime that has MAL runs."""
-    panels = {name: part for name, part in table.groupby("regime", sort=False) if (part["method"] == "mal").any()}
+    """Draws what each method gains over MTL, with its 95 % interval over pairs; a panel a regime with MTL and MAL."""
+    regimes = table.groupby("regime", sort=False)
+    panels = {name: part for name, part in regimes if {"mal", "mtl"} <= set(part["method"])}
     if not panels:
         return
     with style():
