@@ -22,7 +22,7 @@ and 43.5; an expression weight of 0.9 was hopeless in both): in `scale` MAL come
 all of that is balance. In both it gives real faces less weight than rendered ones, and gains at most a point by it.
 Expected of the other regimes, before any run of them: in `light` MTL is already within a point of the tuned one, and so
 is MAL. Few people learn from expressions, so that `few_wrong` and `few_mixed` have something to win by the oracle, 3 to
-5 points; in `skin` 1 to 3; `wrong` and `rare` have nothing. Where the oracle wins, MAL gets less than half of it: what
+5 points; in `skin` 1 to 3; `rare` has nothing. Where the oracle wins, MAL gets less than half of it: what
 tells bad images apart is hardly in a single step's gradient (`signal_to_noise.py`), but wrong labels that are known by
 heart have a large loss, which the feature does not show.
 
@@ -52,7 +52,6 @@ from metafacs.analysis.style import COLUMN, GREY, METHOD_COLOURS, save, style
 from metafacs.api import Run
 from metafacs.config import TrainConfig
 from metafacs.data.prepared import PreparedDataset
-from metafacs.errors import InputError
 from metafacs.evaluation.comparison import AVERAGE
 from metafacs.evaluation.intervals import mean_interval
 from metafacs.experiments.jobs import Job, run_jobs
@@ -136,7 +135,6 @@ class Regime:
         people: with AU labels in training.
         losses: options of every method.
         au: makes the AU data.
-        longer: times the steps.
     """
 
     expressions: Callable[[common.Study, Path], list[Path]]
@@ -145,7 +143,6 @@ class Regime:
     people: int = 10
     losses: dict[str, Any] = field(default_factory=lambda: {"au_reduction": "sum"})
     au: Callable[[common.Study], Path] = common.Study.au_data
-    longer: int = 1
 
 
 _WORLDS = (rendered_and_real, "dataset", OTHER_WORLD)
@@ -155,7 +152,6 @@ REGIMES = {
     "light": Regime(*_WORLDS, losses={"au_reduction": "sum", "expression_scale": 0.1}),
     "few_mixed": Regime(*_WORLDS, people=4),
     "few_wrong": Regime(wrong_labels, "cause", WRONG, people=4),
-    "wrong": Regime(wrong_labels, "cause", WRONG, longer=2),
     "skin": Regime(labels_of_skin, "cause", WRONG),
     "rare": Regime(*_WORLDS, au=rare_aus),
 }
@@ -197,15 +193,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         write(study, find_runs(study.finished)[0])
         return
     if given.ferplus is None:
-        raise InputError("--ferplus FOLDER: name FERPlus as `metafacs prepare ferplus` made it")
+        parser.error("--ferplus FOLDER is missing: name FERPlus as `metafacs prepare ferplus` made it")
     halved = {name: value // 2 for name, value in study.scale.settings.items() if name.startswith("data.batch_")}
     scale = replace(study.scale, settings={**study.scale.settings, **halved})
     study = replace(study, start=study.weights, scale=scale)
     names = given.regimes.split(",")
     if unknown := sorted(set(names) - set(REGIMES)):
-        raise InputError(f"--regimes {', '.join(unknown)}: there are {', '.join(REGIMES)}")
+        parser.error(f"--regimes {', '.join(unknown)}: there are {', '.join(REGIMES)}")
     jobs = [
-        Job(config, study.scale.steps * REGIMES[name].longer, f"{name} {config.out.name}")
+        Job(config, study.scale.steps, f"{name} {config.out.name}")
         for name in names
         for config in cells_of(study, name, given.ferplus)
     ]
@@ -227,7 +223,7 @@ def cells_of(study: common.Study, name: str, ferplus: Path) -> list[TrainConfig]
     for setting, value in {**s.settings, "network.weights": study.start}.items():
         part, _, entry = setting.partition(".")
         tree.setdefault(part, {})[entry] = value
-    tree["loop"]["steps"] = s.steps * regime.longer
+    tree["loop"]["steps"] = s.steps
     au = PreparedDataset.open(regime.au(study))
     people = min(regime.people, s.subjects // 3)
     parts = {fold: str(fewer_people(au, fold, people).resolve()) for fold in study.folds}

@@ -97,3 +97,4 @@ def test_pages_do_without_lines_of_progress(monkeypatch: pytest.MonkeyPatch) -> 
     importlib.import_module("tutorials").drop_progress(notebook)
     kept = notebook.cells[0].outputs
     assert [output.output_type for output in kept] == ["stream", "display_data"] and kept[0].text == "20 faces\n"
+    sys.modules.pop("tutorials")

@@ -108,6 +108,15 @@ def test_knowledge_alone_moves_the_au_head() -> None:
         assert torch.equal(before, method.network.au_head.weight) != moves
 
 
+def test_the_expression_scale_is_that_of_all_its_expression_losses() -> None:
+    batch, method = batches(4, 5), build()
+    whole = method.joint(batch["primary"], batch["auxiliary"])[1]
+    method.joint.expression_scale = 0.1
+    torch.testing.assert_close(
+        method.joint(batch["primary"], batch["auxiliary"])[1], whole * torch.tensor([1.0] * 4 + [0.1] * 5)
+    )
+
+
 def test_too_few_aus_are_refused() -> None:
     with pytest.raises(InputError, match=r"--data\.aus"):
         GBN(Setup(tiny_network(), torch.optim.SGD, facts=Facts(("AU01", "AU05", "AU09", "AU10", "AU20"), EXPRESSIONS)))  # type: ignore[arg-type]

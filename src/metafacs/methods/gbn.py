@@ -83,7 +83,7 @@ class _JointLosses(JointForward):
             expression = expression + self.options.knowledge * known.gather(1, auxiliary.labels[:, None]).squeeze(1)
             both = F.cross_entropy(image, q, reduction="none") + (q * known).sum(1)
         expression = expression + self.options.consistency * both
-        return outputs, torch.cat([au * self.options.au_labels, expression])
+        return outputs, torch.cat([au * self.options.au_labels, self.expression_scale * expression])
 
 
 def joint_losses(head: JointHead, feature: Tensor, logits: Tensor, labels: Tensor, reduction: str = "mean") -> Tensor:
