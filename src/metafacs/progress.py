@@ -6,7 +6,15 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 Update = Callable[[int, int], None]
 
@@ -34,15 +42,21 @@ def can_show_bars(console: Console) -> bool:
     return console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)
 
 
-def bars(console: Console) -> Progress:
-    """Bars that move; a task needs the field `note`, the text behind its bar."""
+def bars(console: Console, left: ProgressColumn | None = None) -> Progress:
+    """Bars that move; a task needs the field `note`, the text behind its bar. `left` shows the time left."""
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=28), MofNCompleteColumn())
-    times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+    left = left or TimeRemainingColumn()
+    times = (TimeElapsedColumn(), TextColumn("left"), left, TextColumn("{task.fields[note]}"))
     return Progress(*columns, *times, console=console, disable=not can_show_bars(console))
 
 
-def plain_lines(title: str, console: Console) -> tuple[Update, Callable[[str], None]]:
-    """What takes the place of a bar that cannot be shown: a line for every tenth of the work, with the time left."""
+def plain_lines(
+    title: str, console: Console, left: Callable[[], float | None] | None = None
+) -> tuple[Update, Callable[[str], None]]:
+    """What takes the place of a bar that cannot be shown: a line for every tenth of the work, with the time left.
+
+    `left` returns the seconds left, None while they are unknown; without it the pace so far tells them.
+    """
     tenth, said, begun = -1, "", (0.0, 0)
 
     def update(done: int, total: int) -> None:
@@ -54,7 +68,9 @@ def plain_lines(title: str, console: Console) -> tuple[Update, Callable[[str], N
             return
         parts = [f"{title}: {done:,}/{total:,}", said]
         if begun[1] < done < total:
-            parts.insert(1, f"{duration((time.monotonic() - begun[0]) * (total - done) / (done - begun[1]))} left")
+            pace = (time.monotonic() - begun[0]) / (done - begun[1])
+            seconds = left() if left else pace * (total - done)
+            parts.insert(1, "" if seconds is None else f"{duration(seconds)} left")
         console.print(", ".join(filter(None, parts)), markup=False)
 
     def note(text: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.progress import TextColumn
 from rich.table import Table
 
 from metafacs.analysis.records import metrics_record
@@ -15,7 +16,7 @@ from metafacs.config import TrainConfig
 from metafacs.errors import InputError
 from metafacs.evaluation.predictions import PREDICTIONS_FILE
 from metafacs.experiments.launching import Launch, Launched
-from metafacs.progress import bars, can_show_bars, plain_lines
+from metafacs.progress import bars, can_show_bars, duration, plain_lines
 from metafacs.runs import DONE, METRICS
 
 _SHOWN = {"loss_primary": "AU loss", "loss_auxiliary": "FE loss", "weight_auxiliary": "FE weight"}
@@ -123,7 +124,7 @@ def run_jobs(
         logs = waiting[0].log.with_name("NAME.log")
         console.print(f"{len(waiting)} of {len(jobs)} runs to do, {at_once} at a time; logs: {logs}", markup=False)
     try:
-        with _Board(jobs, console) as shown:
+        with _Board(jobs, at_once, console) as shown:
             while waiting or running:
                 while waiting and len(running) < at_once:
                     running.append(waiting.pop(0))
@@ -149,13 +150,15 @@ def run_jobs(
 class _Board:
     """A bar for all jobs and a table with a row for each method; or else a line for every tenth of the whole."""
 
-    def __init__(self, jobs: Sequence[Job], console: Console) -> None:
-        self._jobs, self._console = jobs, console
+    def __init__(self, jobs: Sequence[Job], at_once: int, console: Console) -> None:
+        self._jobs, self._at_once, self._console = jobs, at_once, console
         self._states = {job.name: job.state() for job in jobs}
+        self._first: dict[str, tuple[float, int]] = {}  # of each run: when its first step of this process was seen
+        self._paces: dict[str, float] = {}  # of each method: seconds a step
         self._total = sum(job.steps for job in jobs)
-        self._progress = bars(console)
-        self._whole = self._progress.add_task(f"{len(jobs)} runs, steps", total=self._total, note="")
-        self._lines = plain_lines(f"{len(jobs)} runs, steps", console)
+        self._progress = bars(console, TextColumn("{task.fields[left]}"))
+        self._whole = self._progress.add_task(f"{len(jobs)} runs, steps", total=self._total, note="", left="")
+        self._lines = plain_lines(f"{len(jobs)} runs, steps", console, self._left)
         self._live = Live(console=console, refresh_per_second=2, get_renderable=self._render)
         self._moves = can_show_bars(console)
 
@@ -170,13 +173,27 @@ class _Board:
 
     def show(self, job: Job) -> None:
         """Brings what is said of a running job up to date."""
-        state = self._states[job.name] = job.state()
+        before, state = self._states[job.name], job.state()
+        self._states[job.name] = state
+        if state.step > before.step:
+            began, first = self._first.setdefault(job.name, (time.monotonic(), state.step))
+            if state.step > first:
+                self._paces[job.method] = (time.monotonic() - began) / (state.step - first)
         done = sum(each.step for each in self._states.values())
-        self._progress.update(self._whole, completed=done)
+        left = self._left()
+        self._progress.update(self._whole, completed=done, left="" if left is None else duration(left))
         if not self._moves:
             update, note = self._lines
             note(f"{job.name}: {state.text}" if state.text else "")
             update(done, self._total)
+
+    def _left(self) -> float | None:
+        """Seconds: the runs share the places evenly, but the whole takes no less than its longest run."""
+        if not self._paces:
+            return None
+        typical = sum(self._paces.values()) / len(self._paces)  # of a method of which nothing ran yet
+        each = [self._paces.get(job.method, typical) * (job.steps - self._states[job.name].step) for job in self._jobs]
+        return max(sum(each) / self._at_once, *each)
 
     def _render(self) -> Group:
         table = Table("method", "done", "running", "F1 on the reserve", box=None)
