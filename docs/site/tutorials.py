@@ -42,7 +42,8 @@ def run(name: str) -> None:
     os.environ |= {"TTY_COMPATIBLE": "0", "COLUMNS": "110"}  # lines in place of bars that move
     os.environ.pop("MPLBACKEND", None)  # plots belong on the page
     resources = {"metadata": {"path": str(place)}}
-    NotebookClient(notebook, timeout=LIMIT, kernel_name="python3", resources=resources).execute()
+    quiet = ["--log-level=ERROR"]  # of the kernel itself, which warns of a network that it does not use
+    NotebookClient(notebook, timeout=LIMIT, kernel_name="python3", resources=resources, extra_arguments=quiet).execute()
     drop_progress(notebook)
     BUILT.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, BUILT / f"{name}.ipynb")

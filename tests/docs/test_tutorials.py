@@ -1,4 +1,4 @@
-"""The tutorials: their commands and imports exist, and (slow) they run to their end."""
+"""Commands in README and docs are understood; the tutorials' imports exist, and (slow) they run to their end."""
 
 import ast
 import importlib
@@ -16,6 +16,7 @@ from metafacs.cli import COMMANDS
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "docs" / "tutorials").glob("*.py"))
 NAMES = [path.stem for path in SOURCES]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 WRITTEN = {"fading"}
 """Modules that a tutorial itself writes."""
 
@@ -36,8 +37,17 @@ def commands(source: Path) -> list[list[str]]:
     return [shlex.split(line)[1:] for line in lines if line.startswith("metafacs ")]
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=NAMES)
-def test_every_command_is_understood(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def commands_of_page(page: Path) -> list[list[str]]:
+    """The indented `metafacs ...` lines of a page, in words."""
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    return [shlex.split(line, comments=True)[1:] for line in re.findall(r"(?m)^    (metafacs .*)", text)]
+
+
+WRITTEN_DOWN = {path.name: commands(path) for path in SOURCES} | {path.name: commands_of_page(path) for path in PAGES}
+
+
+@pytest.mark.parametrize("name", [name for name, lines in WRITTEN_DOWN.items() if lines])
+def test_every_command_is_understood(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     parse_args = ArgumentParser.parse_args
 
     def parse_only(parser: ArgumentParser, *given: Any, **options: Any) -> None:
@@ -45,11 +55,12 @@ def test_every_command_is_understood(source: Path, monkeypatch: pytest.MonkeyPat
         raise Parsed
 
     monkeypatch.setattr(ArgumentParser, "parse_args", parse_only)
-    lines = commands(source)
-    assert lines or source.stem == "two_tasks"
-    for command, *arguments in lines:
+    monkeypatch.chdir(ROOT)
+    for command, *arguments in WRITTEN_DOWN[name]:
         assert command in COMMANDS
         module = importlib.import_module(f"metafacs.commands.{command}")
+        if {"--help", "--example"} & {*arguments}:  # these print and read no flags
+            continue
         with pytest.raises(Parsed):
             module.main(f"metafacs {command}", arguments)
 
