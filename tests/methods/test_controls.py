@@ -10,6 +10,7 @@ from metafacs.methods import Setup
 from metafacs.methods.losses import class_balance, over_batches
 from metafacs.methods.mal import MAL, shuffled
 from metafacs.methods.mtl import MTL, MTLOptions
+from metafacs.methods.stl import STL
 from metafacs.sample import concatenated
 from tests.methods.brute_force import assert_parameters, assert_same_state, au_loss, forward, stepped, training_losses
 from tests.methods.networks import batches, build, sgd, tiny_network
@@ -99,3 +100,12 @@ def test_class_balanced_mtl_has_the_balance_of_the_meta_loss() -> None:
     assert_parameters(network, after)
     with pytest.raises(ValueError, match="class weights"):
         build(MTL, network, balanced=True)
+
+
+def test_class_balanced_stl_has_the_balance_of_the_meta_loss() -> None:
+    batch, network = batches(6, 9, 20, masked=0.2), tiny_network().train()
+    balance, primary = class_balance(batch["meta"].labels), batch["primary"]
+    logits = forward(network, dict(network.named_parameters()), primary.sample).au_logits
+    after = stepped(network, au_loss(logits, primary.labels, torch.where(primary.labels == 1, *balance)).mean())
+    build(STL, network, balance, balanced=True).training_step(batch)
+    assert_parameters(network, after)

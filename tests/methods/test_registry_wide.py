@@ -39,6 +39,7 @@ CARD = DetectorCard(
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "mal that is told the task": ("mal", {"inputs": "feature+task"}),
     "mal, permuted": ("mal", {"permuted": True}),
+    "stl, class-balanced": ("stl", {"balanced": True}),
     "mtl, class-balanced": ("mtl", {"balanced": True}),
     "mal, class-balanced": ("mal", {"balanced": True}),
     "mtl, replayed": ("mtl", {"replay": "a run"}),

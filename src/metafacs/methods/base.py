@@ -17,6 +17,8 @@ from metafacs.sample import Batch, Sample
 Stream = Literal["primary", "auxiliary", "meta", "pairs"]
 """"pairs": two frames of one video after each other, of the AU training images, without their labels."""
 AUReduction = Literal["mean", "sum"]
+Balance = tuple[Tensor, Tensor]
+"""(A,) weights of present and (A,) of absent AUs."""
 StepLength = float | Literal["rate"]
 """Of a virtual step: a number, or "rate", the learning rate that the base optimiser has by then."""
 OptimiserFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
@@ -51,14 +53,24 @@ class Setup:
     """The base network; trained in place."""
     optimiser: OptimiserFactory
     """Makes the base optimiser from parameters."""
-    class_weights: tuple[Tensor, Tensor] | None = None
-    """(A,) weights of present and (A,) of absent AUs in the reserved set (`class_balance`), for the meta loss."""
+    class_weights: Balance | None = None
+    """Of the AUs in the reserved set (`class_balance`), for balanced losses."""
     autocast: Callable[[], AbstractContextManager[object]] = nullcontext
     """Makes the context in which forward passes run (mixed precision)."""
     facts: Facts = Facts()
     """Of the data."""
     history: Tensor | None = None
     """(steps, 2) weights of the AU task and of the expression task in a run that is replayed, on the CPU."""
+
+    def balance(self, balanced: bool) -> Balance | None:
+        """The class weights of an AU loss; None of one that is not balanced.
+
+        Raises:
+            ValueError: they are not known.
+        """
+        if balanced and self.class_weights is None:
+            raise ValueError("a balanced loss needs the class weights of the reserved AU images")
+        return self.class_weights if balanced else None
 
 
 @dataclass(frozen=True)

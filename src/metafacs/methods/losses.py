@@ -9,13 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from metafacs import distributed
-from metafacs.methods.base import AUOptions, AUReduction, Setup
+from metafacs.methods.base import AUOptions, AUReduction, Balance, Setup
 from metafacs.methods.lookahead import Call, Way, isolated
 from metafacs.sample import Batch, Sample, concatenated
 
 StatisticsMode = Literal["joint", "separate"]
-Balance = tuple[Tensor, Tensor]
-"""(A,) weights of present and (A,) of absent AUs."""
 
 
 def au_losses(logits: Tensor, labels: Tensor, reduction: AUReduction = "sum", balance: Balance | None = None) -> Tensor:
@@ -99,10 +97,8 @@ class JointForward:
     """
 
     def __init__(self, setup: Setup, options: JointOptions, balanced: bool = False) -> None:
-        if balanced and setup.class_weights is None:
-            raise ValueError("a balanced loss needs the class weights of the reserved AU images")
-        self.balance = setup.class_weights if balanced else None
-        self.network, self.autocast, self.class_weights = setup.network, setup.autocast, setup.class_weights
+        self.setup, self.balance = setup, setup.balance(balanced)
+        self.network, self.autocast = setup.network, setup.autocast
         self.au_reduction, self.statistics = options.au_reduction, options.statistics
         self.expression_scale = options.expression_scale
 
@@ -132,10 +128,8 @@ class JointForward:
 
     def meta_loss(self, meta: Batch, balanced: bool, network: Call) -> Tensor:
         """This process's share of the mean AU loss of reserved images, normalised by their own BatchNorm statistics."""
-        if balanced and self.class_weights is None:
-            raise ValueError("a balanced meta loss needs the class weights of the reserved AU images")
-        balance = self.class_weights if balanced else None
-        losses = au_losses(network(meta.sample).au_logits, meta.labels, self.au_reduction, balance)
+        logits = network(meta.sample).au_logits
+        losses = au_losses(logits, meta.labels, self.au_reduction, self.setup.balance(balanced))
         return losses.sum() / (len(meta) * distributed.count())
 
     @torch.no_grad()
