@@ -149,7 +149,9 @@ function attachPlayer(film, file) {
     film.querySelector(".player").hidden = button.hidden = !plays;
     film.querySelector(".strip").hidden = plays;
     film.querySelector(".cannot").hidden = plays;
-    if (plays) video.requestVideoFrameCallback(follow);
+    if (!plays) return;
+    video.requestVideoFrameCallback(follow);
+    video.currentTime = 0; // Firefox calls back for a frame only after it was sought or played
   });
   video.addEventListener("error", () => { film.querySelector(".cannot").hidden = false; });
   for (const one of [button, video]) one.addEventListener("click", () => (video.paused ? video.play() : video.pause()));
