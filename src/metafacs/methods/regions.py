@@ -1,12 +1,13 @@
 """What the single-task methods with networks of regions share: their loss."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from metafacs.methods.base import AUOptions, AUReduction, Batch
+from metafacs.methods.base import AUOptions, AUReduction, Batch, Stream
 from metafacs.methods.losses import au_losses
 from metafacs.methods.stl import STL
 
@@ -28,6 +29,10 @@ class RegionMethod(STL):
     options: RegionOptions
     needs: ClassVar[str | None] = "vgg19"
     uses_landmarks: ClassVar[bool] = True
+
+    def losses(self, batch: Mapping[Stream, Batch]) -> Tensor:
+        """(B,): loss of each image."""
+        return self.losses_of(self.network(batch["primary"].sample).au_logits, batch["primary"])
 
     def losses_of(self, logits: Tensor, primary: Batch) -> Tensor:
         """(B,): loss of each image."""

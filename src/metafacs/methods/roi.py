@@ -8,13 +8,10 @@ Differs from the paper in: layers are known from others' code and from the same 
 public; the LSTM over 24 frames is left out, which another row of that paper has.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from torch import Tensor
-
-from metafacs.methods.base import METHODS, AUOptions, Batch, Setup, Stream
+from metafacs.methods.base import METHODS, AUOptions, Setup
 from metafacs.methods.regions import RegionMethod, RegionOptions
 from metafacs.models.roi import ROINetwork
 
@@ -37,7 +34,3 @@ class ROI(RegionMethod):
     def __init__(self, setup: Setup, options: ROIOptions = ROIOptions()) -> None:
         network = ROINetwork(setup.network, setup.facts.mean_shape, options.units, options.hidden)
         super().__init__(replace(setup, network=network), options)
-
-    def losses(self, batch: Mapping[Stream, Batch]) -> Tensor:
-        """(B,): loss of each image."""
-        return self.losses_of(self.network(batch["primary"].sample).au_logits, batch["primary"])

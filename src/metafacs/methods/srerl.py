@@ -15,14 +15,13 @@ branch's convolution (three quarters of the fourth group's), that pairs with few
 second loss on the whole face.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from metafacs.methods.base import METHODS, AUOptions, Batch, Setup, Stream
+from metafacs.methods.base import METHODS, AUOptions, Setup
 from metafacs.methods.regions import RegionMethod, RegionOptions
 from metafacs.models.related import RelatedNetwork
 
@@ -53,10 +52,6 @@ class SRERL(RegionMethod):
         graph = relations(facts.labels, options.likelier, options.rarer)
         network = RelatedNetwork(setup.network, facts.aus, facts.mean_shape, graph, options.units, options.rounds)
         super().__init__(replace(setup, network=network), options)
-
-    def losses(self, batch: Mapping[Stream, Batch]) -> Tensor:
-        """(B,): loss of each image."""
-        return self.losses_of(self.network(batch["primary"].sample).au_logits, batch["primary"])
 
 
 def relations(labels: Tensor, likelier: float, rarer: float) -> Tensor:
