@@ -19,11 +19,11 @@ demo: install  ## render faces, train STL, MTL and MAL, print the table
 	$(BIN)/metafacs demo --out demo
 
 test: install  ## everything that is not marked slow
-	$(BIN)/python -m pytest -m "not slow and not gpu"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not gpu"
 
 test-all: install  ## the slow tests too (kills, full disks and damaged files at length), and those that need Ray
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[cluster]"
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 docs: install  ## run the tutorials, build the site into site/; its search needs `python -m http.server -d site`
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"

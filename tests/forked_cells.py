@@ -21,7 +21,8 @@ def fork_cells() -> None:
     from metafacs.experiments import benchmark, jobs
 
     benchmark.start_process = demo.start_process = _Cell  # type: ignore[assignment,misc]
-    jobs.time = types.SimpleNamespace(sleep=lambda seconds: time.sleep(seconds / 25))  # type: ignore[assignment]
+    waits = {"sleep": lambda seconds: time.sleep(seconds / 25), "monotonic": time.monotonic}
+    jobs.time = types.SimpleNamespace(**waits)  # type: ignore[assignment]
 
 
 class _Cell:

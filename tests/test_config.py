@@ -27,7 +27,7 @@ DATA = DataConfig(Path("au"))
         (LoopConfig, {"steps": 0}, "--loop.steps is 0; it has to be at least 1"),
         (TrainConfig, {"seed": 2**63}, "--seed is 9223372036854775808"),
         (TrainConfig, {"method": "mall"}, "unknown method 'mall'"),
-        (TrainConfig, {"method": "stl", "options": MALOptions()}, "stl takes AUOptions, not MALOptions"),
+        (TrainConfig, {"method": "stl", "options": MALOptions()}, "stl takes STLOptions, not MALOptions"),
     ],
 )
 def test_values_that_cannot_be_are_refused(kind: type, values: dict[str, Any], message: str) -> None:
