@@ -55,20 +55,22 @@ def plain_lines(
 ) -> tuple[Update, Callable[[str], None]]:
     """What takes the place of a bar that cannot be shown: a line for every tenth of the work, with the time left.
 
-    `left` returns the seconds left, None while they are unknown; without it the pace so far tells them.
+    Lines come a second apart, so that work of a moment has a first and a last one. `left` returns the seconds left,
+    None while they are unknown; without it the pace so far tells them.
     """
-    tenth, said, begun = -1, "", (0.0, 0)
+    tenth, said, begun, latest = -1, "", (0.0, 0), 0.0
 
     def update(done: int, total: int) -> None:
-        nonlocal tenth, begun
-        before, tenth = tenth, 10 * done // max(total, 1)
+        nonlocal tenth, begun, latest
+        before, tenth, now = tenth, 10 * done // max(total, 1), time.monotonic()
         if before == -1:
-            begun = (time.monotonic(), done)
-        if before == tenth:
+            begun = (now, done)
+        elif before == tenth or (done < total and now < latest + 1):
             return
+        latest = now
         parts = [f"{title}: {done:,}/{total:,}", said]
         if begun[1] < done < total:
-            pace = (time.monotonic() - begun[0]) / (done - begun[1])
+            pace = (now - begun[0]) / (done - begun[1])
             seconds = left() if left else pace * (total - done)
             parts.insert(1, "" if seconds is None else f"{duration(seconds)} left")
         console.print(", ".join(filter(None, parts)), markup=False)
