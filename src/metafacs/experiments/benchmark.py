@@ -134,7 +134,8 @@ class Benchmark:
         shown[columns[3]], shown[columns[4]] = shown["time_ratio"].round(2), shown["memory_ratio"].round(2)
         title = "Cost of a training step (time by the clock and of all processors; memory that training adds):"
         shown_tables = [*tables(self.comparison, paper), *self.beside]
-        return f"{to_text(shown_tables)}\n{title}\n{shown[columns].to_string(index=False, na_rep="–")}"
+        steps = shown[columns].to_string(index=False, na_rep="–")
+        return f"{to_text(shown_tables)}\n{title}\n{steps}"
 
 
 def benchmark(config: BenchmarkConfig) -> Benchmark:
