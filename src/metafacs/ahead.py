@@ -12,7 +12,11 @@ _END = object()
 
 
 def ahead(
-    make: Callable[[T], Made], items: Iterable[T], lead: int = 1, threads: int = 1
+    make: Callable[[T], Made],
+    items: Iterable[T],
+    lead: int = 1,
+    threads: int = 1,
+    begin: Callable[[], None] | None = None,
 ) -> Generator[Made, None, None]:
     """`make` of every item, in order, made by threads while earlier results are used.
 
@@ -23,9 +27,10 @@ def ahead(
         items: taken as far ahead as `lead` says.
         lead: so many results are made, or waited for, beside the one in use.
         threads: that work at the same time.
+        begin: is called in each thread first, as the GPU that a thread works on is its own affair.
     """
     waiting: deque[Future[Made]] = deque()
-    pool = ThreadPoolExecutor(threads)
+    pool = ThreadPoolExecutor(threads, initializer=begin)
     try:
         for item in items:
             waiting.append(pool.submit(make, item))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from metafacs import distributed
 from metafacs.data.prepared import PreparedDataset
-from metafacs.data.streams import Faces, Order, Stream, ahead, mixed_seed, training_batches
+from metafacs.data.streams import Faces, Order, Stream, mixed_seed, training_batches
 from metafacs.errors import InputError
 from metafacs.sample import Batch, concatenated
 from tests.builders import make_prepared
@@ -155,30 +155,6 @@ def test_batches_on_a_gpu_are_those_on_the_cpu(
     assert all(b.sample.images.is_cuda and b.labels.is_cuda for batch in found for b in batch.values())
     on_cpu = [{name: Batch(b.sample.to(CPU), b.labels.cpu()) for name, b in batch.items()} for batch in found]
     assert same(on_cpu, batches(make_streams()))
-
-
-@pytest.mark.parametrize("lead", [0, 1, 3, 9])
-def test_steps_made_ahead_come_in_order_and_only_so_far_ahead(lead: int) -> None:
-    made: list[int] = []
-
-    def make(step: int) -> int:
-        made.append(step)
-        return step * step
-
-    for k, value in enumerate(ahead(make, range(5), lead)):
-        assert value == k * k and len(made) <= k + lead + 1
-    assert made == list(range(5))
-
-
-@pytest.mark.parametrize("lead", [0, 2])
-def test_what_fails_ahead_fails_at_its_own_step(lead: int) -> None:
-    def make(step: int) -> int:
-        return [10, 11][step]
-
-    steps = ahead(make, range(3), lead)
-    assert [next(steps), next(steps)] == [10, 11]
-    with pytest.raises(IndexError):
-        next(steps)
 
 
 def test_any_step_can_come_first(make_streams: Callable[..., dict[str, Stream]]) -> None:

@@ -4,13 +4,12 @@ Because the batch of step k depends on nothing but the seed and k, a resumed run
 seen, however many workers decode.
 """
 
-from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import repeat
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 from zlib import crc32
 
 import numpy as np
@@ -21,6 +20,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from metafacs import distributed
+from metafacs.ahead import ahead
 from metafacs.data.photographic import photograph, photograph_points, random_changes
 from metafacs.data.prepared import PreparedDataset
 from metafacs.data.splits import Rows
@@ -29,7 +29,6 @@ from metafacs.errors import InputError
 from metafacs.sample import Batch, Sample
 
 Progress = Callable[[int, int], None]
-Made = TypeVar("Made")
 Decoded = dict[str, tuple[Tensor, Tensor | None, Tensor, Tensor | None, Tensor]]
 """By stream: images (n, 3, S, S), uint8, as they were decoded, landmarks if asked for, labels, truth if asked for,
 and places."""
@@ -256,36 +255,13 @@ def _decoded_steps(
     if far.streams:
         loader = DataLoader(far, batch_size=None, sampler=steps, num_workers=workers, pin_memory=cuda)
     use = partial(torch.cuda.set_device, device) if cuda and device.index is not None else None
-    for gathered, decoded in zip(ahead(near.at, steps, AHEAD if cuda else 0, use), loader, strict=True):
+    gathering = ahead(near.at, steps, AHEAD, begin=use) if cuda else map(near.at, steps)
+    for gathered, decoded in zip(gathering, loader, strict=True):
         if isinstance(decoded, InputError):
             yield decoded
         else:
             both = {**gathered, **decoded}
             yield {name: both[name] for name in streams}
-
-
-def ahead(
-    make: Callable[[int], Made], steps: Iterable[int], lead: int, begin: Callable[[], None] | None = None
-) -> Iterator[Made]:
-    """`make` of every step, in order, made by a thread ahead of time.
-
-    Args:
-        make: of a step's number.
-        steps: the numbers.
-        lead: how many steps the thread may be ahead of what is asked for; 0 does without a thread.
-        begin: is called in the thread first, as the GPU that a thread works on is its own affair.
-    """
-    if not lead:
-        yield from map(make, steps)
-        return
-    waiting: deque[Future[Made]] = deque()
-    with ThreadPoolExecutor(1, initializer=begin) as thread:
-        for step in steps:
-            waiting.append(thread.submit(make, step))
-            if len(waiting) > lead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
 
 
 def training_batches(
