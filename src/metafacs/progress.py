@@ -17,6 +17,8 @@ from rich.progress import (
 )
 
 Update = Callable[[int, int], None]
+SPACING = 1.0
+"""Seconds between lines that stand for a bar, so that work of a moment has a first and a last one."""
 
 
 @contextmanager
@@ -55,8 +57,8 @@ def plain_lines(
 ) -> tuple[Update, Callable[[str], None]]:
     """What takes the place of a bar that cannot be shown: a line for every tenth of the work, with the time left.
 
-    Lines come a second apart, so that work of a moment has a first and a last one. `left` returns the seconds left,
-    None while they are unknown; without it the pace so far tells them.
+    Lines come `SPACING` apart. `left` returns the seconds left, None while they are unknown; without it the pace so
+    far tells them.
     """
     tenth, said, begun, latest = -1, "", (0.0, 0), 0.0
 
@@ -65,7 +67,7 @@ def plain_lines(
         before, tenth, now = tenth, 10 * done // max(total, 1), time.monotonic()
         if before == -1:
             begun = (now, done)
-        elif before == tenth or (done < total and now < latest + 1):
+        elif before == tenth or (done < total and now < latest + SPACING):
             return
         latest = now
         parts = [f"{title}: {done:,}/{total:,}", said]

@@ -123,6 +123,9 @@ def test_killed_between_the_mark_and_the_last_tidying(
     assert (status, "is done" in printed) == (2, True)
 
 
+EVERY_LINE = "import metafacs.progress; metafacs.progress.SPACING = 0"
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_killed_again_and_again_at_random_moments(
     seed: int, toy: tuple[Path, Path], undisturbed: Path, launcher: Launcher, tmp_path: Path
@@ -132,7 +135,7 @@ def test_killed_again_and_again_at_random_moments(
     kills = 0
     for attempt in range(12):
         log.unlink(missing_ok=True)
-        process = launcher.start([*flags(run, *toy, **changes), "--resume"], log)
+        process = launcher.start([*flags(run, *toy, **changes), "--resume"], log, EVERY_LINE)
         if attempt < 8:
             lines = moments.randrange(1, 8)
             process.wait_for(lambda n=lines: log.exists() and log.read_text().count("training mal") >= n)
@@ -147,11 +150,12 @@ def test_killed_again_and_again_at_random_moments(
     check(run, undisturbed)
 
 
-def test_the_installed_command_killed_at_a_random_step(
+def test_a_process_started_anew_is_killed_at_a_random_step(
     toy: tuple[Path, Path], undisturbed: Path, launcher: Launcher, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    command = [sys.executable, "-m", "metafacs.cli", *flags(run, *toy, loop__save_every=1)]
+    code = f"{EVERY_LINE}; import sys; from metafacs.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, *flags(run, *toy, loop__save_every=1)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr
         stop = random.Random(0).randrange(2, STEPS)
