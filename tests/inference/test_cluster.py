@@ -167,10 +167,9 @@ def test_a_cluster_gives_the_rows_of_one_machine(ray: Any, place: Path, tmp_path
 
 
 @pytest.mark.slow
-def test_a_killed_worker_costs_no_row(place: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize("ray", ["ray"], indirect=True)
+def test_a_killed_worker_costs_no_row(ray: Any, place: Path, tmp_path: Path) -> None:
     psutil = pytest.importorskip("psutil")
-    pytest.importorskip("ray")
-    request.getfixturevalue("ray")
     killed: list[int] = []
 
     def kill() -> None:

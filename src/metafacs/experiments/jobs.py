@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from shutil import disk_usage
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -95,7 +96,7 @@ class Job:
         if status in (None, 0):
             return None
         said = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if self.log.exists() else []
-        end = "\n".join(said[-5:]) or "it said nothing"
+        end = "\n".join(said[-5:]) or ("it said nothing" if disk_usage(self.log.parent).free else "the disk is full")
         return f"{self.name} failed (exit {status}), its log is {self.log}:\n{end}"
 
 

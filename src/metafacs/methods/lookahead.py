@@ -96,9 +96,9 @@ class LookAhead:
 
         `-alpha * alignment(across(v))` is dL/du_i of a virtual step whose length does not depend on u: theta' = theta
         - c * g / |g| with g = sum_i u_i grad l_i and the constant c = alpha * |g|, |g| over the parameters that L
-        depends on (the others may move as they like).
+        depends on (the others may move as they like; through torch.compile their gradient is zero and not None).
         """
-        g = {name: self.gradient[name] for name in v if name in self.gradient}
+        g = {name: self.gradient[name] * v[name].any() for name in v if name in self.gradient}
         along, square = (torch.stack([(x[n] * g[n]).sum() for n in g]).sum() for x in (v, g))
         share = along / square.clamp(min=torch.finfo(square.dtype).tiny)
         return {name: x - share * g[name] if name in g else x for name, x in v.items()}
