@@ -25,6 +25,30 @@ def test_errors_come_in_their_place() -> None:
             next(results)
 
 
+@pytest.mark.parametrize("lead", [0, 1, 3, 9])
+def test_results_are_made_only_so_far_ahead(lead: int) -> None:
+    made: list[int] = []
+
+    def make(step: int) -> int:
+        made.append(step)
+        return step * step
+
+    for k, value in enumerate(ahead(make, range(5), lead)):
+        assert value == k * k and len(made) <= k + lead + 1
+    assert made == list(range(5))
+
+
+@pytest.mark.parametrize("lead", [0, 2])
+def test_what_fails_ahead_fails_at_its_own_step(lead: int) -> None:
+    def make(step: int) -> int:
+        return [10, 11][step]
+
+    steps = ahead(make, range(3), lead)
+    assert [next(steps), next(steps)] == [10, 11]
+    with pytest.raises(IndexError):
+        next(steps)
+
+
 def test_only_so_much_is_made_and_the_thread_ends_with_its_user() -> None:
     made: list[int] = []
 

@@ -46,7 +46,11 @@ def commands_of_page(page: Path) -> list[list[str]]:
 WRITTEN_DOWN = {path.name: commands(path) for path in SOURCES} | {path.name: commands_of_page(path) for path in PAGES}
 
 
-@pytest.mark.parametrize("name", [name for name, lines in WRITTEN_DOWN.items() if lines])
+SILENT = {"two_tasks.py", "claims.md", "faces.md", "install.md", "reliability.md"}
+"""Without a command of ours."""
+
+
+@pytest.mark.parametrize("name", WRITTEN_DOWN)
 def test_every_command_is_understood(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     parse_args = ArgumentParser.parse_args
 
@@ -56,6 +60,7 @@ def test_every_command_is_understood(name: str, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(ArgumentParser, "parse_args", parse_only)
     monkeypatch.chdir(ROOT)
+    assert WRITTEN_DOWN[name] or name in SILENT
     for command, *arguments in WRITTEN_DOWN[name]:
         assert command in COMMANDS
         module = importlib.import_module(f"metafacs.commands.{command}")

@@ -98,10 +98,11 @@ class LookAhead:
         - c * g / |g| with g = sum_i u_i grad l_i and the constant c = alpha * |g|, |g| over the parameters that L
         depends on (the others may move as they like; through torch.compile their gradient is zero and not None).
         """
-        g = {name: self.gradient[name] * v[name].any() for name in v if name in self.gradient}
-        along, square = (torch.stack([(x[n] * g[n]).sum() for n in g]).sum() for x in (v, g))
+        g = {name: self.gradient[name] for name in v if name in self.gradient}
+        counts = {name: v[name].any() for name in g}
+        along, square = (torch.stack([counts[n] * (x[n] * g[n]).sum() for n in g]).sum() for x in (v, g))
         share = along / square.clamp(min=torch.finfo(square.dtype).tiny)
-        return {name: x - share * g[name] if name in g else x for name, x in v.items()}
+        return {name: x - share * counts[name] * g[name] if name in g else x for name, x in v.items()}
 
     def gradient_at(self, virtual: Parameters, loss: Callable[[Call], Tensor]) -> tuple[dict[str, Tensor], Tensor]:
         """v = grad L(theta') and L(theta'), detached.
